@@ -1,0 +1,511 @@
+#!/usr/bin/env python3
+"""Train a small byte-level Transformer-XL and export it as a Hugging Face checkpoint.
+
+The model is transformers' TransfoXLLMHeadModel (model_type `transfo-xl`): one token
+per byte, one softmax over 256 values, tied embeddings.  Training runs a batch-first
+forward pass over that model's own parameters, several times faster on a CPU; it is
+compared with the library's forward pass before training begins.  As in the library a
+text starts with a memory of zero vectors, and these are attended to.
+
+Example:
+    train.py emma.txt prideprejudice.txt --also kjv.txt --holdout persuasion.txt \\
+        --minutes 80 --output model
+"""
+
+import argparse
+import functools
+import json
+import math
+import os
+import random
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+import transformers
+from safetensors.torch import save_file
+from transformers import TransfoXLConfig, TransfoXLLMHeadModel
+
+BYTES = 256
+
+
+# ---------------------------------------------------------------- forward pass
+
+
+@functools.lru_cache(maxsize=4)
+def scratch(heads, batch, queries, keys, value):
+    """A padded score buffer; only its part in use is ever overwritten."""
+    return torch.full((heads, batch, queries, keys + queries), value)
+
+
+def shifted(buffer, queries, keys):
+    """View of padded scores by distance [..., queries, keys + queries] as scores by key.
+
+    Column c of row i holds distance keys - 1 - c; key j of query i is at column
+    j + queries - 1 - i, which lies in the padding for keys after the query.
+    """
+    heads, batch, width = buffer.shape[0], buffer.shape[1], keys + queries
+    return buffer.as_strided(
+        (heads, batch, queries, keys),
+        (batch * queries * width, queries * width, width - 1, 1),
+        queries - 1,
+    )
+
+
+class RelativeAttention(torch.autograd.Function):
+    """softmax(qu k' + shift(qv r')) v with the causal mask; all scaled queries given.
+
+    qu, qv: [heads, batch, queries, a]; k, v: [heads, batch, keys, a]; r: [heads, keys, a].
+    """
+
+    @staticmethod
+    def forward(ctx, qu, qv, k, v, r):
+        heads, batch, queries, a = qu.shape
+        keys = k.shape[2]
+        buffer = scratch(heads, batch, queries, keys, -math.inf)
+        buffer[..., :keys] = torch.bmm(qv.reshape(heads, -1, a), r.transpose(1, 2)).view(
+            heads, batch, queries, keys
+        )
+        bias = shifted(buffer, queries, keys).reshape(-1, queries, keys)
+        score = bias.baddbmm_(qu.reshape(-1, queries, a), k.reshape(-1, keys, a).transpose(1, 2))
+        prob = torch.softmax(score, -1)
+        ctx.save_for_backward(qu, qv, k, v, r, prob)
+        return torch.bmm(prob, v.reshape(-1, keys, a)).view(heads, batch, queries, a)
+
+    @staticmethod
+    def backward(ctx, grad):
+        qu, qv, k, v, r, prob = ctx.saved_tensors
+        heads, batch, queries, a = qu.shape
+        keys = k.shape[2]
+        flat = grad.reshape(-1, queries, a)
+        grad_v = torch.bmm(prob.transpose(1, 2), flat)
+        grad_prob = torch.bmm(flat, v.reshape(-1, keys, a).transpose(1, 2))
+        grad_score = torch._softmax_backward_data(grad_prob, prob, -1, prob.dtype)
+        grad_qu = torch.bmm(grad_score, k.reshape(-1, keys, a))
+        grad_k = torch.bmm(grad_score.transpose(1, 2), qu.reshape(-1, queries, a))
+        buffer = scratch(heads, batch, queries, keys, 0.0)
+        shifted(buffer, queries, keys).copy_(grad_score.view(heads, batch, queries, keys))
+        by_distance = buffer[..., :keys].view(heads, -1, keys)
+        grad_qv = torch.bmm(by_distance, r)
+        grad_r = torch.bmm(by_distance.transpose(1, 2), qv.reshape(heads, -1, a))
+        return grad_qu.view_as(qu), grad_qv.view_as(qv), grad_k.view_as(k), grad_v.view_as(v), grad_r
+
+
+def layer_norm(x, norm):
+    """Layer normalisation with the parameters of the module `norm`."""
+    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def attend(attn, x, memory, distances):
+    """One attention sub-layer over [memory ; x]; returns it with its residual."""
+    heads, a = attn.n_head, attn.d_head
+    context = torch.cat([memory, x], 1)
+    normed = layer_norm(context, attn.layer_norm) if attn.pre_lnorm else context
+    width = heads * a
+    weight_q, weight_kv = attn.qkv_net.weight.split([width, 2 * width])
+    q = F.linear(normed[:, -x.shape[1]:], weight_q).view(*x.shape[:2], heads, a).permute(2, 0, 1, 3)
+    kv = F.linear(normed, weight_kv).view(*context.shape[:2], 2, heads, a).permute(2, 3, 0, 1, 4)
+    r = F.linear(distances, attn.r_net.weight).view(-1, heads, a).transpose(0, 1)
+    qu = (q + attn.r_w_bias[:, None, None]) * attn.scale
+    qv = (q + attn.r_r_bias[:, None, None]) * attn.scale
+    mixed = RelativeAttention.apply(qu, qv, kv[0], kv[1], r)
+    out = x + F.linear(mixed.permute(1, 2, 0, 3).reshape(*x.shape[:2], width), attn.o_net.weight)
+    return out if attn.pre_lnorm else layer_norm(out, attn.layer_norm)
+
+
+def feed_forward(ff, x):
+    """One feed-forward sub-layer with its residual."""
+    first, second = ff.CoreNet[0], ff.CoreNet[3]
+    normed = layer_norm(x, ff.layer_norm) if ff.pre_lnorm else x
+    hidden = torch.relu_(F.linear(normed, first.weight, first.bias))
+    out = x + F.linear(hidden, second.weight, second.bias)
+    return out if ff.pre_lnorm else layer_norm(out, ff.layer_norm)
+
+
+def sinusoids(model, keys):
+    """The embeddings of the distances keys - 1 ... 0."""
+    distance = torch.arange(keys - 1, -1, -1.0)
+    if model.config.clamp_len > 0:
+        distance.clamp_(max=model.config.clamp_len)
+    angle = torch.outer(distance, model.transformer.pos_emb.inv_freq)
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+def forward(model, tokens, memories):
+    """Logits of a segment [batch, length] and the layer inputs to remember."""
+    embedding, head = model.transformer.word_emb.emb_layers[0], model.crit.out_layers[0]
+    x = F.embedding(tokens, embedding.weight) * model.transformer.word_emb.emb_scale
+    distances = sinusoids(model, memories[0].shape[1] + tokens.shape[1])
+    inputs = []
+    for layer, memory in zip(model.transformer.layers, memories):
+        inputs.append(x.detach())
+        x = feed_forward(layer.pos_ff, attend(layer.dec_attn, x, memory, distances))
+    return F.linear(x, head.weight, head.bias), inputs
+
+
+def empty_memories(model, batch, length):
+    """The memory before a text: zero vectors for every layer."""
+    return [torch.zeros(batch, length, model.config.d_model) for _ in model.transformer.layers]
+
+
+def remember(memories, inputs, length):
+    """The last `length` rows of memory and segment, zeros in front where too few."""
+    rows = [torch.cat([m, x], 1) for m, x in zip(memories, inputs)]
+    return [F.pad(r, (0, 0, max(0, length - r.shape[1]), 0))[:, max(0, r.shape[1] - length):] for r in rows]
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+@torch.no_grad()
+def bits_per_byte(model, text, segment, mem_len):
+    """Mean code length of text[1:], the memory carried from segment to segment."""
+    tokens = torch.from_numpy(text.astype(np.int64))[None]
+    memories, bits = empty_memories(model, 1, mem_len), 0.0
+    for start in range(0, tokens.shape[1] - 1, segment):
+        target = tokens[:, start + 1:start + 1 + segment]
+        logits, inputs = forward(model, tokens[:, start:start + target.shape[1]], memories)
+        memories = remember(memories, inputs, mem_len)
+        bits += F.cross_entropy(logits[0].double(), target[0], reduction="sum").item()
+    return bits / math.log(2) / (tokens.shape[1] - 1)
+
+
+def repair_type_as():
+    """Let the library's forward call type_as(dtype=...), which torch does not have."""
+    original = torch.Tensor.type_as
+    torch.Tensor.type_as = lambda t, other=None, dtype=None: (
+        t.to(dtype) if other is None else original(t, other)
+    )
+
+
+@torch.no_grad()
+def difference_from_library(model, segment=24, mem_len=40):
+    """Largest difference in log probability from the library's forward, three segments."""
+    tokens = torch.randint(BYTES, (2, 3 * segment))
+    theirs, kept = None, model.config.mem_len
+    model.reset_memory_length(mem_len)
+    ours, worst = empty_memories(model, 2, mem_len), 0.0
+    for part in tokens.split(segment, 1):
+        logits, inputs = forward(model, part, ours)
+        ours = remember(ours, inputs, mem_len)
+        reference = model(part, mems=theirs)
+        theirs = reference.mems
+        worst = max(worst, (logits.log_softmax(-1) - reference.logits).abs().max().item())
+    model.reset_memory_length(kept)
+    return worst
+
+
+# ---------------------------------------------------------------- text
+
+
+class Streams:
+    """Parallel streams of text: each reads a passage, then jumps to another one."""
+
+    def __init__(self, texts, also, batch, passage, rng):
+        self.texts, self.also, self.passage, self.rng = texts, also, passage, rng
+        self.share = 0.0
+        self.cursors = [self.jump() for _ in range(batch)]
+
+    def jump(self):
+        """A random passage [text, position, end]; texts are drawn by their length."""
+        group = self.also if self.also and self.rng.random() < self.share else self.texts
+        text = self.rng.choices(group, [len(t) for t in group])[0]
+        start = self.rng.randrange(max(1, len(text) - self.passage))
+        return [text, start, min(len(text), start + self.rng.randint(self.passage // 2, self.passage))]
+
+    def next(self, length):
+        """Tokens [batch, length + 1], and which of the streams begin a new passage."""
+        rows, fresh = [], []
+        for i, (text, position, end) in enumerate(self.cursors):
+            if position + length + 1 > end:
+                self.cursors[i] = text, position, end = self.jump()
+                fresh.append(i)
+            rows.append(text[position:position + length + 1])
+            self.cursors[i] = [text, position + length, end]
+        return torch.from_numpy(np.stack(rows).astype(np.int64)), fresh
+
+
+def read_bytes(path):
+    """The bytes of a file."""
+    return np.fromfile(path, dtype=np.uint8)
+
+
+# ---------------------------------------------------------------- optimisation
+
+
+def sum_over_workers(tensors):
+    """Replace the tensors by their sums over all workers."""
+    if dist.is_initialized():
+        flat = torch.cat([t.flatten() for t in tensors])
+        dist.all_reduce(flat)
+        for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors])):
+            tensor.copy_(total.view_as(tensor))
+
+
+def worker():
+    """This worker's number and how many there are."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def orthogonalise(matrices, steps=5):
+    """Newton-Schulz iteration: the nearest (semi-)orthogonal matrices, roughly."""
+    wide = matrices.shape[1] <= matrices.shape[2]
+    x = matrices if wide else matrices.transpose(1, 2)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = torch.bmm(x, x.transpose(1, 2))
+        x = 3.4445 * x + torch.bmm(torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x)
+    return x if wide else x.transpose(1, 2)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised, for matrices.
+
+    A parameter holding several matrices one above the other (qkv_net) is listed in
+    `stacked` with their number and each is orthogonalised on its own.
+    """
+
+    def __init__(self, params, stacked, lr, momentum=0.95, decay=0.1):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
+        self.stacked = stacked
+
+    def direction(self, p, momentum):
+        """The orthogonalised step of one parameter."""
+        buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        buffer.lerp_(p.grad, 1 - momentum)
+        pieces = p.grad.lerp(buffer, momentum).view(self.stacked.get(p, 1), -1, p.shape[1])
+        scale = max(1.0, pieces.shape[1] / pieces.shape[2]) ** 0.5
+        return orthogonalise(pieces).reshape(p.shape) * scale
+
+    @torch.no_grad()
+    def step(self):
+        """Update every parameter, the workers sharing the effort."""
+        rank, workers = worker()
+        for group in self.param_groups:
+            updates = [self.direction(p, group["momentum"]) if i % workers == rank else torch.zeros_like(p)
+                       for i, p in enumerate(group["params"])]
+            sum_over_workers(updates)
+            for p, update in zip(group["params"], updates):
+                p.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"])
+
+
+def optimisers(model, args):
+    """Muon for the matrices of the layers, AdamW for everything else."""
+    named = dict(model.named_parameters())
+    matrices = [p for n, p in named.items() if ".layers." in n and n.endswith("_net.weight")
+                or "CoreNet" in n and p.dim() == 2]
+    chosen = set(matrices)
+    stacked = {layer.dec_attn.qkv_net.weight: 3 for layer in model.transformer.layers}
+    rest = [p for p in named.values() if p not in chosen]
+    return [
+        Muon(matrices, stacked, args.lr),
+        torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def schedule(progress, decay_share, warm_up=0.02):
+    """Share of the peak learning rate: linear warm-up, plateau, linear decay to 0."""
+    return min(1.0, progress / warm_up, (1 - progress) / decay_share)
+
+
+# ---------------------------------------------------------------- checkpoint
+
+
+def configuration(args):
+    """The library's configuration of the model."""
+    return TransfoXLConfig(
+        vocab_size=BYTES, cutoffs=[], div_val=1, d_model=args.d_model, d_embed=args.d_model,
+        n_layer=args.layers, n_head=args.heads, d_head=args.d_head, d_inner=args.d_inner,
+        mem_len=args.mem_len, clamp_len=args.clamp_len, same_length=False, untie_r=True,
+        pre_lnorm=args.pre_lnorm, dropout=0.0, dropatt=0.0, tie_word_embeddings=True,
+        proj_share_all_but_first=False, eos_token_id=None, tie_projs=[False],
+        tgt_len=args.tgt_len, tokenizer="bytes", architectures=["TransfoXLLMHeadModel"],
+    )
+
+
+def write_checkpoint(model, directory):
+    """Write config.json and model.safetensors (float16), each replaced in one step."""
+    os.makedirs(directory, exist_ok=True)
+    half = {n: p.detach().half().contiguous() for n, p in model.named_parameters()}
+    half["transformer.pos_emb.inv_freq"] = model.transformer.pos_emb.inv_freq
+    temporary = os.path.join(directory, f".{os.getpid()}.")
+    save_file(half, temporary + "weights", metadata={"format": "pt"})
+    os.chmod(temporary + "weights", 0o644)
+    config = model.config.to_diff_dict() | {"tie_word_embeddings": True, "torch_dtype": "float16"}
+    with open(temporary + "config", "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2, sort_keys=True)
+        file.write("\n")
+    os.replace(temporary + "weights", os.path.join(directory, "model.safetensors"))
+    os.replace(temporary + "config", os.path.join(directory, "config.json"))
+
+
+def load_checkpoint(directory):
+    """The model of a checkpoint, in float32."""
+    return TransfoXLLMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
+
+
+# ---------------------------------------------------------------- training
+
+
+class Trainer:
+    """A model with its optimisers, its streams of text and their memories."""
+
+    def __init__(self, model, args):
+        self.model, self.args = model, args
+        self.optimisers = optimisers(model, args)
+        self.peaks = [o.param_groups[0]["lr"] for o in self.optimisers]
+        self.rank, self.workers = worker()
+        rng = random.Random(args.seed * self.workers + self.rank)
+        texts, also = ([read_bytes(p) for p in group] for group in (args.texts, args.also))
+        self.streams = Streams(texts, also, args.batch // self.workers, args.passage, rng)
+        self.memories = empty_memories(model, args.batch // self.workers, args.train_mem_len)
+
+    def memory_length(self, progress):
+        """Rows of memory kept at this point: short first, then the long one."""
+        args = self.args
+        return args.train_mem_len if progress < 1 - args.long_share else args.long_mem_len
+
+    def step(self, progress):
+        """One update; returns the loss in bits per byte."""
+        self.streams.share = self.args.also_share * (1 - 0.8 * progress)
+        tokens, fresh = self.streams.next(self.args.segment)
+        for memory in self.memories:
+            memory[fresh] = 0
+        logits, inputs = forward(self.model, tokens[:, :-1], self.memories)
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        (loss / self.workers).backward()
+        self.memories = remember(self.memories, inputs, self.memory_length(progress))
+        self.update(schedule(progress, self.args.decay_share))
+        return loss.item() / math.log(2)
+
+    def update(self, share):
+        """Clip the gradients and let the optimisers step at this share of their rates."""
+        sum_over_workers([p.grad for p in self.model.parameters()])
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.args.clip)
+        for optimiser, peak in zip(self.optimisers, self.peaks):
+            optimiser.param_groups[0]["lr"] = peak * share
+            optimiser.step()
+            optimiser.zero_grad()
+
+    def report(self, step, progress, started, losses):
+        """Export a checkpoint and print how far training has come."""
+        write_checkpoint(self.model, self.args.output)
+        line = f"{(time.time() - started) / 60:6.1f} min  step {step}  progress {progress:.3f}  "
+        line += f"{step * self.args.batch * self.args.segment / (time.time() - started):.0f} bytes/s  "
+        line += f"train {np.mean(losses):.4f}"
+        if self.args.holdout:
+            text = read_bytes(self.args.holdout)[:self.args.eval_bytes]
+            line += f"  holdout {bits_per_byte(self.model, text, self.args.tgt_len, self.args.mem_len):.4f}"
+            line += f" (memory 128: {bits_per_byte(self.model, text, self.args.tgt_len, 128):.4f})"
+        print(line, flush=True)
+
+    def progress(self, started):
+        """Share of the training time that has passed, the same for all workers."""
+        share = torch.tensor([min(1.0, (time.time() - started) / 60 / self.args.minutes)])
+        if self.workers > 1:
+            dist.broadcast(share, 0)
+        return share.item()
+
+    def run(self):
+        """Train for the minutes asked for."""
+        started, last, step, progress, losses = time.time(), time.time(), 0, 0.0, []
+        while progress < 1:
+            losses.append(self.step(progress))
+            step += 1
+            progress = self.progress(started)
+            if self.rank == 0 and (progress == 1 or time.time() - last > 60 * self.args.report_minutes):
+                self.report(step, progress, started, losses)
+                last, losses = time.time(), []
+
+
+def parse_arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("texts", nargs="+", metavar="TEXT", help="texts to train on")
+    add("--output", required=True, metavar="DIR", help="where to write config.json and model.safetensors")
+    add("--init", metavar="DIR", help="go on from this checkpoint (its sizes hold)")
+    add("--also", nargs="+", default=[], metavar="TEXT", help="further texts, read less often")
+    add("--also-share", type=float, default=0.3, help="how often at first; falls to a fifth of it (%(default)s)")
+    add("--holdout", metavar="TEXT", help="text to measure the model on, never trained on")
+    add("--eval-bytes", type=int, default=60000, help="bytes of it measured during training (%(default)s)")
+    add("--minutes", type=float, default=80, help="training time (%(default)s)")
+    add("--report-minutes", type=float, default=5, help="time between exported checkpoints (%(default)s)")
+    add("--d-model", type=int, default=256)
+    add("--layers", type=int, default=4)
+    add("--heads", type=int, default=4)
+    add("--d-head", type=int, default=64)
+    add("--d-inner", type=int, default=1024)
+    add("--pre-lnorm", action="store_true", help="normalise the inputs of the sub-layers, not their outputs")
+    add("--tgt-len", type=int, default=128, help="segment length for evaluation, goes to config.json (%(default)s)")
+    add("--mem-len", type=int, default=512, help="memory for evaluation, goes to config.json (%(default)s)")
+    add("--clamp-len", type=int, default=512, help="largest distance told apart (%(default)s)")
+    add("--segment", type=int, default=256, help="segment length in training (%(default)s)")
+    add("--train-mem-len", type=int, default=128, help="memory in training at first (%(default)s)")
+    add("--long-mem-len", type=int, default=384, help="memory in the last part of training (%(default)s)")
+    add("--long-share", type=float, default=0.4, help="how large that last part is (%(default)s)")
+    add("--passage", type=int, default=65536, help="longest passage read before a jump (%(default)s)")
+    add("--batch", type=int, default=12, help="streams read in parallel (%(default)s)")
+    add("--lr", type=float, default=0.02, help="learning rate of the matrices, Muon (%(default)s)")
+    add("--adam-lr", type=float, default=0.002, help="learning rate of the rest, AdamW (%(default)s)")
+    add("--decay-share", type=float, default=0.7, help="last part of training, where the rates fall (%(default)s)")
+    add("--clip", type=float, default=1.0, help="largest norm of the gradient (%(default)s)")
+    add("--workers", type=int, default=os.cpu_count(), help="processes of one thread (%(default)s)")
+    add("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def starting_model(args):
+    """The model to train, its forward pass checked against the library's."""
+    torch.manual_seed(args.seed)
+    model = load_checkpoint(args.init) if args.init else TransfoXLLMHeadModel(configuration(args)).eval()
+    difference = difference_from_library(model)
+    if difference > 1e-5:
+        sys.exit(f"the forward pass differs from the library's by {difference:.1e}")
+    return model
+
+
+def prepare():
+    """Settings of every process."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    transformers.logging.set_verbosity_error()
+    repair_type_as()
+
+
+def train(rank, args):
+    """The work of one process."""
+    prepare()
+    if args.workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{args.meeting}", rank=rank, world_size=args.workers)
+    Trainer(starting_model(args), args).run()
+    if args.workers > 1:
+        dist.destroy_process_group()
+
+
+def measure(args):
+    """Print the exported model's figures for the whole holdout text."""
+    model, text = load_checkpoint(args.output), read_bytes(args.holdout)
+    for mem_len in (args.mem_len, 0):
+        bits = bits_per_byte(model, text, args.tgt_len, mem_len)
+        print(f"{args.holdout}: {bits:.4f} bits per byte with memory {mem_len}", flush=True)
+
+
+def main():
+    """Train in as many processes as asked for; then measure the exported checkpoint."""
+    args = parse_arguments()
+    with tempfile.TemporaryDirectory() as directory:
+        args.meeting = os.path.join(directory, "meeting")
+        mp.spawn(train, (args,), args.workers)
+    if args.holdout:
+        prepare()
+        measure(args)
+
+
+if __name__ == "__main__":
+    main()

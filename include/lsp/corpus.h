@@ -1,0 +1,87 @@
+/* The corpus: the documents of one run, in order, as one stream of tokens.
+ *
+ * A document is a run of tokens of a fixed width somewhere in a file. Opening finds the
+ * documents and their sizes and reads no token; reading takes any range of one.
+ *
+ * Local, all of it: rank 0 opens, packs and sends; the others unpack. */
+#ifndef LSP_CORPUS_H
+#define LSP_CORPUS_H
+
+#include "lsp/status.h"
+
+#include <stdint.h>
+
+typedef enum {
+  LSP_INPUT_TEXT, /* a file is a document, a byte is a token */
+  LSP_INPUT_U16,  /* raw little-endian token ids, a file is a document */
+  LSP_INPUT_U32,
+  LSP_INPUT_MEGATRON, /* NAME.bin with NAME.idx (given as either, or as NAME) */
+  LSP_INPUT_LONGSPAN, /* an output of longspan: its /tokens/id and /documents */
+  LSP_INPUT_AUTO      /* .idx/.bin: Megatron; .h5: longspan; else text */
+} lsp_input_format;
+
+typedef struct {
+  const char *name;   /* as given, or path below the folder given: what /documents/name
+                         shows; a document of Megatron's NAME.bin: NAME#0, NAME#1, ... */
+  const char *path;   /* file that holds the tokens */
+  int64_t offset;     /* of the first token, bytes */
+  int64_t tokens;     /* count; 0 is a document, too */
+  int width;          /* bytes a token: 1, 2, 4, all little-endian */
+  int64_t file_bytes; /* size of the file when it was opened */
+} lsp_document;
+
+typedef struct lsp_corpus lsp_corpus;
+
+/* Finds the documents of a file in longspan's own HDF5 layout; set by whoever may use
+ * HDF5 (lsp_output_documents in lsp/layout.h). Calls add(document, arg) for each in
+ * order. */
+typedef lsp_status (*lsp_hdf5_documents)(const char *path,
+                                         lsp_status (*add)(const lsp_document *d,
+                                                           void *arg),
+                                         void *arg, lsp_failure *why);
+
+typedef struct {
+  lsp_input_format format;
+  const char *const *inputs; /* files, folders (recursively, in byte order of path),
+                                @LIST files (one path a line, taken as it stands; blank
+                                lines are ignored), "-": standard input */
+  int input_count;
+  const char *spool;              /* file that standard input is copied to (its complete
+                                     copy appears by rename); an existing one is used
+                                     instead of reading again */
+  lsp_hdf5_documents hdf5_reader; /* may be NULL: .h5 inputs are then refused */
+} lsp_corpus_spec;
+
+/* Rank 0. Opens every file once to see that it can be read; a folder's dot-files and
+ * non-regular files are passed over, a file given by name must be regular (or a FIFO
+ * refused with a hint at "-"). Symlink loops are refused. No input, or a folder without
+ * a file, is an error. */
+lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
+                           lsp_failure *why);
+
+/* The corpus as bytes, for sending. The caller frees *out. */
+lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
+                           lsp_failure *why);
+lsp_status lsp_corpus_unpack(const void *data, size_t bytes, lsp_corpus **out,
+                             lsp_failure *why);
+
+/* Frees *c and sets it to NULL. NULL is accepted. */
+void lsp_corpus_close(lsp_corpus **c);
+
+int64_t lsp_corpus_count(const lsp_corpus *c); /* documents */
+const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d);
+
+/* Token ids [first, first + n) of document d into id (lent). A file that shrank or
+ * cannot be opened is an error naming it, and so is an id outside [0, vocabulary), with
+ * its place in the file. Keeps at most one file open between calls. One thread at a
+ * time for one corpus. */
+lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
+                           int64_t vocabulary, int32_t *id, lsp_failure *why);
+
+/* XXH3-128 over (number of documents; then for each: number of tokens, 1 or 4, tokens as
+ * stored bytes if the width is 1, else as 4 bytes each; numbers are int64, all
+ * little-endian): what the text is, not where it lies or what it is called. Reads
+ * everything once. */
+lsp_status lsp_corpus_hash(lsp_corpus *c, unsigned char out[16], lsp_failure *why);
+
+#endif

@@ -1,0 +1,51 @@
+/* Loans of tiles between ranks: the messages of one layer.
+ *
+ *   rank r-1:  [ ............... | tail ]
+ *   rank r  :             [ past | own ............ | tail ]
+ *
+ * What is lent and borrowed is listed, then begun and ended, once a layer. A message moves only while someone is inside MPI, so compute calls
+ * lsp_exchange_poll every few milliseconds. The only user of point-to-point MPI; knows
+ * nothing of layers. */
+#ifndef LSP_EXCHANGE_H
+#define LSP_EXCHANGE_H
+
+#include "lsp/ctx.h"
+
+#include <stdint.h>
+
+typedef struct {
+  int64_t messages, bytes; /* sent by this rank */
+  double wait_seconds;     /* in lsp_exchange_end */
+} lsp_traffic;
+
+typedef struct lsp_exchange lsp_exchange;
+
+/* Collective. */
+lsp_status lsp_exchange_open(lsp_ctx *ctx, lsp_exchange **out);
+void lsp_exchange_close(lsp_exchange **x);
+
+/* Local. Begins a new list. */
+void lsp_exchange_clear(lsp_exchange *x);
+
+/* Local. One message of n floats to or from a peer (never oneself), told apart from
+ * others of the same pair by kind (0..3). The order of calls is of no account. */
+lsp_status lsp_exchange_send(lsp_exchange *x, int peer, int kind, const float *from,
+                             int64_t n);
+lsp_status lsp_exchange_receive(lsp_exchange *x, int peer, int kind, float *to,
+                                int64_t n);
+
+/* Collective over the pairs, returns at once.
+ *   what is sent is lent until lsp_exchange_end, not written
+ *   what is received is lent until lsp_exchange_end, not to be read before */
+void lsp_exchange_begin(lsp_exchange *x);
+
+/* Local, thread 0 only; cheap. */
+void lsp_exchange_poll(lsp_exchange *x);
+
+/* Collective over the pairs. Waits for all messages of the list. */
+void lsp_exchange_end(lsp_exchange *x);
+
+/* Counted since open. */
+lsp_traffic lsp_exchange_traffic(const lsp_exchange *x);
+
+#endif

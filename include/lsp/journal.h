@@ -1,0 +1,61 @@
+/* The journal of a run that is under way: what has been committed.
+ *
+ *   FILE.h5.journal = header | record 0 | record 1 | ...
+ *   header: magic "LSPJRNL1", u32 version, u32 bytes of the identity text, XXH3-64 of
+ *           the rest, the identity text: a JSON object of strings (what the run is made
+ *           of: layout, model, input, semantic options, kernels), zeros up to a multiple
+ *           of 128
+ *   record: 128 bytes, little-endian, as lsp_commit below with the previous record's
+ *           checksum and its own (XXH3-64)
+ *
+ * A record counts when it is whole and names its predecessor; the rest of the file
+ * after the last such record is a torn tail and is dropped. Local; rank 0 only. */
+#ifndef LSP_JOURNAL_H
+#define LSP_JOURNAL_H
+
+#include "lsp/status.h"
+
+#include <stdint.h>
+
+typedef struct {
+  int64_t panel_end;    /* panels of the corpus finished, from its beginning */
+  int64_t token_end;    /* tokens finished */
+  int32_t slot;         /* 0 or 1: which slot holds the memory at this place; -1: none is
+                           needed (between documents) */
+  uint64_t slot_sum;    /* order-free checksum of the slot's rows */
+  int64_t slot_rows;    /* rows that the slot holds of every layer: the last ones of R */
+  int64_t open_count;   /* predicted tokens so far of the document under way */
+  uint64_t open_low;    /* its nll so far, 2^-40 nat, 128 bits */
+  int64_t open_high;
+  int64_t corpus_count; /* the same over everything finished, for the progress line */
+  uint64_t corpus_low;
+  int64_t corpus_high;
+} lsp_commit;
+
+typedef struct lsp_journal lsp_journal;
+
+/* Makes a journal with no record (tmp, fsync, rename, fsync of the folder).
+ * identity: pairs of strings, kept in order. */
+lsp_status lsp_journal_create(const char *path, const char *identity_json,
+                              lsp_journal **out, lsp_failure *why);
+
+/* Opens an existing one and finds its last record; a torn tail is cut off.
+ * LSP_E_INPUT: there is none; LSP_E_FORMAT: it is none, or its header is damaged. */
+lsp_status lsp_journal_open(const char *path, lsp_journal **out, lsp_failure *why);
+
+/* The identity text alone, which the caller frees; changes nothing. Statuses as above. */
+lsp_status lsp_journal_peek(const char *path, char **identity_json, lsp_failure *why);
+
+void lsp_journal_close(lsp_journal **j);
+
+const char *lsp_journal_identity(const lsp_journal *j); /* lent */
+int64_t lsp_journal_count(const lsp_journal *j);
+/* Record i of count, oldest first. */
+void lsp_journal_at(const lsp_journal *j, int64_t i, lsp_commit *out);
+/* Drops records from i on (a record whose slot turned out bad). */
+lsp_status lsp_journal_truncate(lsp_journal *j, int64_t i, lsp_failure *why);
+/* Appends and syncs. After a failure the journal takes nothing more. LSP_E_MISMATCH:
+ * the file is not as we left it, somebody else writes to it. */
+lsp_status lsp_journal_append(lsp_journal *j, const lsp_commit *c, lsp_failure *why);
+
+#endif

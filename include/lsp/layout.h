@@ -1,0 +1,152 @@
+/* The files that longspan writes, drawn where they are made. The only user of HDF5.
+ *
+ * FILE.h5 (the output)                                       dims, each a dimension scale
+ *   /                       attributes: format = "longspan-output", format_version = "1",
+ *                           and every (key, value) of the spec: config, hashes, semantic
+ *                           options, kernels
+ *   /tokens/token           scale without data (a dimension, not a variable)   N
+ *   /tokens/feature         likewise, only with hidden                          D
+ *   /tokens/id       int32   (token)            token ids
+ *   /tokens/nll      float32 (token)            nats; NaN where there is no prediction
+ *   /tokens/hidden   float32 (token, feature)   last hidden state
+ *   /documents/document     scale without data                                 C
+ *   /documents/name         fixed-length UTF-8 (document), padded with NUL
+ *   /documents/token_start  int64   (document)
+ *   /documents/token_count  int64   (document)
+ *   /documents/n_bytes      int64   (document)
+ *   /documents/nll_count    int64   (document)   predicted tokens
+ *   /documents/nll_sum      float64 (document)   nats
+ *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none
+ *   /integrity/panel        scale without data                                 G
+ *   /integrity/panel_xxh3   uint64  (panel)      XXH3-64 of what the panel wrote
+ *
+ * FILE.memory.h5 (snapshots; S of them)
+ *   /                       attributes: format = "longspan-memory", format_version, the
+ *                           same identity keys
+ *   /snapshots/{snapshot,layer,row,feature,model}   scales without data
+ *   /snapshots/document    int64 (snapshot)  index of the document in the corpus
+ *   /snapshots/position    int64 (snapshot)  tokens of the document before it (so the
+ *                                            next token has this position)
+ *   /snapshots/rows        int64 (snapshot)  rows that exist: min(R, position)
+ *   /snapshots/last_id     int32 (snapshot)  id of the last token
+ *   /snapshots/hidden      float32 (snapshot, model)  last hidden state of that token:
+ *                                            predicts the token that follows
+ *   /snapshots/keys        float32 (snapshot, layer, row, feature)
+ *   /snapshots/values      float32 (snapshot, layer, row, feature)
+ *                          R rows; row R-1 is position - 1; rows before the first token
+ *                          are zero (never written)
+ *   feature = head * head_width + component
+ *
+ * Both are laid out by HDF5 in memory (memfd), every dataset contiguous, allocated early,
+ * never filled, without times, those of 1 MiB and more aligned to 1 MiB: the bytes are a
+ * function of the spec. What is filled in later goes to known offsets by plain writes.
+ * Local, all of it. */
+#ifndef LSP_LAYOUT_H
+#define LSP_LAYOUT_H
+
+#include "lsp/corpus.h"
+#include "lsp/status.h"
+
+#include <stdint.h>
+
+typedef struct {
+  const char *key, *value; /* UTF-8 */
+} lsp_attribute;
+
+/* Where a dataset lies. */
+typedef struct {
+  int64_t offset; /* of its first byte in the file; -1: not in this file */
+  int64_t rows;   /* extent of the first dimension */
+  int64_t row_bytes;
+} lsp_extent;
+
+typedef enum {
+  LSP_TOKENS_ID,
+  LSP_TOKENS_NLL,
+  LSP_TOKENS_HIDDEN,
+  LSP_DOCUMENTS_NLL_COUNT,
+  LSP_DOCUMENTS_NLL_SUM,
+  LSP_DOCUMENTS_BITS_PER_BYTE,
+  LSP_INTEGRITY_PANEL,
+  LSP_OUTPUT_DATASETS
+} lsp_output_dataset;
+
+typedef struct {
+  int64_t tokens, documents, panels;
+  int hidden_width;                /* D */
+  int write_id, write_nll, write_hidden;
+  const int64_t *token_start;      /* (documents + 1) */
+  const int64_t *n_bytes;          /* (documents) */
+  const char *const *name;         /* (documents) */
+  const lsp_attribute *attribute;
+  int attributes;
+} lsp_output_spec;
+
+typedef enum {
+  LSP_SNAPSHOT_LAST_ID,
+  LSP_SNAPSHOT_HIDDEN,
+  LSP_SNAPSHOT_KEYS,   /* row = one snapshot: row_bytes = layers * rows * width * 4 */
+  LSP_SNAPSHOT_VALUES,
+  LSP_MEMORY_DATASETS
+} lsp_memory_dataset;
+
+typedef struct {
+  int64_t snapshots;
+  int layers;
+  int64_t rows;   /* R */
+  int width;      /* H * E */
+  int hidden_width;
+  const int64_t *document, *position; /* (snapshots) */
+  const lsp_attribute *attribute;
+  int attributes;
+} lsp_memory_spec;
+
+/* A skeleton: an anonymous file (memfd) with everything but the data. */
+typedef struct {
+  int fd;
+  int64_t bytes;          /* logical size */
+  unsigned char hash[16]; /* XXH3-128 of every 4 KiB page that is not all zero, each
+                             after its offset (u64), and at the end of the size (u64) */
+} lsp_skeleton;
+
+lsp_status lsp_layout_output(const lsp_output_spec *spec, lsp_skeleton *skeleton,
+                             lsp_extent extent[LSP_OUTPUT_DATASETS], lsp_failure *why);
+lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton,
+                             lsp_extent extent[LSP_MEMORY_DATASETS], lsp_failure *why);
+void lsp_skeleton_close(lsp_skeleton *skeleton);
+
+/* Puts a skeleton in place crash-safely: PATH.tmp, space reserved (fallocate, or
+ * statvfs where the file system cannot), extents copied, fsync, rename to PATH, fsync of
+ * the folder. */
+lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
+                                lsp_failure *why);
+
+/* LSP_OK if HDF5 (in a child process) opens the file read-only, finds every dataset of
+ * its format, and that format is `format`. */
+lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *why);
+
+/* An output or memory file, read. It must be regular; HDF5 looks at it in a child
+ * process with limits on memory and time, since a file may be hostile; only the offsets
+ * and the text that the child found come back. */
+typedef struct {
+  int is_memory;
+  lsp_output_spec output; /* strings and arrays owned by this object */
+  lsp_memory_spec memory;
+  lsp_extent extent[LSP_OUTPUT_DATASETS]; /* a memory file uses the first
+                                             LSP_MEMORY_DATASETS */
+  int fd; /* open for reading by pread at the offsets above */
+  void *owned;
+} lsp_file_view;
+
+lsp_status lsp_file_open(const char *path, lsp_file_view *view, lsp_failure *why);
+void lsp_file_close(lsp_file_view *view);
+
+/* For lsp_corpus_spec.hdf5_reader. What add gets is lent until it returns. */
+lsp_status lsp_output_documents(const char *path,
+                                lsp_status (*add)(const lsp_document *d, void *arg),
+                                void *arg, lsp_failure *why);
+
+/* Version of the HDF5 library at run time, such as "1.10.8". */
+void lsp_hdf5_version(char *text, size_t size);
+
+#endif

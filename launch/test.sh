@@ -1,0 +1,36 @@
+#!/bin/sh
+# From a fresh Debian 12 machine to a finished test run.
+#   launch/test.sh [--preset release|dev|asan] [--label REGEX] [--quick] [-- CTEST-OPTION...]
+set -eu
+cd "$(dirname "$0")/.."
+. launch/lib.sh
+
+usage() {
+  sed -n '2,3s/^# *//p' launch/test.sh
+  echo "  --label  only tests with this label: unit, mpi, golden, cli, faults"
+  echo "  --quick  only unit and cli"
+}
+
+preset=release
+label=.
+while [ $# -gt 0 ]; do
+  case $1 in
+  --preset) preset=${2:?--preset needs a name} && shift 2 ;;
+  --label) label=${2:?--label needs a name} && shift 2 ;;
+  --quick) label='unit|cli' && shift ;;
+  --help) usage && exit 0 ;;
+  --) shift && break ;;
+  *) usage >&2 && exit 2 ;;
+  esac
+done
+
+# shellcheck disable=SC2086 # lists of words
+need_packages $BUILD_PACKAGES $TEST_PACKAGES
+build "$preset"
+
+say "Testing $preset"
+status=0
+"$(dirname "$(find_cmake)")/ctest" --test-dir "build/$preset" --no-tests=error \
+  --output-on-failure -j "$(nproc)" -L "$label" "$@" || status=$?
+say "Tests of build/$preset: $([ $status -eq 0 ] && echo passed || echo FAILED)"
+exit $status

@@ -1,0 +1,81 @@
+#include "lsp/ctx.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void abort_job(void) {
+  int up = 0, down = 0;
+  (void)MPI_Initialized(&up);
+  (void)MPI_Finalized(&down);
+  if (up && !down)
+    (void)MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+void lsp_ctx_open(lsp_ctx *ctx, MPI_Comm comm) {
+  memset(ctx, 0, sizeof *ctx);
+  lsp_on_panic(abort_job);
+  LSP_MPI(MPI_Comm_dup(comm, &ctx->comm));
+  LSP_MPI(MPI_Comm_rank(ctx->comm, &ctx->rank));
+  LSP_MPI(MPI_Comm_size(ctx->comm, &ctx->size));
+  LSP_MPI(MPI_Comm_split_type(ctx->comm, MPI_COMM_TYPE_SHARED, ctx->rank, MPI_INFO_NULL,
+                              &ctx->node));
+  LSP_MPI(MPI_Comm_rank(ctx->node, &ctx->node_rank));
+  LSP_MPI(MPI_Comm_size(ctx->node, &ctx->node_size));
+  LSP_MPI(MPI_Comm_split(ctx->comm, ctx->node_rank == 0 ? 0 : MPI_UNDEFINED, ctx->rank,
+                         &ctx->leaders));
+  ctx->started = MPI_Wtime();
+}
+
+void lsp_ctx_close(lsp_ctx *ctx) {
+  if (ctx->log != NULL)
+    (void)fclose(ctx->log);
+  ctx->log = NULL;
+  if (ctx->leaders != MPI_COMM_NULL)
+    LSP_MPI(MPI_Comm_free(&ctx->leaders));
+  LSP_MPI(MPI_Comm_free(&ctx->node));
+  LSP_MPI(MPI_Comm_free(&ctx->comm));
+}
+
+lsp_status lsp_agree(lsp_ctx *ctx, lsp_status status) {
+  const int mine = status == LSP_OK ? ctx->size : ctx->rank;
+  int first = 0;
+  LSP_MPI(MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, ctx->comm));
+  if (first == ctx->size)
+    return LSP_OK;
+  ctx->why.status = status;
+  LSP_MPI(MPI_Bcast(&ctx->why, (int)sizeof ctx->why, MPI_BYTE, first, ctx->comm));
+  return ctx->why.status;
+}
+
+int lsp_all_same(lsp_ctx *ctx, int64_t value) {
+  const int64_t pair[2] = {value, -value};
+  int64_t most[2];
+  LSP_MPI(MPI_Allreduce(pair, most, 2, MPI_INT64_T, MPI_MAX, ctx->comm));
+  return most[0] == -most[1];
+}
+
+void lsp_bcast(MPI_Comm comm, void *data, size_t bytes) {
+  const size_t piece = (size_t)1 << 28;
+  char *at = data;
+  while (bytes > 0) {
+    const size_t n = bytes < piece ? bytes : piece;
+    LSP_MPI(MPI_Bcast(at, (int)n, MPI_BYTE, 0, comm));
+    at += n;
+    bytes -= n;
+  }
+}
+
+void lsp_say(const lsp_ctx *ctx, const char *format, ...) {
+  if (ctx->rank != 0)
+    return;
+  char line[2 * LSP_MESSAGE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  (void)fprintf(stderr, "%s\n", line);
+  if (ctx->log != NULL) {
+    (void)fprintf(ctx->log, "%s\n", line);
+    (void)fflush(ctx->log);
+  }
+}

@@ -1,0 +1,96 @@
+/* The subcommands, and the option parser that they share. Internal to cli.
+ *
+ * A subcommand describes itself by a table of options; parser, bounds, messages and
+ * --help are made from it. */
+#ifndef LSP_CLI_H
+#define LSP_CLI_H
+
+#include "lsp/options.h"
+#include "lsp/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* name, what it is for */
+#define LSP_COMMAND_TABLE(X)                                                             \
+  X(run, "run a model over texts, on all MPI ranks together")                            \
+  X(info, "say what a model folder, an output or a memory file is")                      \
+  X(show, "show an output beside its text: chapters, sentences, words, HTML")            \
+  X(plan, "memory, traffic and time of a run, before it runs")
+
+/* Each takes the arguments from its own name on and returns the exit status. */
+#define X(name, help) int lsp_cmd_##name(int argc, char **argv);
+LSP_COMMAND_TABLE(X)
+#undef X
+
+/* What an option is: the first column of LSP_OPTION_TABLE. */
+typedef enum {
+  LSP_OPTION_TEXT,
+  LSP_OPTION_INT,
+  LSP_OPTION_FLAG,
+  LSP_OPTION_TIME,
+  LSP_OPTION_WORDS,
+  LSP_OPTION_WRITE
+} lsp_option_kind;
+
+typedef struct {
+  lsp_option_kind kind;
+  const char *field; /* --mem-len is mem_len */
+  size_t offset;     /* of a const char * (TEXT) or an int64_t in the structure filled */
+  int64_t initial, low, high;
+  int semantic;
+  const char *argument, *help;
+} lsp_option;
+
+typedef struct {
+  const char *usage; /* lines after "Usage: " */
+  const char *about; /* paragraphs; each is wrapped */
+  const lsp_option *option;
+  int options;
+  int marks_semantic; /* --help marks the options that may change the answer */
+} lsp_command;
+
+/* Local. argv[0] is passed over; argv[1..] are options and inputs in any order, `--`
+ * ends the options. Fills `into` (defaults first), and input (lent, room for argc). */
+lsp_status lsp_parse(const lsp_command *command, int argc, char **argv, void *into,
+                     const char **input, int *inputs, lsp_failure *why);
+
+/* Local. If --help (-h) or --version is among the options: answers on f (NULL: says
+ * nothing) and returns 1. */
+int lsp_answered(FILE *f, const lsp_command *command, int argc, char **argv);
+
+/* Local. Help of one command. */
+void lsp_print_help(FILE *f, const lsp_command *command);
+
+/* Local. Words of `text` on lines of at most 80 columns; newlines end paragraphs. The
+ * first line begins at column `at` (where the cursor is), the others at `indent`. */
+void lsp_print_wrapped(FILE *f, const char *text, int at, int indent);
+
+/* Local. "  name      value", the value wrapped in a column of its own; control characters
+ * become '?'. */
+void lsp_print_fact(FILE *f, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Local. 1234567 as "1,234,567"; bytes as "1.2 MiB". Return `text`. */
+enum { LSP_NUMBER_SIZE = 48 };
+const char *lsp_grouped(int64_t n, char text[LSP_NUMBER_SIZE]);
+const char *lsp_bytes(double bytes, char text[LSP_NUMBER_SIZE]);
+
+/* Local. A file name in at most `columns` bytes: its end if it is longer. `out` has room
+ * for columns + 1. */
+void lsp_shortened(const char *name, char *out, size_t columns);
+
+/* Local. The options of `run`. Whatever comes out, lsp_options_close frees it. */
+lsp_status lsp_options_parse(int argc, char **argv, lsp_options *options,
+                             lsp_failure *why);
+void lsp_options_close(lsp_options *options);
+const lsp_command *lsp_run_command(void);
+
+/* Local. What `longspan --version` says. */
+void lsp_print_version(FILE *f);
+
+/* Local. "longspan: <message>" on stderr; returns the exit status. */
+int lsp_complain(const lsp_failure *why);
+
+#endif

@@ -1,0 +1,79 @@
+/* longspan info PATH: what is it, and what can be done with it. */
+#include "info.h"
+#include "cli.h"
+
+#include "lsp/store.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+static const lsp_command info_command = {
+    .usage = "longspan info PATH",
+    .about = "Says what PATH is: a model folder, an output FILE.h5 (finished or under "
+             "way), or memory snapshots FILE.memory.h5."};
+
+static int ends_with(const char *text, const char *end) {
+  const size_t n = strlen(text), m = strlen(end);
+  return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* FILE.h5 of whatever lies beside it while a run is under way; NULL if too long. */
+static const char *output_of(const char *path, char out[PATH_SIZE]) {
+  static const char *const suffix[] = {".memory.h5.part", ".h5.part", ".h5.journal",
+                                       ".h5.slot0", ".h5.slot1"};
+  if (snprintf(out, PATH_SIZE, "%s", path) >= PATH_SIZE - 16)
+    return NULL;
+  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
+    if (ends_with(out, suffix[i])) {
+      (void)strcpy(out + strlen(out) - strlen(suffix[i]), ".h5");
+      break;
+    }
+  return out;
+}
+
+static int is_under_way(const char *output) {
+  char journal[PATH_SIZE];
+  lsp_failure ignored;
+  return lsp_store_beside(output, ".h5.journal", journal, sizeof journal, &ignored) ==
+             LSP_OK &&
+         access(journal, F_OK) == 0;
+}
+
+static lsp_status info(const char *path, lsp_failure *why) {
+  char output[PATH_SIZE];
+  struct stat st;
+  const int found = stat(path, &st) == 0;
+  const int error = errno;
+  if (found && S_ISDIR(st.st_mode))
+    return lsp_info_model(path, why);
+  if (output_of(path, output) == NULL)
+    return lsp_fail(why, LSP_E_INPUT, "%.200s...: path too long", path);
+  const int under_way = is_under_way(output);
+  if (found && (!under_way || strcmp(path, output) == 0))
+    LSP_TRY(lsp_info_file(path, why));
+  if (under_way)
+    return lsp_info_unfinished(output, why);
+  return found ? LSP_OK
+               : lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(error));
+}
+
+int lsp_cmd_info(int argc, char **argv) {
+  lsp_failure why = {0};
+  if (lsp_answered(stdout, &info_command, argc, argv))
+    return 0;
+  const int plain = argc > 1 && strcmp(argv[1], "--") == 0;
+  const char *path = argc == 2 + plain ? argv[1 + plain] : NULL;
+  lsp_status st = LSP_OK;
+  if (path != NULL && path[0] == '-' && !plain)
+    st = lsp_fail(&why, LSP_E_USAGE, "%.80s: no such option; --help lists them", path);
+  else if (path == NULL)
+    st = lsp_fail(&why, LSP_E_USAGE,
+                  "info takes one PATH: a model folder, an output or a memory file");
+  else
+    st = info(path, &why);
+  return st == LSP_OK ? 0 : lsp_complain(&why);
+}

@@ -1,0 +1,20 @@
+/* What `longspan info` says of the things it knows. Internal to cli. */
+#ifndef LSP_CLI_INFO_H
+#define LSP_CLI_INFO_H
+
+#include "lsp/layout.h"
+#include "lsp/status.h"
+
+/* Local. A folder with config.json and safetensors. */
+lsp_status lsp_info_model(const char *dir, lsp_failure *why);
+
+/* Local. A finished output or memory file. */
+lsp_status lsp_info_file(const char *path, lsp_failure *why);
+
+/* Local. An output that is under way: FILE.h5, by its journal and FILE.h5.part. */
+lsp_status lsp_info_unfinished(const char *path, lsp_failure *why);
+
+/* Local. What an output holds, in words. */
+void lsp_info_contents(const lsp_file_view *view);
+
+#endif

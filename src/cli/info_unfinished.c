@@ -1,0 +1,114 @@
+/* An output under way: how far its journal says it is.
+ *
+ * A journal that is opened in place is cut to its last whole record, which would harm a
+ * run that is writing it; so a copy in memory is opened. */
+#include "cli.h"
+#include "info.h"
+
+#include "lsp/durable.h"
+#include "lsp/journal.h"
+#include "lsp/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096, PIECE = 1 << 16 };
+
+static lsp_status copy_bytes(int from, int to, const char *path, lsp_failure *why) {
+  char *piece = malloc(PIECE);
+  lsp_status st = piece != NULL ? LSP_OK
+                                : lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path);
+  int64_t at = 0;
+  ssize_t n = 1;
+  while (st == LSP_OK && n > 0) {
+    n = pread(from, piece, PIECE, at);
+    if (n < 0)
+      st = lsp_fail(why, LSP_E_IO, "%s: %s", path, strerror(errno));
+    else
+      st = lsp_write_at(to, path, piece, n, at, why);
+    at += n;
+  }
+  free(piece);
+  return st;
+}
+
+/* The journal's last record, out of a copy; *count 0: there is none yet. */
+static lsp_status read_last(const char *path, lsp_commit *last, int64_t *count,
+                            lsp_failure *why) {
+  char copy[64];
+  lsp_journal *j = NULL;
+  const int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (from < 0)
+    return lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(errno));
+  const int to = memfd_create("journal", MFD_CLOEXEC);
+  lsp_status st = to < 0 ? lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path)
+                         : copy_bytes(from, to, path, why);
+  (void)close(from);
+  (void)snprintf(copy, sizeof copy, "/proc/self/fd/%d", to);
+  if (st == LSP_OK && lsp_journal_open(copy, &j, NULL) != LSP_OK)
+    st = lsp_fail(why, LSP_E_FORMAT, "%s: not a journal of longspan", path);
+  if (to >= 0)
+    (void)close(to);
+  LSP_TRY(st);
+  *count = lsp_journal_count(j);
+  if (*count > 0)
+    lsp_journal_at(j, *count - 1, last);
+  lsp_journal_close(&j);
+  return LSP_OK;
+}
+
+static void print_progress(const lsp_commit *last, int64_t tokens) {
+  char done[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
+  const double nats =
+      ((double)last->corpus_high * 0x1p64 + (double)last->corpus_low) * 0x1p-40;
+  lsp_print_fact(stdout, "committed", "%s of %s tokens (%.1f %%)",
+                 lsp_grouped(last->token_end, done), lsp_grouped(tokens, all),
+                 tokens > 0 ? 100.0 * (double)last->token_end / (double)tokens : 100.0);
+  if (last->corpus_count > 0)
+    lsp_print_fact(stdout, "so far", "%.4f bits a token",
+                   nats / log(2) / (double)last->corpus_count);
+}
+
+static void print_age(const char *journal) {
+  struct stat st;
+  if (stat(journal, &st) != 0)
+    return;
+  const long long seconds = (long long)(time(NULL) - st.st_mtime);
+  if (seconds < 120)
+    lsp_print_fact(stdout, "last commit",
+                   "%lld s ago: a run may be writing it at this moment", seconds);
+  else
+    lsp_print_fact(stdout, "last commit", "%lld h %02lld min ago", seconds / 3600,
+                   seconds / 60 % 60);
+}
+
+lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
+  char journal[PATH_SIZE], part[PATH_SIZE];
+  lsp_commit last = {0};
+  int64_t count = 0;
+  lsp_file_view view;
+  LSP_TRY(lsp_store_beside(path, ".h5.journal", journal, sizeof journal, why));
+  LSP_TRY(lsp_store_beside(path, ".h5.part", part, sizeof part, why));
+  LSP_TRY(read_last(journal, &last, &count, why));
+  if (access(part, F_OK) != 0) { /* being laid out, or renamed at the end */
+    (void)printf("%s: an output of longspan, being begun or finished\n", path);
+    print_age(journal);
+  } else {
+    LSP_TRY(lsp_file_open(part, &view, why));
+    (void)printf("%s: an output of longspan, not finished\n", path);
+    lsp_info_contents(&view);
+    print_progress(&last, view.output.tokens);
+    print_age(journal);
+    lsp_file_close(&view);
+  }
+  lsp_print_fact(stdout, "to go on", "run the same command with --resume (any number of "
+                                     "ranks); with --overwrite it begins anew");
+  return LSP_OK;
+}

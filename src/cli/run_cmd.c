@@ -1,0 +1,114 @@
+/* longspan run: options, MPI, engine, exit status.
+ *
+ * Options are read before MPI is up, so a mistake costs nothing and every rank ends with
+ * status 2; which rank speaks is then known from the launcher's environment alone. */
+#include "cli.h"
+
+#include "lsp/ctx.h"
+#include "lsp/engine.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number from the environment; -1: not there. */
+static int64_t number_in(const char *name) {
+  const char *text = getenv(name);
+  char *end = NULL;
+  if (text == NULL)
+    return -1;
+  const long long n = strtoll(text, &end, 10);
+  return end == text ? -1 : n;
+}
+
+/* 1 if this process is the one that speaks, as far as its launcher has told. */
+static int is_speaker(void) {
+  static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                     "SLURM_PROCID"};
+  for (size_t i = 0; i < sizeof rank / sizeof rank[0]; i++)
+    if (number_in(rank[i]) >= 0)
+      return number_in(rank[i]) == 0;
+  return 1;
+}
+
+/* Slurm numbers steps from 0; batch script, interactive shell and the like have ids
+ * just below 2^32 (4294967290 and up), and one task whatever the job has. */
+static int is_slurm_step(void) {
+  const int64_t step = number_in("SLURM_STEP_ID");
+  return step >= 0 && step < 0xffffff00;
+}
+
+/* Processes that the launcher started together with this one; -1: it did not say. The
+ * innermost launcher is asked first. */
+static int64_t tasks_started(const char **variable) {
+  static const char *const size[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",
+                                     "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"};
+  for (size_t i = 0; i < sizeof size / sizeof size[0]; i++) {
+    if (strncmp(size[i], "SLURM", 5) == 0 && !is_slurm_step())
+      continue;
+    *variable = size[i];
+    if (number_in(size[i]) >= 0)
+      return number_in(size[i]);
+  }
+  return -1;
+}
+
+/* Many processes that each take themselves for the only one would write one file. */
+static lsp_status check_singletons(int size, lsp_failure *why) {
+  const char *variable = "";
+  const int64_t started = tasks_started(&variable);
+  if (size != 1 || started <= 1)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_INPUT,
+                  "%lld processes were started (%s) but MPI sees only one, so each would "
+                  "do the whole run; start them with `srun --mpi=pmix` or with the mpirun "
+                  "of the MPI library that longspan was built with",
+                  (long long)started, variable);
+}
+
+static lsp_status run_with_mpi(const lsp_options *options) {
+  int size = 0;
+  lsp_failure why = {0};
+  lsp_ctx ctx;
+  LSP_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  lsp_status status = check_singletons(size, &why);
+  if (status != LSP_OK) {
+    if (is_speaker())
+      (void)lsp_complain(&why);
+    return status;
+  }
+  lsp_ctx_open(&ctx, MPI_COMM_WORLD);
+  status = lsp_engine_run(&ctx, options);
+  if (status != LSP_OK)
+    lsp_say(&ctx, "longspan: %s",
+            ctx.why.text[0] != '\0' ? ctx.why.text : lsp_status_words(status));
+  lsp_ctx_close(&ctx);
+  return status;
+}
+
+int lsp_cmd_run(int argc, char **argv) {
+  lsp_options options;
+  lsp_failure why = {0};
+  int provided = 0;
+  const int speaker = is_speaker();
+  if (lsp_answered(speaker ? stdout : NULL, lsp_run_command(), argc, argv))
+    return 0;
+  lsp_status status = lsp_options_parse(argc, argv, &options, &why);
+  if (status != LSP_OK) {
+    if (speaker)
+      (void)lsp_complain(&why);
+    lsp_options_close(&options);
+    return lsp_exit_status(status);
+  }
+  LSP_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
+  if (provided < MPI_THREAD_FUNNELED) {
+    if (speaker)
+      (void)fprintf(stderr, "longspan: this MPI library has no MPI_THREAD_FUNNELED\n");
+    status = LSP_E_INPUT;
+  } else {
+    status = run_with_mpi(&options);
+  }
+  LSP_MPI(MPI_Finalize());
+  lsp_options_close(&options);
+  return lsp_exit_status(status);
+}

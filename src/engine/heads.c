@@ -1,0 +1,217 @@
+/* Log-probabilities of the tokens that follow: adaptive softmax (Grave et al. 2017,
+ * arXiv:1609.04309; with one cluster an ordinary one).
+ *
+ *   log p(w) = log p_head(w)                                w in the shortlist
+ *            = log p_head(column of its cluster) + log p_cluster(w)      else
+ *
+ * A hidden row predicts its successor, so a rank computes the nll of the token after
+ * its last one, and a document's first token has none. Never more logits at once than a
+ * panel of rows by HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in the
+ * panel, go through the block kernel, whose bits do not depend on a row's place. */
+#include "engine_internal.h"
+
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { HEAD_COLUMNS = 1024 };
+
+/* A panel's rows under way: running log-sum-exp and the logit of the target. */
+typedef struct {
+  const lsp_run *e;
+  int rows;
+  const float *hidden;   /* (rows, D) */
+  const int32_t *target; /* (rows) id that follows; -1: none is asked for */
+  double *nll;           /* (rows) */
+  float *projected;      /* (LSP_PANEL, e) */
+  float *logits;         /* (LSP_PANEL, HEAD_COLUMNS) */
+  float top[LSP_PANEL], sum[LSP_PANEL], chosen[LSP_PANEL];
+} head_work;
+
+int64_t lsp_heads_scratch(const lsp_run *e) {
+  const int64_t widest = lsp_max(e->config.d_model, e->config.d_embed);
+  return (int64_t)LSP_PANEL * (2 * widest + HEAD_COLUMNS) + LSP_BLOCK * widest;
+}
+
+static int cluster_of(const lsp_txl_config *c, int32_t id) {
+  int i = 0;
+  while (i + 1 < c->clusters && id >= c->cut[i + 1])
+    i++;
+  return i;
+}
+
+static void reset(head_work *w) {
+  for (int r = 0; r < w->rows; r++) {
+    w->top[r] = -FLT_MAX;
+    w->sum[r] = 0;
+    w->chosen[r] = 0;
+  }
+}
+
+/* The panel's hidden rows as cluster i sees them. */
+static const float *project(head_work *w, int i) {
+  const lsp_txl_cluster *k = &w->e->model.cluster[i];
+  if (k->out_proj == NULL)
+    return w->hidden;
+  lsp_gemm_plain(w->rows, k->width, w->e->config.d_model, w->hidden, k->out_proj,
+                 w->projected);
+  return w->projected;
+}
+
+/* Columns [first, first + n) of the head, for every row that has a target. */
+static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
+                    const float *weight, const float *bias) {
+  const lsp_txl_config *c = &w->e->config;
+  lsp_gemm(w->rows, n, w->e->model.cluster[0].width, rows, weight, w->logits, 0);
+  for (int r = 0; r < w->rows; r++) {
+    if (w->target[r] < 0)
+      continue;
+    const int i = cluster_of(c, w->target[r]);
+    const int64_t column = i == 0 ? w->target[r] : c->cut[1] + i - 1;
+    float *row = w->logits + r * n;
+    w->e->kernels.logsumexp(n, row, bias, &w->top[r], &w->sum[r]);
+    if (column >= first && column < first + n)
+      w->chosen[r] = row[column - first];
+  }
+}
+
+static void settle(const head_work *w, int r) {
+  w->nll[r] += (double)w->top[r] + log((double)w->sum[r]) - (double)w->chosen[r];
+}
+
+static void head(head_work *w) {
+  const lsp_txl *m = &w->e->model;
+  const int64_t shortlist = m->config.cut[1];
+  const int width = m->cluster[0].width;
+  const float *rows = project(w, 0);
+  reset(w);
+  for (int64_t first = 0; first < shortlist; first += HEAD_COLUMNS)
+    columns(w, rows, first, lsp_min(HEAD_COLUMNS, shortlist - first),
+            m->cluster[0].out + first * width, m->cluster[0].out_bias + first);
+  if (m->config.clusters > 1)
+    columns(w, rows, shortlist, m->config.clusters - 1, m->cluster_weight,
+            m->cluster_bias);
+  for (int r = 0; r < w->rows; r++)
+    if (w->target[r] >= 0)
+      settle(w, r);
+}
+
+/* Up to 64 gathered rows through all of a tail. row[g]: the panel's row that g is. */
+static void tail_rows(head_work *w, int i, const float *gathered, const int *row, int n) {
+  const lsp_txl_cluster *k = &w->e->model.cluster[i];
+  const int64_t cut = w->e->config.cut[i];
+  for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++) {
+    const int64_t first = t * LSP_BLOCK;
+    const lsp_product p = {.a = gathered,
+                           .lda = k->width,
+                           .b = w->e->tail[i] + t * LSP_BLOCK * k->width,
+                           .ldb = LSP_BLOCK,
+                           .c = w->logits,
+                           .ldc = LSP_BLOCK,
+                           .rows = n,
+                           .cols = LSP_BLOCK,
+                           .depth = k->width};
+    w->e->kernels.product(&p);
+    for (int g = 0; g < n; g++) {
+      const int r = row[g];
+      const int64_t column = w->target[r] - cut - first;
+      float *logit = w->logits + g * LSP_BLOCK;
+      w->e->kernels.logsumexp(lsp_min(LSP_BLOCK, k->rows - first), logit,
+                              k->out_bias + first, &w->top[r], &w->sum[r]);
+      if (column >= 0 && column < LSP_BLOCK)
+        w->chosen[r] = logit[column];
+    }
+  }
+}
+
+static void tail(head_work *w, int i) {
+  const int width = w->e->model.cluster[i].width;
+  int row[LSP_BLOCK], n = 0, any = 0;
+  for (int r = 0; r < w->rows && !any; r++)
+    any = w->target[r] >= 0 && cluster_of(&w->e->config, w->target[r]) == i;
+  if (!any)
+    return;
+  const float *rows = project(w, i);
+  float *gathered = w->logits + (int64_t)LSP_PANEL * HEAD_COLUMNS;
+  reset(w);
+  for (int r = 0; r < w->rows; r++) {
+    if (w->target[r] >= 0 && cluster_of(&w->e->config, w->target[r]) == i) {
+      memcpy(gathered + (int64_t)n * width, rows + (int64_t)r * width,
+             (size_t)width * sizeof(float));
+      row[n++] = r;
+    }
+    if (n == LSP_BLOCK || (r + 1 == w->rows && n > 0)) {
+      tail_rows(w, i, gathered, row, n);
+      for (int g = 0; g < n; g++)
+        settle(w, row[g]);
+      n = 0;
+    }
+  }
+}
+
+static void panel_nll(head_work *w, float *scratch) {
+  const int64_t widest = lsp_max(w->e->config.d_model, w->e->config.d_embed);
+  w->projected = scratch;
+  w->logits = scratch + LSP_PANEL * widest;
+  for (int r = 0; r < w->rows; r++)
+    w->nll[r] = 0;
+  head(w);
+  for (int i = 1; i < w->e->config.clusters; i++)
+    tail(w, i);
+}
+
+/* One panel of the span: targets are the tokens after its rows, as far as the document
+ * goes. */
+static void span_panel(const lsp_run *e, const lsp_panel *p, float *scratch) {
+  const lsp_plan *plan = &e->plan;
+  const int64_t d = p->piece->document;
+  const int64_t document_end = lsp_plan_origin(plan, d) + plan->token_start[d + 1] -
+                               plan->token_start[d];
+  head_work w = {.e = e,
+                 .rows = p->rows,
+                 .hidden = e->x + p->row * e->config.d_model};
+  int32_t target[LSP_PANEL];
+  double nll[LSP_PANEL];
+  for (int r = 0; r < p->rows; r++) {
+    const int64_t position = p->start + r;
+    const int64_t token = p->piece->token + position - p->piece->first;
+    const int asked = position >= p->piece->first && position + 1 < document_end;
+    target[r] = asked ? e->id[token + 1 - e->wave.token_first] : -1;
+  }
+  w.target = target;
+  w.nll = nll;
+  panel_nll(&w, scratch);
+  for (int r = 0; r < p->rows; r++)
+    if (target[r] >= 0) {
+      const int64_t token = p->piece->token + p->start + r - p->piece->first;
+      e->nll[token + 1 - e->wave.nll_first] = (float)nll[r];
+    }
+}
+
+void lsp_heads_span(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  for (int64_t i = w->nll_first; i < w->nll_end; i++)
+    e->nll[i - w->nll_first] = NAN; /* first tokens keep it */
+#pragma omp parallel for schedule(dynamic) num_threads(e->threads)
+  for (int64_t i = 0; i < w->panels; i++)
+    span_panel(e, &w->panel[i], e->scratch + omp_get_thread_num() * e->scratch_floats);
+}
+
+float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t id) {
+  const int64_t p = lsp_panel_of(position);
+  const int rows = lsp_panel_rows(p);
+  const int64_t place = position - lsp_panel_start(p);
+  const int64_t D = e->config.d_model;
+  int32_t target[LSP_PANEL];
+  double nll[LSP_PANEL];
+  float *panel = e->scratch, *rest = panel + (int64_t)LSP_PANEL * D;
+  memset(panel, 0, (size_t)rows * (size_t)D * sizeof(float));
+  memcpy(panel + place * D, hidden, (size_t)D * sizeof(float));
+  for (int r = 0; r < rows; r++)
+    target[r] = r == place ? id : -1;
+  head_work w = {
+      .e = e, .rows = rows, .hidden = panel, .target = target, .nll = nll};
+  panel_nll(&w, rest);
+  return (float)nll[place];
+}

@@ -1,0 +1,277 @@
+/* What a run is made of: a flat JSON object of strings. Two runs with the same identity
+ * write the same bytes; a resumed run must have the identity of the first, and a document
+ * goes on from a snapshot only with the model and memory that made it.
+ *
+ * Never in it: ranks, threads, waves, hosts, dates. */
+#define XXH_INLINE_ALL
+#include "engine_internal.h"
+
+#include "lsp/durable.h"
+#include "lsp/json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Changes when the definition of a kernel does, and with it bits. */
+static const char kernels_version[] = "1";
+
+enum { PAIRS_MAX = 24, VALUE_SIZE = 256 };
+
+typedef struct {
+  const char *key[PAIRS_MAX];
+  char value[PAIRS_MAX][VALUE_SIZE];
+  int count;
+} pairs;
+
+static void __attribute__((format(printf, 3, 4)))
+put(pairs *p, const char *key, const char *format, ...) {
+  va_list arguments;
+  LSP_ASSERT(p->count < PAIRS_MAX);
+  va_start(arguments, format);
+  p->key[p->count] = key;
+  (void)vsnprintf(p->value[p->count++], VALUE_SIZE, format, arguments);
+  va_end(arguments);
+}
+
+static void hex(const unsigned char hash[16], char out[33]) {
+  for (int i = 0; i < 16; i++)
+    (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
+}
+
+/* What memory depends on: the same in a snapshot that is gone on from. */
+static void put_model(const lsp_run *e, pairs *p) {
+  char hash[33];
+  hex(e->model_hash, hash);
+  put(p, "model_type", "transfo-xl");
+  put(p, "model", "%s", hash);
+  put(p, "segment", "%lld", (long long)e->plan.pattern.segment);
+  put(p, "mem_len", "%lld", (long long)e->plan.pattern.memory);
+  put(p, "mem_init", "%s", e->mem_zeros ? "zeros" : "empty");
+  put(p, "same_length", "%s", e->config.same_length ? "true" : "false");
+  put(p, "clamp_len", "%lld", (long long)e->config.clamp_len);
+  put(p, "blas", "%s", lsp_blas_description());
+  put(p, "blas_core", "%s", lsp_blas_core());
+  put(p, "kernels", "%s", kernels_version);
+}
+
+static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
+  static const char *const when[] = {"last", "documents", "none"};
+  const int64_t w = e->options->write;
+  char hash[33];
+  hex(e->corpus_hash, hash);
+  put(p, "input", "%s", hash);
+  put(p, "documents", "%lld", (long long)e->plan.documents);
+  put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->plan));
+  put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id " : "",
+      (w & LSP_WRITE_NLL) != 0 ? "nll " : "", (w & LSP_WRITE_HIDDEN) != 0 ? "hidden" : "");
+  put(p, "snapshots", "%s", when[e->options->snapshots]);
+  put(p, "snapshot_every", "%lld", (long long)lsp_max(0, e->options->snapshot_every));
+  put(p, "from_snapshot", "%s", from_hash);
+}
+
+static char *pairs_json(const pairs *p) {
+  json_t *object = json_object();
+  for (int i = 0; i < p->count; i++)
+    (void)json_object_set_new(object, p->key[i], json_string(p->value[i]));
+  char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+  json_decref(object);
+  return text;
+}
+
+/* --- the core of an earlier run ------------------------------------------------------ */
+
+void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
+  char path[4096], *text = NULL;
+  json_t *identity = NULL;
+  lsp_failure ignored; /* the store will say what is wrong with a journal */
+  memset(core, 0, LSP_BLAS_NAME_SIZE);
+  if (e->ctx->rank == 0 && e->options->resume &&
+      lsp_store_beside(e->options->output, ".h5.journal", path, sizeof path, &ignored) ==
+          LSP_OK &&
+      lsp_journal_peek(path, &text, &ignored) == LSP_OK &&
+      lsp_json_parse(path, text, strlen(text), &identity, &ignored) == LSP_OK) {
+    const char *value = json_string_value(json_object_get(identity, "blas_core"));
+    if (value != NULL && strcmp(value, "fixed") != 0)
+      (void)snprintf(core, LSP_BLAS_NAME_SIZE, "%s", value);
+    json_decref(identity);
+  }
+  free(text);
+  lsp_bcast(e->ctx->comm, core, LSP_BLAS_NAME_SIZE);
+}
+
+/* --- the store ----------------------------------------------------------------------- */
+
+typedef struct {
+  int64_t *bytes, *document, *position;
+  const char **name;
+} arrays;
+
+static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
+  const int64_t n = e->plan.documents, s = e->stops;
+  a->bytes = malloc(((size_t)n + 1) * sizeof *a->bytes);
+  a->name = malloc(((size_t)n + 1) * sizeof *a->name);
+  a->document = malloc(((size_t)s + 1) * sizeof *a->document);
+  a->position = malloc(((size_t)s + 1) * sizeof *a->position);
+  if (!a->bytes || !a->name || !a->document || !a->position)
+    return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for the list of documents");
+  for (int64_t d = 0; d < n; d++) {
+    const lsp_document *doc = lsp_corpus_document(e->corpus, d);
+    a->name[d] = doc->name;
+    a->bytes[d] = e->config.bytes_tokenizer ? doc->tokens : doc->tokens * doc->width;
+  }
+  for (int64_t i = 0; i < s; i++) {
+    a->document[i] = e->stop[i].document;
+    a->position[i] = e->stop[i].position;
+  }
+  return LSP_OK;
+}
+
+static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
+                                const lsp_attribute *attribute, int attributes,
+                                const char *identity) {
+  const int64_t w = e->options->write;
+  return (lsp_store_spec){
+      .path = e->options->output,
+      .resume = e->options->resume != 0,
+      .overwrite = e->options->overwrite != 0,
+      .identity = identity,
+      .output = {.tokens = lsp_plan_tokens(&e->plan),
+                 .documents = e->plan.documents,
+                 .panels = lsp_plan_panels(&e->plan),
+                 .hidden_width = e->config.d_model,
+                 .write_id = (w & LSP_WRITE_ID) != 0,
+                 .write_nll = (w & LSP_WRITE_NLL) != 0,
+                 .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
+                 .token_start = e->plan.token_start,
+                 .n_bytes = a->bytes,
+                 .name = a->name,
+                 .attribute = attribute,
+                 .attributes = attributes},
+      .memory = {.snapshots = e->stops,
+                 .layers = e->config.n_layer,
+                 .rows = e->reach,
+                 .width = e->heads.heads * e->heads.width,
+                 .hidden_width = e->config.d_model,
+                 .document = a->document,
+                 .position = a->position,
+                 .attribute = attribute,
+                 .attributes = attributes}};
+}
+
+lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
+                              lsp_store_state *state) {
+  pairs p = {.count = 0};
+  lsp_attribute attribute[PAIRS_MAX];
+  arrays a = {NULL, NULL, NULL, NULL};
+  put_model(e, &p);
+  put_run(e, from_hash, &p);
+  for (int i = 0; i < p.count; i++)
+    attribute[i] = (lsp_attribute){p.key[i], p.value[i]};
+  char *identity = pairs_json(&p);
+  lsp_status st = identity == NULL ? lsp_fail(&e->ctx->why, LSP_E_MEMORY,
+                                              "no memory for the identity of the run")
+                                   : fill_arrays(e, &a);
+  st = lsp_agree(e->ctx, st);
+  if (st == LSP_OK) {
+    const lsp_store_spec spec = make_spec(e, &a, attribute, p.count, identity);
+    st = lsp_store_open(e->ctx, &spec, &e->store, state, &e->commit);
+  }
+  free(identity);
+  free(a.bytes);
+  free(a.name);
+  free(a.document);
+  free(a.position);
+  return st;
+}
+
+/* --- going on from a snapshot -------------------------------------------------------- */
+
+static const char *attribute_of(const lsp_memory_spec *m, const char *key) {
+  for (int i = 0; i < m->attributes; i++)
+    if (strcmp(m->attribute[i].key, key) == 0)
+      return m->attribute[i].value;
+  return "(none)";
+}
+
+static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
+  const char *path = e->options->from_snapshot;
+  const lsp_memory_spec *m = &from->memory;
+  lsp_failure *why = &e->ctx->why;
+  if (!from->is_memory || m->snapshots < 1)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: no snapshot of memory; give the FILE.memory.h5 of a finished "
+                    "run",
+                    path);
+  pairs p = {.count = 0};
+  put_model(e, &p);
+  for (int i = 0; i < p.count; i++)
+    if (strcmp(attribute_of(m, p.key[i]), p.value[i]) != 0)
+      return lsp_fail(why, LSP_E_MISMATCH,
+                      "%s: made with %s = %s, this run has %s; go on with the model and "
+                      "options that made it",
+                      path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
+  if (m->layers != e->config.n_layer || m->hidden_width != e->config.d_model ||
+      m->width != e->heads.heads * e->heads.width || m->rows != e->reach)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: %d layers of (%lld, %d) do not fit the model", path, m->layers,
+                    (long long)m->rows, m->width);
+  return LSP_OK;
+}
+
+static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
+                             int64_t offset, int64_t bytes, XXH3_state_t *state) {
+  enum { PIECE = 1 << 20 };
+  char *piece = malloc(PIECE);
+  lsp_status st = piece != NULL ? LSP_OK
+                                : lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory");
+  for (int64_t at = 0; st == LSP_OK && at < bytes; at += PIECE) {
+    const int64_t n = lsp_min(PIECE, bytes - at);
+    st = lsp_read_at(from->fd, e->options->from_snapshot, piece, n, offset + at,
+                     &e->ctx->why);
+    if (st == LSP_OK)
+      (void)XXH3_128bits_update(state, piece, (size_t)n);
+  }
+  free(piece);
+  return st;
+}
+
+/* Rank 0: the last snapshot of the file; its position and hidden row are taken, its
+ * content becomes part of the run's identity. */
+static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
+  lsp_failure *why = &e->ctx->why;
+  LSP_TRY(lsp_file_open(e->options->from_snapshot, from, why));
+  LSP_TRY(check_snapshot(e, from));
+  const int64_t last = from->memory.snapshots - 1;
+  const lsp_extent *x = from->extent;
+  unsigned char hash[16];
+  XXH128_canonical_t canonical;
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  (void)XXH3_128bits_reset(&state);
+  e->start_position = from->memory.position[last];
+  (void)XXH3_128bits_update(&state, &e->start_position, sizeof e->start_position);
+  for (int i = LSP_SNAPSHOT_HIDDEN; i <= LSP_SNAPSHOT_VALUES; i++)
+    LSP_TRY(hash_range(e, from, x[i].offset + last * x[i].row_bytes, x[i].row_bytes,
+                       &state));
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+  memcpy(hash, canonical.digest, sizeof hash);
+  hex(hash, from_hash);
+  return LSP_OK;
+}
+
+lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
+  lsp_status st = LSP_OK;
+  memset(from, 0, sizeof *from);
+  from->fd = -1;
+  (void)snprintf(from_hash, 33, "none");
+  if (e->options->from_snapshot == NULL)
+    return LSP_OK;
+  if (e->ctx->rank == 0)
+    st = take_snapshot(e, from, from_hash);
+  st = lsp_agree(e->ctx, st);
+  lsp_bcast(e->ctx->comm, &e->start_position, sizeof e->start_position);
+  return st;
+}

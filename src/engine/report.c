@@ -1,0 +1,280 @@
+/* What a run says: a progress line, the timing table that HPC users know, and
+ * FILE.run.json, which holds what differs between runs and so must not be in the HDF5. */
+#include "engine_internal.h"
+
+#include "lsp/durable.h"
+#include "lsp/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- progress ------------------------------------------------------------------------ */
+
+static void print_duration(double seconds, char out[32]) {
+  const long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
+  (void)snprintf(out, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+}
+
+static void print_line(const lsp_run *e, double done, int on_terminal) {
+  char left[32];
+  const double all = (double)lsp_plan_tokens(&e->plan);
+  const double passed = MPI_Wtime() - e->ctx->started;
+  const double rate = (done - (double)e->first_token) / passed;
+  const double nats =
+      lsp_nats_value(lsp_nats_of(e->commit.corpus_low, e->commit.corpus_high));
+  char bits[48] = "";
+  if (e->commit.corpus_count > 0)
+    (void)snprintf(bits, sizeof bits, ", %.4f bits a %s",
+                   nats / log(2.0) / (double)e->commit.corpus_count,
+                   e->config.bytes_tokenizer ? "byte" : "token");
+  print_duration(rate > 0 ? (all - done) / rate : 0, left);
+  (void)fprintf(stderr,
+                "%s%.0f of %.0f tokens (%.1f %%), %.0f tokens/s%s, %s left%s",
+                on_terminal ? "\r\033[K" : "", done, all, all > 0 ? 100 * done / all : 100,
+                rate > 0 ? rate : 0, bits, left, on_terminal ? "" : "\n");
+  if (on_terminal && done >= all)
+    (void)fputc('\n', stderr);
+}
+
+/* layer -1: between waves. On a terminal twice a second, in a log every half minute. */
+void lsp_report_progress(lsp_run *e, int layer, int force) {
+  if (e->ctx->rank != 0 || e->ctx->quiet)
+    return;
+  const int on_terminal = isatty(STDERR_FILENO);
+  const double now = MPI_Wtime();
+  const int last = lsp_plan_panels(&e->plan) == e->commit.panel_end;
+  if (now - e->last_progress < (on_terminal ? 0.5 : 30) && !(force && last))
+    return;
+  e->last_progress = now;
+  double done = (double)e->commit.token_end;
+  if (layer >= 0) {
+    const double wave = (double)(lsp_plan_tokens_before(&e->plan, e->wave.range.end) -
+                                 e->commit.token_end);
+    done += wave * (layer + 1) / (e->config.n_layer + 1);
+  }
+  print_line(e, done, on_terminal);
+}
+
+/* --- numbers of all ranks ------------------------------------------------------------ */
+
+typedef struct {
+  double least, sum, most;
+} spread;
+
+static spread spread_of(const lsp_ctx *ctx, double value) {
+  spread s;
+  LSP_MPI(MPI_Allreduce(&value, &s.least, 1, MPI_DOUBLE, MPI_MIN, ctx->comm));
+  LSP_MPI(MPI_Allreduce(&value, &s.sum, 1, MPI_DOUBLE, MPI_SUM, ctx->comm));
+  LSP_MPI(MPI_Allreduce(&value, &s.most, 1, MPI_DOUBLE, MPI_MAX, ctx->comm));
+  return s;
+}
+
+typedef struct {
+  spread phase[LSP_PHASES];
+  spread wall, cpu, flops, messages, bytes, wait, written, peak;
+} totals;
+
+static const char *const phase_name[LSP_PHASES] = {
+#define X(name, words) words,
+    LSP_PHASE_TABLE(X)
+#undef X
+};
+
+static void collect(const lsp_run *e, totals *t) {
+  const lsp_ctx *ctx = e->ctx;
+  const lsp_traffic traffic = lsp_exchange_traffic(e->exchange);
+  struct rusage usage;
+  memset(&usage, 0, sizeof usage);
+  (void)getrusage(RUSAGE_SELF, &usage);
+  for (int i = 0; i < LSP_PHASES; i++)
+    t->phase[i] = spread_of(ctx, e->clock.seconds[i]);
+  t->wall = spread_of(ctx, MPI_Wtime() - ctx->started);
+  t->cpu = spread_of(ctx, e->clock.cpu);
+  t->flops = spread_of(ctx, e->clock.flops);
+  t->messages = spread_of(ctx, (double)traffic.messages);
+  t->bytes = spread_of(ctx, (double)traffic.bytes);
+  t->wait = spread_of(ctx, traffic.wait_seconds);
+  t->written = spread_of(ctx, (double)lsp_store_written(e->store).bytes);
+  t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
+}
+
+/* --- the table ----------------------------------------------------------------------- */
+
+static void print_phases(const lsp_run *e, const totals *t) {
+  const int P = e->ctx->size;
+  const double wall = t->wall.sum / P;
+  double rest = wall;
+  lsp_say(e->ctx, "%-24s %9s %9s %9s %9s %6s", "phase (seconds a rank)", "min", "avg",
+          "max", "imbalance", "%");
+  for (int i = 0; i < LSP_PHASES; i++) {
+    const spread *s = &t->phase[i];
+    const double mean = s->sum / P;
+    rest -= mean;
+    lsp_say(e->ctx, "%-24s %9.3f %9.3f %9.3f %9.2f %6.1f", phase_name[i], s->least, mean,
+            s->most, mean > 0 ? s->most / mean : 1.0, 100 * mean / wall);
+  }
+  lsp_say(e->ctx, "%-24s %9s %9.3f %9s %9s %6.1f", "start and rest", "", rest, "", "",
+          100 * rest / wall);
+}
+
+static double compute_seconds(const totals *t, int ranks) {
+  double s = 0;
+  for (int i = LSP_PHASE_EMBED; i <= LSP_PHASE_HEAD; i++)
+    s += t->phase[i].sum / ranks;
+  return s;
+}
+
+static void print_rates(const lsp_run *e, const totals *t) {
+  const int P = e->ctx->size;
+  const double tokens = (double)(e->commit.token_end - e->first_token);
+  const double layers = e->config.n_layer;
+  const double seconds = compute_seconds(t, P);
+  const double rate = seconds > 0 ? t->flops.sum / seconds : 0;
+  char wall[32];
+  print_duration(t->wall.most, wall);
+  lsp_say(e->ctx, "%d rank%s of %d thread%s, %s kernels, %s, core %s", P,
+          P == 1 ? "" : "s", e->threads, e->threads == 1 ? "" : "s", e->kernels.name,
+          lsp_blas_description(), lsp_blas_core());
+  lsp_say(e->ctx,
+          "%.0f tokens in %s: %.0f tokens/s; %.1f GFLOP/s in compute, %.0f %% of the "
+          "sgemm rate at start",
+          tokens, wall, t->wall.most > 0 ? tokens / t->wall.most : 0, rate * 1e-9,
+          e->gemm_rate > 0 ? 100 * rate / e->gemm_rate : 0);
+  lsp_say(e->ctx,
+          "sent a rank and layer (most): %.0f messages, %.3f MiB; written %.1f MiB; peak "
+          "memory %.0f MiB a rank",
+          t->messages.most / layers, t->bytes.most / layers / (1 << 20),
+          t->written.sum / (1 << 20), t->peak.most / (1 << 20));
+}
+
+static void print_score(const lsp_run *e) {
+  const lsp_commit *c = &e->commit;
+  if (c->corpus_count == 0)
+    return;
+  const double bits =
+      lsp_nats_value(lsp_nats_of(c->corpus_low, c->corpus_high)) / log(2.0);
+  if (e->config.bytes_tokenizer)
+    lsp_say(e->ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
+            e->options->output, bits / (double)c->token_end, (long long)c->token_end,
+            (long long)e->plan.documents, e->plan.documents == 1 ? "" : "s");
+  else
+    lsp_say(e->ctx, "%s: perplexity %.6f over %lld predicted tokens in %lld document%s",
+            e->options->output, exp2(bits / (double)c->corpus_count),
+            (long long)c->corpus_count, (long long)e->plan.documents,
+            e->plan.documents == 1 ? "" : "s");
+}
+
+/* --- FILE.run.json ------------------------------------------------------------------- */
+
+static json_t *spread_json(const spread *s, int ranks) {
+  return json_pack("{s:f, s:f, s:f}", "min", s->least, "avg", s->sum / ranks, "max",
+                   s->most);
+}
+
+/* Names of the hosts, in order of their first rank; NULL elsewhere than on rank 0. */
+static json_t *hosts_json(const lsp_ctx *ctx) {
+  char name[MPI_MAX_PROCESSOR_NAME] = "";
+  int length = 0, leaders = 0;
+  if (ctx->leaders == MPI_COMM_NULL)
+    return NULL;
+  LSP_MPI(MPI_Get_processor_name(name, &length));
+  LSP_MPI(MPI_Comm_size(ctx->leaders, &leaders));
+  char *all = ctx->rank == 0 ? calloc((size_t)leaders, sizeof name) : NULL;
+  LSP_ASSERT(ctx->rank != 0 || all != NULL);
+  LSP_MPI(MPI_Gather(name, (int)sizeof name, MPI_CHAR, all, (int)sizeof name, MPI_CHAR, 0,
+                     ctx->leaders));
+  if (ctx->rank != 0)
+    return NULL;
+  json_t *list = json_array();
+  for (int i = 0; i < leaders; i++)
+    (void)json_array_append_new(list, json_string(all + (size_t)i * sizeof name));
+  free(all);
+  return list;
+}
+
+static void put_time(json_t *o, const char *key, time_t when) {
+  char text[32];
+  struct tm utc;
+  if (gmtime_r(&when, &utc) != NULL &&
+      strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) > 0)
+    (void)json_object_set_new(o, key, json_string(text));
+}
+
+static json_t *phases_json(const totals *t, int ranks) {
+  json_t *o = json_object();
+  for (int i = 0; i < LSP_PHASES; i++)
+    (void)json_object_set_new(o, phase_name[i], spread_json(&t->phase[i], ranks));
+  return o;
+}
+
+static void put_environment(json_t *o) {
+  static const char *const name[] = {"SLURM_JOB_ID", "SLURM_JOB_NODELIST",
+                                     "SLURM_RESTART_COUNT", "PBS_JOBID"};
+  char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  LSP_MPI(MPI_Get_library_version(mpi, &length));
+  mpi[strcspn(mpi, "\n")] = 0;
+  (void)json_object_set_new(o, "mpi", json_string(mpi));
+  for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
+    if (getenv(name[i]) != NULL)
+      (void)json_object_set_new(o, name[i], json_string(getenv(name[i])));
+}
+
+static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *state,
+                                 json_t *hosts) {
+  char path[4096];
+  lsp_failure *why = &e->ctx->why;
+  LSP_TRY(lsp_store_beside(e->options->output, ".run.json", path, sizeof path, why));
+  const int P = e->ctx->size;
+  const time_t now = time(NULL);
+  json_t *o = json_pack(
+      "{s:s, s:s, s:o, s:i, s:i, s:s, s:s, s:s, s:I, s:I, s:I}", "state", state,
+      "command_line", e->options->command_line ? e->options->command_line : "", "hosts",
+      hosts, "ranks", P, "threads", e->threads, "kernels", e->kernels.name, "blas",
+      lsp_blas_description(), "blas_core", lsp_blas_core(), "wave_tokens",
+      (json_int_t)e->wave_rows, "first_token", (json_int_t)e->first_token, "token_end",
+      (json_int_t)e->commit.token_end);
+  if (o == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %s", path);
+  put_time(o, "started", now - (time_t)(MPI_Wtime() - e->ctx->started));
+  put_time(o, "ended", now);
+  put_environment(o);
+  (void)json_object_set_new(o, "seconds", phases_json(t, P));
+  (void)json_object_set_new(o, "wall_seconds", spread_json(&t->wall, P));
+  (void)json_object_set_new(o, "cpu_seconds", spread_json(&t->cpu, P));
+  (void)json_object_set_new(o, "flops", json_real(t->flops.sum));
+  (void)json_object_set_new(o, "sgemm_flops_per_second", json_real(e->gemm_rate));
+  (void)json_object_set_new(o, "messages_sent", spread_json(&t->messages, P));
+  (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
+  (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
+  (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
+  (void)json_object_set_new(o, "arena_bytes", json_integer((json_int_t)e->arena.size));
+  char *text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  json_decref(o);
+  if (text == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %s", path);
+  const lsp_status st = lsp_replace_file(path, text, strlen(text), why);
+  free(text);
+  return st;
+}
+
+lsp_status lsp_report_end(lsp_run *e, const char *state) {
+  totals t;
+  collect(e, &t);
+  json_t *hosts = hosts_json(e->ctx);
+  lsp_status st = LSP_OK;
+  if (e->ctx->rank == 0)
+    st = write_run_json(e, &t, state, hosts);
+  st = lsp_agree(e->ctx, st);
+  if (!e->ctx->quiet && e->ctx->rank == 0) {
+    print_phases(e, &t);
+    print_rates(e, &t);
+    print_score(e);
+  }
+  return st;
+}

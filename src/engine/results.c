@@ -1,0 +1,209 @@
+/* Per-token results of a wave to the store, and the sums of its documents.
+ *
+ * Sums are integers of 2^-40 nat, made from the float32 values that are written: free of
+ * order, and anyone can repeat them from the file. */
+#define XXH_INLINE_ALL
+#include "engine_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Rows of hidden states as they will lie in the file: padding between pieces taken out.
+ * The span has no further use for it. */
+static void squeeze_hidden(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  const int64_t D = e->config.d_model;
+  for (int64_t i = 0; i < w->pieces; i++) {
+    const lsp_piece *p = &w->piece[i];
+    memmove(e->x + (p->token - w->token_first) * D,
+            e->x + (p->row + p->first - p->start) * D,
+            (size_t)(p->end - p->first) * (size_t)D * sizeof(float));
+  }
+}
+
+/* What a panel writes, as one number: ids, nll of the tokens that its rows predict (and
+ * of its document's first token, if it is here), hidden rows. */
+static uint64_t panel_sum(const lsp_run *e, const lsp_panel *p) {
+  const lsp_wave *w = &e->wave;
+  const int64_t first = lsp_max(p->start, p->piece->first);
+  const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
+  const int64_t token = p->piece->token + first - p->piece->first;
+  const int64_t token_end = token + end - first;
+  const int64_t document_first = e->plan.token_start[p->piece->document];
+  const int64_t document_end = e->plan.token_start[p->piece->document + 1];
+  const int64_t nll_first = token + (token > document_first);
+  const int64_t nll_end = lsp_min(token_end + 1, document_end);
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  (void)XXH3_64bits_reset(&state);
+  (void)XXH3_64bits_update(&state, e->id + token - w->token_first,
+                           (size_t)(token_end - token) * sizeof *e->id);
+  if (nll_end > nll_first)
+    (void)XXH3_64bits_update(&state, e->nll + nll_first - w->nll_first,
+                             (size_t)(nll_end - nll_first) * sizeof *e->nll);
+  if ((e->options->write & LSP_WRITE_HIDDEN) != 0)
+    (void)XXH3_64bits_update(
+        &state, e->x + (token - w->token_first) * e->config.d_model,
+        (size_t)(token_end - token) * (size_t)e->config.d_model * sizeof(float));
+  return XXH3_64bits_digest(&state);
+}
+
+void lsp_results_write(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  const double begin = MPI_Wtime();
+  const int64_t tokens = w->token_end - w->token_first;
+  squeeze_hidden(e);
+  for (int64_t i = 0; i < w->panels; i++)
+    e->panel_sum[i] = panel_sum(e, &w->panel[i]);
+  lsp_store_rows(e->store, LSP_TOKENS_ID, w->token_first, tokens, e->id);
+  lsp_store_rows(e->store, LSP_TOKENS_NLL, w->nll_first, w->nll_end - w->nll_first,
+                 e->nll);
+  lsp_store_rows(e->store, LSP_TOKENS_HIDDEN, w->token_first, tokens, e->x);
+  lsp_store_rows(e->store, LSP_INTEGRITY_PANEL, w->span.first, w->panels, e->panel_sum);
+  e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
+}
+
+/* --- documents ----------------------------------------------------------------------- */
+
+/* What the pieces of the span add to their documents. */
+static void sum_pieces(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  for (int64_t i = 0; i < w->pieces; i++) {
+    const lsp_piece *p = &w->piece[i];
+    const int64_t first = lsp_max(p->token, w->nll_first);
+    const int64_t end = i + 1 < w->pieces ? w->piece[i + 1].token : w->nll_end;
+    lsp_nats sum = 0;
+    int64_t count = 0;
+    for (int64_t t = first; t < end; t++) {
+      const float nll = e->nll[t - w->nll_first];
+      if (isnan(nll))
+        continue;
+      sum += llround((double)nll * 0x1p40);
+      count++;
+    }
+    e->share[i] = (lsp_share){p->document, count, (uint64_t)sum, (int64_t)(sum >> 64)};
+  }
+}
+
+/* All ranks' shares to rank 0, in rank order; their number on rank 0. */
+static lsp_status gather_shares(lsp_run *e, int64_t *total) {
+  const lsp_ctx *ctx = e->ctx;
+  const int mine = lsp_count(e->wave.pieces * (int64_t)sizeof(lsp_share));
+  int *count = NULL, *place = NULL;
+  lsp_status st = LSP_OK;
+  *total = 0;
+  if (ctx->rank == 0) {
+    count = calloc((size_t)ctx->size * 2, sizeof *count);
+    LSP_ASSERT(count != NULL);
+    place = count + ctx->size;
+  }
+  LSP_MPI(MPI_Gather(&mine, 1, MPI_INT, count, 1, MPI_INT, 0, ctx->comm));
+  if (ctx->rank == 0) {
+    int64_t bytes = 0;
+    for (int r = 0; r < ctx->size; r++) {
+      place[r] = lsp_count(bytes);
+      bytes += count[r];
+    }
+    *total = bytes / (int64_t)sizeof(lsp_share);
+    if (*total > e->all_shares_room) {
+      free(e->all_shares);
+      e->all_shares = malloc((size_t)bytes);
+      LSP_ASSERT(e->all_shares != NULL);
+      e->all_shares_room = *total;
+    }
+  }
+  LSP_MPI(MPI_Gatherv(e->share, mine, MPI_BYTE, e->all_shares, count, place, MPI_BYTE, 0,
+                      ctx->comm));
+  free(count);
+  return st;
+}
+
+typedef struct {
+  int64_t count, room;
+  int64_t *nll_count;
+  double *nll_sum, *bits;
+} columns;
+
+static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
+  const int64_t i = c->count++;
+  const lsp_document *d = lsp_corpus_document(e->corpus, e->next_document);
+  const double nats =
+      lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
+  c->nll_count[i] = commit->open_count;
+  c->nll_sum[i] = nats;
+  /* A checkpoint with another vocabulary says nothing of bytes. */
+  const int known = e->config.bytes_tokenizer && commit->open_count > 0;
+  c->bits[i] = known ? nats / log(2.0) / (double)(d->tokens * d->width) : NAN;
+  commit->open_count = 0;
+  commit->open_low = 0;
+  commit->open_high = 0;
+}
+
+static void add_share(lsp_commit *commit, const lsp_share *s) {
+  const lsp_nats more = lsp_nats_of(s->low, s->high);
+  const lsp_nats open = lsp_nats_of(commit->open_low, commit->open_high) + more;
+  const lsp_nats all = lsp_nats_of(commit->corpus_low, commit->corpus_high) + more;
+  commit->open_count += s->count;
+  commit->open_low = (uint64_t)open;
+  commit->open_high = (int64_t)(open >> 64);
+  commit->corpus_count += s->count;
+  commit->corpus_low = (uint64_t)all;
+  commit->corpus_high = (int64_t)(all >> 64);
+}
+
+/* Rank 0: documents that the wave finished, in order. */
+static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit, int64_t shares) {
+  int64_t s = 0;
+  while (e->next_document < e->plan.documents) {
+    for (; s < shares && e->all_shares[s].document == e->next_document; s++)
+      add_share(commit, &e->all_shares[s]);
+    if (e->plan.token_start[e->next_document + 1] > commit->token_end)
+      break;
+    finish_document(e, c, commit);
+    e->next_document++;
+  }
+}
+
+static int64_t documents_before(const lsp_run *e, int64_t token_end) {
+  int64_t d = e->next_document;
+  while (d < e->plan.documents && e->plan.token_start[d + 1] <= token_end)
+    d++;
+  return d;
+}
+
+lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
+  const double begin = MPI_Wtime();
+  columns c = {0, 0, NULL, NULL, NULL};
+  int64_t shares = 0;
+  lsp_status st = LSP_OK;
+  const int64_t first = e->next_document;
+  const int64_t count = documents_before(e, commit->token_end) - first;
+  sum_pieces(e);
+  LSP_TRY(gather_shares(e, &shares));
+  if (e->ctx->rank == 0) {
+    c.nll_count = malloc(((size_t)count + 1) * sizeof *c.nll_count);
+    c.nll_sum = malloc(((size_t)count + 1) * sizeof *c.nll_sum);
+    c.bits = malloc(((size_t)count + 1) * sizeof *c.bits);
+    if (!c.nll_count || !c.nll_sum || !c.bits)
+      st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
+                    (long long)count);
+    else
+      finish_documents(e, &c, commit, shares);
+  }
+  st = lsp_agree(e->ctx, st);
+  if (st == LSP_OK) {
+    e->next_document = first + count;
+    const int64_t rows = e->ctx->rank == 0 ? count : 0;
+    const int64_t at = e->ctx->rank == 0 ? first : first + count;
+    lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_COUNT, at, rows, c.nll_count);
+    lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_SUM, at, rows, c.nll_sum);
+    lsp_store_rows(e->store, LSP_DOCUMENTS_BITS_PER_BYTE, at, rows, c.bits);
+  }
+  free(c.nll_count);
+  free(c.nll_sum);
+  free(c.bits);
+  e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
+  return st;
+}

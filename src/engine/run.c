@@ -1,0 +1,249 @@
+/* The wave loop.
+ *
+ *   open:  kernels agreed, model, corpus, store (new, or where an earlier run stopped)
+ *   wave:  tokens -> embed -> layers -> log-probabilities -> rows to the store -> commit
+ *   end:   check, rename, table
+ *
+ * A rank that fails inside a wave keeps its schedule; failures come out where the ranks
+ * agree: after reading, and at the commit. */
+#include "engine_internal.h"
+
+#include "lsp/durable.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- being asked to stop ------------------------------------------------------------- */
+
+static volatile sig_atomic_t asked_to_stop;
+
+static void on_signal(int number) {
+  (void)number;
+  asked_to_stop = 1;
+}
+
+static void listen_to_signals(void) {
+  static const int stopping[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  for (size_t i = 0; i < sizeof stopping / sizeof stopping[0]; i++)
+    (void)sigaction(stopping[i], &action, NULL);
+}
+
+/* Collective. Has any rank been asked, or would another wave end too late? */
+static int must_stop(lsp_run *e, double longest_wave) {
+  const double passed = MPI_Wtime() - e->ctx->started;
+  int mine = asked_to_stop != 0, any = 0;
+  if (e->options->max_time > 0 &&
+      passed + 1.5 * longest_wave > (double)e->options->max_time)
+    mine = 1;
+  LSP_MPI(MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, e->ctx->comm));
+  return any;
+}
+
+/* --- one wave ------------------------------------------------------------------------ */
+
+/* Tokens of the span, and the one that its last row predicts. */
+static lsp_status read_tokens(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  const double begin = MPI_Wtime();
+  for (int64_t i = 0; i < w->pieces; i++) {
+    const lsp_piece *p = &w->piece[i];
+    const int64_t origin = lsp_plan_origin(&e->plan, p->document);
+    const int64_t in_document = p->token + (p->end - p->first) -
+                                e->plan.token_start[p->document];
+    const int64_t all = e->plan.token_start[p->document + 1] -
+                        e->plan.token_start[p->document];
+    const int64_t n = p->end - p->first + (in_document < all);
+    LSP_TRY(lsp_corpus_read(e->corpus, p->document, p->first - origin, n,
+                            e->config.vocab_size, e->id + (p->token - w->token_first),
+                            &e->ctx->why));
+  }
+  e->clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
+  return LSP_OK;
+}
+
+static void count_flops(lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  double pairs = 0;
+  for (int64_t i = 0; i < w->pieces; i++)
+    pairs += lsp_pattern_pairs(&e->plan.pattern, w->piece[i].first, w->piece[i].end);
+  e->clock.flops += (double)(w->token_end - w->token_first) *
+                        lsp_txl_flops_per_token(&e->config) +
+                    pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
+}
+
+static double cpu_seconds(void) {
+  struct timespec t;
+  (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void compute(lsp_run *e) {
+  const double cpu = cpu_seconds();
+  double begin = MPI_Wtime();
+  lsp_forward_embed(e);
+  e->clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
+  for (int layer = 0; layer < e->config.n_layer; layer++) {
+    lsp_forward_layer(e, layer);
+    lsp_snapshot_layer(e, layer);
+    lsp_report_progress(e, layer, 0);
+  }
+  begin = MPI_Wtime();
+  lsp_heads_span(e);
+  if (e->has_start_hidden && e->wave.range.first == 0 && e->wave.pieces > 0 &&
+      e->wave.piece[0].document == 0)
+    e->nll[0] = lsp_heads_one(e, e->start_hidden, e->start_position - 1, e->id[0]);
+  e->clock.seconds[LSP_PHASE_HEAD] += MPI_Wtime() - begin;
+  e->clock.cpu += cpu_seconds() - cpu;
+  count_flops(e);
+}
+
+static lsp_status run_wave(lsp_run *e) {
+  lsp_status st = lsp_wave_open(e, e->commit.panel_end);
+  if (st == LSP_OK)
+    st = read_tokens(e);
+  LSP_TRY(lsp_agree(e->ctx, st));
+  compute(e);
+  lsp_snapshot_ends(e);
+  lsp_results_write(e);
+  lsp_commit next = e->commit;
+  next.panel_end = e->wave.range.end;
+  next.token_end = lsp_plan_tokens_before(&e->plan, next.panel_end);
+  LSP_TRY(lsp_results_documents(e, &next));
+  const double begin = MPI_Wtime();
+  const int with_slot = e->wave.next.first < e->wave.next.end && e->reach > 0;
+  LSP_TRY(lsp_store_commit(e->store, &next, with_slot));
+  e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
+  e->commit = next;
+  float *carried = e->carry[0];
+  e->carry[0] = e->carry[1];
+  e->carry[1] = carried;
+  return LSP_OK;
+}
+
+static lsp_status run_waves(lsp_run *e) {
+  const int64_t panels = lsp_plan_panels(&e->plan);
+  double longest = 0;
+  while (e->commit.panel_end < panels) {
+    if (must_stop(e, longest)) {
+      return lsp_fail(&e->ctx->why, LSP_E_STOPPED,
+                      "stopped on request after %lld of %lld tokens, all committed; the "
+                      "same command with --resume goes on",
+                      (long long)e->commit.token_end,
+                      (long long)lsp_plan_tokens(&e->plan));
+    }
+    const double begin = MPI_Wtime();
+    LSP_TRY(run_wave(e));
+    longest = fmax(longest, MPI_Wtime() - begin);
+    lsp_report_progress(e, -1, 1);
+  }
+  return LSP_OK;
+}
+
+/* --- the run ------------------------------------------------------------------------- */
+
+/* A corpus without tokens has documents all the same. */
+static lsp_status write_empty_documents(lsp_run *e) {
+  if (lsp_plan_panels(&e->plan) > 0 || e->plan.documents == 0)
+    return LSP_OK;
+  memset(&e->wave.range, 0, sizeof e->wave.range);
+  e->wave.pieces = 0;
+  lsp_commit next = e->commit;
+  LSP_TRY(lsp_results_documents(e, &next));
+  return lsp_store_commit(e->store, &next, 0);
+}
+
+/* Rank 0: memory before the first token of this run. */
+static lsp_status load_memory(lsp_run *e, lsp_store_state state,
+                              const lsp_file_view *from) {
+  if (e->ctx->rank != 0)
+    return LSP_OK;
+  if (state == LSP_STORE_RESUMED && e->commit.panel_end > 0)
+    return e->commit.slot >= 0 ? lsp_snapshot_load(e, NULL) : LSP_OK;
+  if (e->options->from_snapshot == NULL)
+    return LSP_OK;
+  const lsp_extent *x = &from->extent[LSP_SNAPSHOT_HIDDEN];
+  LSP_TRY(lsp_read_at(from->fd, e->options->from_snapshot, e->start_hidden,
+                      x->row_bytes, x->offset + (from->memory.snapshots - 1) * x->row_bytes,
+                      &e->ctx->why));
+  e->has_start_hidden = 1;
+  return lsp_snapshot_load(e, from);
+}
+
+static void find_next_document(lsp_run *e) {
+  e->next_document = 0;
+  if (e->commit.panel_end == 0)
+    return;
+  while (e->next_document < e->plan.documents &&
+         e->plan.token_start[e->next_document + 1] <= e->commit.token_end)
+    e->next_document++;
+}
+
+static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *from) {
+  const double rate = lsp_run_gemm_rate(e);
+  LSP_MPI(MPI_Allreduce(&rate, &e->gemm_rate, 1, MPI_DOUBLE, MPI_SUM, e->ctx->comm));
+  LSP_TRY(lsp_run_open_buffers(e));
+  LSP_TRY(lsp_agree(e->ctx, load_memory(e, state, from)));
+  find_next_document(e);
+  e->first_token = e->commit.token_end;
+  const lsp_status st = run_waves(e);
+  if (st != LSP_OK) {
+    if (st == LSP_E_STOPPED)
+      (void)lsp_report_end(e, "stopped");
+    return st;
+  }
+  LSP_TRY(write_empty_documents(e));
+  const double begin = MPI_Wtime();
+  LSP_TRY(lsp_store_finish(e->store));
+  e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
+  return lsp_report_end(e, "done");
+}
+
+static lsp_status run(lsp_run *e, lsp_file_view *from) {
+  char core[LSP_BLAS_NAME_SIZE], from_hash[33];
+  lsp_store_state state = LSP_STORE_NEW;
+  lsp_recorded_core(e, core);
+  LSP_TRY(lsp_run_agree_kernels(e, core));
+  LSP_TRY(lsp_run_open_model(e));
+  LSP_TRY(lsp_snapshot_open(e, from, from_hash));
+  LSP_TRY(lsp_run_open_corpus(e));
+  LSP_TRY(lsp_run_open_store(e, from_hash, &state));
+  if (state == LSP_STORE_FINISHED) {
+    lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);
+    return LSP_OK;
+  }
+  return compute_all(e, state, from);
+}
+
+lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
+  lsp_run e;
+  lsp_file_view from;
+  memset(&e, 0, sizeof e);
+  memset(&from, 0, sizeof from);
+  from.fd = -1;
+  e.ctx = ctx;
+  e.options = options;
+  ctx->quiet = options->quiet != 0;
+  listen_to_signals();
+  lsp_status st = LSP_OK;
+  if (ctx->rank == 0 && options->log != NULL) {
+    ctx->log = fopen(options->log, "a");
+    if (ctx->log == NULL)
+      st = lsp_fail(&ctx->why, LSP_E_IO, "%s: cannot be written; name another --log",
+                    options->log);
+  }
+  st = lsp_agree(ctx, st);
+  if (st == LSP_OK)
+    st = run(&e, &from);
+  if (from.fd >= 0)
+    lsp_file_close(&from);
+  lsp_run_close(&e);
+  return st;
+}

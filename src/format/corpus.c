@@ -1,0 +1,211 @@
+/* The corpus as an object: documents and the strings that they point to.
+ *
+ * What must hold: documents are in the order of the inputs, and each lies within its
+ * file as it was when opened. Strings never move, so a document may be copied.
+ *
+ * Packed, for sending to other ranks (native byte order):
+ *
+ *   int64 magic, documents, bytes of strings
+ *   int64 (documents, 6)   name, path (offsets in the strings), offset, tokens, width,
+ *                          file_bytes
+ *   strings, each ended by a zero byte */
+#include "lsp/corpus.h"
+
+#include "corpus_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK_BYTES = 1 << 16, HEAD = 3, FIELDS = 6 };
+static const int64_t MAGIC = 0x31303050524f434c; /* "LCORP001" */
+
+lsp_corpus *lsp__corpus_new(void) {
+  lsp_corpus *c = calloc(1, sizeof *c);
+  if (c != NULL)
+    c->fd = -1;
+  return c;
+}
+
+/* A chunk with room for `bytes` more. */
+static lsp__text_chunk *room(lsp_corpus *c, size_t bytes) {
+  if (c->text != NULL && c->text->size - c->text->used >= bytes)
+    return c->text;
+  const size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+  lsp__text_chunk *chunk = malloc(sizeof *chunk + size);
+  if (chunk == NULL)
+    return NULL;
+  chunk->next = c->text;
+  chunk->used = 0;
+  chunk->size = size;
+  c->text = chunk;
+  return chunk;
+}
+
+const char *lsp__corpus_keep(lsp_corpus *c, const char *text) {
+  const size_t bytes = strlen(text) + 1;
+  lsp__text_chunk *chunk = room(c, bytes);
+  if (chunk == NULL)
+    return NULL;
+  char *copy = chunk->text + chunk->used;
+  memcpy(copy, text, bytes);
+  chunk->used += bytes;
+  return copy;
+}
+
+static lsp_status grow(lsp_corpus *c, lsp_failure *why) {
+  const int64_t capacity = c->capacity == 0 ? 64 : 2 * c->capacity;
+  lsp_document *more = realloc(c->document, (size_t)capacity * sizeof *more);
+  if (more == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "not enough memory for %" PRId64 " documents",
+                    capacity);
+  c->document = more;
+  c->capacity = capacity;
+  return LSP_OK;
+}
+
+lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why) {
+  const int width_known = d->width == 1 || d->width == 2 || d->width == 4;
+  if (!width_known || d->offset < 0 || d->tokens < 0 || d->offset > d->file_bytes ||
+      d->tokens > (d->file_bytes - d->offset) / d->width)
+    return lsp_fail(why, LSP_E_FORMAT,
+                    "%s: document %s (%" PRId64 " tokens of %d bytes from byte %" PRId64
+                    ") does not lie within the file of %" PRId64 " bytes; restore the "
+                    "file, or make it again",
+                    d->path, d->name, d->tokens, d->width, d->offset, d->file_bytes);
+  if (c->count == c->capacity)
+    LSP_TRY(grow(c, why));
+  LSP_ASSERT(c->document != NULL);
+  c->document[c->count++] = *d;
+  return LSP_OK;
+}
+
+/* Offset at which a string will lie. Neighbours that share a path share its bytes. */
+static int64_t place_path(const lsp_corpus *c, int64_t d, int64_t before,
+                          int64_t next) {
+  if (d > 0 && c->document[d].path == c->document[d - 1].path)
+    return before;
+  return next;
+}
+
+static int64_t string_bytes(const lsp_corpus *c) {
+  int64_t bytes = 0;
+  for (int64_t d = 0; d < c->count; d++) {
+    if (place_path(c, d, -1, 0) == 0)
+      bytes += (int64_t)strlen(c->document[d].path) + 1;
+    bytes += (int64_t)strlen(c->document[d].name) + 1;
+  }
+  return bytes;
+}
+
+static int64_t put_string(char *strings, int64_t at, const char *text) {
+  const size_t bytes = strlen(text) + 1;
+  memcpy(strings + at, text, bytes);
+  return at + (int64_t)bytes;
+}
+
+lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
+                           lsp_failure *why) {
+  const int64_t text = string_bytes(c);
+  const size_t numbers = (size_t)(HEAD + FIELDS * c->count) * sizeof(int64_t);
+  int64_t *pack = malloc(numbers + (size_t)text);
+  *out = pack;
+  if (pack == NULL)
+    return lsp_fail(why, LSP_E_MEMORY,
+                    "not enough memory to send %" PRId64 " documents", c->count);
+  const int64_t head[HEAD] = {MAGIC, c->count, text};
+  memcpy(pack, head, sizeof head);
+  char *strings = (char *)pack + numbers;
+  int64_t at = 0, path = 0;
+  for (int64_t i = 0; i < c->count; i++) {
+    const lsp_document *d = &c->document[i];
+    path = place_path(c, i, path, at);
+    if (path == at)
+      at = put_string(strings, at, d->path);
+    const int64_t row[FIELDS] = {at,        path,     d->offset,
+                                 d->tokens, d->width, d->file_bytes};
+    memcpy(pack + HEAD + FIELDS * i, row, sizeof row);
+    at = put_string(strings, at, d->name);
+  }
+  LSP_ASSERT(at == text);
+  *bytes = numbers + (size_t)text;
+  return LSP_OK;
+}
+
+static lsp_status unpack_documents(lsp_corpus *c, const char *rows, int64_t count,
+                                   int64_t text, lsp_failure *why) {
+  for (int64_t i = 0; i < count; i++) {
+    int64_t row[FIELDS];
+    memcpy(row, rows + (size_t)i * sizeof row, sizeof row);
+    if (row[0] < 0 || row[0] >= text || row[1] < 0 || row[1] >= text)
+      return lsp_fail(why, LSP_E_FORMAT,
+                      "packed corpus: document %" PRId64 " is damaged", i);
+    const char *strings = c->text->text;
+    const lsp_document d = {.name = strings + row[0],
+                            .path = strings + row[1],
+                            .offset = row[2],
+                            .tokens = row[3],
+                            .width = row[4] >= 0 && row[4] <= 4 ? (int)row[4] : 0,
+                            .file_bytes = row[5]};
+    LSP_TRY(lsp__corpus_add(c, &d, why));
+  }
+  return LSP_OK;
+}
+
+static lsp_status unpack(lsp_corpus *c, const char *data, size_t bytes,
+                         lsp_failure *why) {
+  int64_t head[HEAD] = {0};
+  if (bytes >= sizeof head)
+    memcpy(head, data, sizeof head);
+  const int64_t rest = (int64_t)bytes - (int64_t)sizeof head;
+  const int64_t row = FIELDS * (int64_t)sizeof(int64_t);
+  const int64_t count = head[1], text = head[2];
+  if (head[0] != MAGIC || count < 0 || count > rest / row ||
+      text != rest - count * row || (text > 0 && data[bytes - 1] != '\0'))
+    return lsp_fail(why, LSP_E_FORMAT, "packed corpus: %zu bytes that are not one",
+                    bytes);
+  lsp__text_chunk *chunk = room(c, (size_t)text);
+  if (chunk == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "not enough memory for %" PRId64 " documents",
+                    count);
+  memcpy(chunk->text, data + bytes - text, (size_t)text);
+  chunk->used = (size_t)text;
+  return unpack_documents(c, data + sizeof head, count, text, why);
+}
+
+lsp_status lsp_corpus_unpack(const void *data, size_t bytes, lsp_corpus **out,
+                             lsp_failure *why) {
+  lsp_corpus *c = lsp__corpus_new();
+  *out = c;
+  if (c == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "not enough memory for the list of documents");
+  const lsp_status status = unpack(c, data, bytes, why);
+  if (status != LSP_OK)
+    lsp_corpus_close(out);
+  return status;
+}
+
+void lsp_corpus_close(lsp_corpus **c) {
+  if (*c == NULL)
+    return;
+  if ((*c)->fd >= 0)
+    (void)close((*c)->fd);
+  while ((*c)->text != NULL) {
+    lsp__text_chunk *next = (*c)->text->next;
+    free((*c)->text);
+    (*c)->text = next;
+  }
+  free((*c)->document);
+  free(*c);
+  *c = NULL;
+}
+
+int64_t lsp_corpus_count(const lsp_corpus *c) {
+  return c->count;
+}
+
+const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d) {
+  LSP_ASSERT(d >= 0 && d < c->count);
+  return &c->document[d];
+}

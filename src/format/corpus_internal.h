@@ -1,0 +1,58 @@
+/* A corpus from the inside. Internal to this folder.
+ *
+ *   corpus.c           the object: documents, their strings, packing
+ *   corpus_open.c      inputs to files to documents
+ *   corpus_folder.c    the files of a folder
+ *   corpus_megatron.c  the documents of NAME.idx
+ *   corpus_spool.c     standard input to a file
+ *   corpus_read.c      tokens, and the hash over them */
+#ifndef LSP_FORMAT_CORPUS_INTERNAL_H
+#define LSP_FORMAT_CORPUS_INTERNAL_H
+
+#include "lsp/corpus.h"
+
+/* Strings that live as long as the corpus; a list, so that none ever moves. */
+typedef struct lsp__text_chunk {
+  struct lsp__text_chunk *next;
+  size_t used, size;
+  char text[];
+} lsp__text_chunk;
+
+struct lsp_corpus {
+  lsp_document *document; /* (count); strings are in text */
+  int64_t count, capacity;
+  lsp__text_chunk *text; /* newest first */
+  int fd;                /* the one file kept open; -1: none */
+  const char *fd_path;   /* its path, one of text */
+};
+
+/* Local. An empty corpus; NULL: no memory. */
+lsp_corpus *lsp__corpus_new(void);
+
+/* Local. A copy that lives as long as the corpus; NULL: no memory. */
+const char *lsp__corpus_keep(lsp_corpus *c, const char *text);
+
+/* Local. Appends a document, whose strings the corpus keeps already. It must lie in its
+ * file: checked, as its numbers may come from a foreign file. */
+lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why);
+
+typedef struct {
+  char **path; /* (count), owned, relative to the folder */
+  int64_t count, capacity;
+} lsp__paths;
+
+/* Local. Regular files below a folder in byte order of their paths, without dot-files.
+ * *out is zeroed by the caller, and freed by it with lsp__paths_free, whatever comes
+ * back. */
+lsp_status lsp__folder_files(const char *folder, lsp__paths *out, lsp_failure *why);
+void lsp__paths_free(lsp__paths *paths);
+
+/* Local. Adds the documents of BASE.bin as BASE.idx tells; they are named NAME#0,
+ * NAME#1, ... */
+lsp_status lsp__corpus_megatron(lsp_corpus *c, const char *base, const char *name,
+                                lsp_failure *why);
+
+/* Local. Copies standard input to the file `spool`, unless it is there already. */
+lsp_status lsp__corpus_spool(const char *spool, lsp_failure *why);
+
+#endif

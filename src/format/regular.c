@@ -1,0 +1,53 @@
+/* Regular files, opened for reading.
+ *
+ * What must hold: opening never blocks (a FIFO without a writer would, for ever), and
+ * what comes back is a file whose size means something. */
+#include "regular.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static lsp_status refuse_kind(const char *path, mode_t mode, lsp_failure *why) {
+  if (S_ISDIR(mode))
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: is a folder where a file was expected; name a "
+                    "file in it",
+                    path);
+  if (S_ISFIFO(mode) || S_ISCHR(mode) || S_ISSOCK(mode))
+    return lsp_fail(
+        why, LSP_E_INPUT,
+        "%s: is a %s where a regular file was expected; to read from a pipe, "
+        "send it to standard input and give \"-\" as the input",
+        path,
+        S_ISFIFO(mode)  ? "pipe"
+        : S_ISCHR(mode) ? "device"
+                        : "socket");
+  return lsp_fail(why, LSP_E_INPUT, "%s: is not a regular file; copy it to one", path);
+}
+
+lsp_status lsp__regular_open(const char *path, int *fd, int64_t *bytes,
+                             lsp_failure *why) {
+  struct stat facts;
+  *fd = -1;
+  const int got = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (got < 0)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: cannot be opened: %s; check the name and the permissions",
+                    path, strerror(errno));
+  lsp_status status = LSP_OK;
+  if (fstat(got, &facts) != 0)
+    status = lsp_fail(why, LSP_E_IO, "%s: its size cannot be had: %s; check the disk",
+                      path, strerror(errno));
+  else if (!S_ISREG(facts.st_mode))
+    status = refuse_kind(path, facts.st_mode, why);
+  if (status != LSP_OK) {
+    (void)close(got);
+    return status;
+  }
+  *fd = got;
+  *bytes = (int64_t)facts.st_size;
+  return LSP_OK;
+}

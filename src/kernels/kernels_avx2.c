@@ -1,0 +1,43 @@
+/* AVX2 and FMA: 6 rows of 16 columns in 12 of the 16 registers. */
+#include <immintrin.h>
+
+typedef __m256 vec;
+
+static inline vec v_load(const float *p) {
+  return _mm256_loadu_ps(p);
+}
+static inline void v_store(float *p, vec x) {
+  _mm256_storeu_ps(p, x);
+}
+static inline vec v_set(float x) {
+  return _mm256_set1_ps(x);
+}
+static inline vec v_fma(vec a, vec b, vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+static inline vec v_add(vec a, vec b) {
+  return _mm256_add_ps(a, b);
+}
+static inline vec v_sub(vec a, vec b) {
+  return _mm256_sub_ps(a, b);
+}
+static inline vec v_mul(vec a, vec b) {
+  return _mm256_mul_ps(a, b);
+}
+static inline vec v_max(vec a, vec b) {
+  return _mm256_max_ps(a, b);
+}
+static inline vec v_power_of_two(vec t) {
+  const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
+}
+static inline vec v_keep(vec x, vec low, vec y) {
+  return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_GE_OQ), y);
+}
+
+#define VLEN 8
+#define ROWS 6
+#define GROUP 16
+#define NAME(x) x##_avx2
+#define LSP_ISA_TEXT "avx2"
+#include "kernels_body.h"

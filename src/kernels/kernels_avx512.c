@@ -1,0 +1,43 @@
+/* AVX-512: 6 rows of 64 columns in 24 of the 32 registers. */
+#include <immintrin.h>
+
+typedef __m512 vec;
+
+static inline vec v_load(const float *p) {
+  return _mm512_loadu_ps(p);
+}
+static inline void v_store(float *p, vec x) {
+  _mm512_storeu_ps(p, x);
+}
+static inline vec v_set(float x) {
+  return _mm512_set1_ps(x);
+}
+static inline vec v_fma(vec a, vec b, vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+static inline vec v_add(vec a, vec b) {
+  return _mm512_add_ps(a, b);
+}
+static inline vec v_sub(vec a, vec b) {
+  return _mm512_sub_ps(a, b);
+}
+static inline vec v_mul(vec a, vec b) {
+  return _mm512_mul_ps(a, b);
+}
+static inline vec v_max(vec a, vec b) {
+  return _mm512_max_ps(a, b);
+}
+static inline vec v_power_of_two(vec t) {
+  const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 23));
+}
+static inline vec v_keep(vec x, vec low, vec y) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_GE_OQ), y);
+}
+
+#define VLEN 16
+#define ROWS 6
+#define GROUP 64
+#define NAME(x) x##_avx512
+#define LSP_ISA_TEXT "avx512"
+#include "kernels_body.h"

@@ -1,0 +1,309 @@
+/* One body for every vector width. The including file defines
+ *
+ *   VLEN                 floats a vector: 1, 8, 16
+ *   ROWS                 rows of a register block
+ *   GROUP                columns of a register block, a multiple of LSP_LANES
+ *   NAME(x)              x with the suffix of the instruction set
+ *   LSP_ISA_TEXT         its name
+ *   vec and, on it:      v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max v_sqrt
+ *   v_power_of_two(t)    2^n, where t = n + 1.5 * 2^23
+ *   v_keep(x, low, y)    y where x >= low, else 0
+ *
+ * and gets lsp__kernels_* . What is written here over LSP_LANES fixed lanes does not
+ * depend on VLEN, so all instruction sets give the same bits. */
+#include "lsp/kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+
+enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
+
+/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87. Cody and Waite's
+ * reduction, a polynomial of degree 6 on [-ln2/2, ln2/2]. */
+static inline vec v_exp(vec x) {
+  const vec magic = v_set(12582912.0f);
+  const vec low = v_set(-87.0f);
+  const vec y = v_max(x, low);
+  const vec t = v_fma(y, v_set(1.44269504f), magic);
+  const vec n = v_sub(t, magic);
+  vec r = v_fma(n, v_set(-0.693359375f), y);
+  r = v_fma(n, v_set(2.12194440e-4f), r);
+  vec p = v_set(1.9875691500e-4f);
+  p = v_fma(p, r, v_set(1.3981999507e-3f));
+  p = v_fma(p, r, v_set(8.3334519073e-3f));
+  p = v_fma(p, r, v_set(4.1665795894e-2f));
+  p = v_fma(p, r, v_set(1.6666665459e-1f));
+  p = v_fma(p, r, v_set(5.0000001201e-1f));
+  p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
+  return v_keep(x, low, v_mul(p, v_power_of_two(t)));
+}
+
+/* The sum and the maximum of the 16 lanes, by halves: 8, 4, 2, 1. */
+static inline float lanes_sum(const vec *v) {
+  float lane[LSP_LANES];
+  for (int i = 0; i < VECS; i++)
+    v_store(lane + i * VLEN, v[i]);
+  for (int half = LSP_LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++)
+      lane[i] += lane[i + half];
+  return lane[0];
+}
+
+static inline float lanes_max(const vec *v) {
+  float lane[LSP_LANES];
+  for (int i = 0; i < VECS; i++)
+    v_store(lane + i * VLEN, v[i]);
+  for (int half = LSP_LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++)
+      lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+  return lane[0];
+}
+
+/* One register block: n rows (a constant after inlining), GROUP columns from `col`,
+ * depth [k0, k1). */
+static inline __attribute__((always_inline)) void
+block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
+  vec acc[ROWS][GROUP_VECS];
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++) {
+      if (p->init == NULL) {
+        acc[i][j] = v_set(0.0f);
+        continue;
+      }
+      acc[i][j] = v_load(p->init + (row + i) * p->ldi + col + j * VLEN);
+      if (p->scale != NULL)
+        acc[i][j] = v_mul(acc[i][j], v_set(p->scale[row + i]));
+    }
+  const float *a = p->a + row * p->lda;
+  const float *b = p->b + col;
+  for (int k = k0; k < k1; k++) {
+    vec bk[GROUP_VECS];
+    for (int j = 0; j < vecs; j++)
+      bk[j] = v_load(b + k * p->ldb + j * VLEN);
+    for (int i = 0; i < n; i++) {
+      const vec ai = v_set(a[i * p->lda + k]);
+      for (int j = 0; j < vecs; j++)
+        acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
+    }
+  }
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++)
+      v_store(p->c + (row + i) * p->ldc + col + j * VLEN, acc[i][j]);
+}
+
+static inline int least(const int *value, int row, int n, int otherwise) {
+  if (value == NULL)
+    return otherwise;
+  int best = value[row];
+  for (int i = 1; i < n; i++)
+    best = value[row + i] < best ? value[row + i] : best;
+  return best;
+}
+
+static inline int most(const int *value, int row, int n, int otherwise) {
+  if (value == NULL)
+    return otherwise;
+  int best = value[row];
+  for (int i = 1; i < n; i++)
+    best = value[row + i] > best ? value[row + i] : best;
+  return best;
+}
+
+/* All columns of n rows that one of them needs. */
+static inline __attribute__((always_inline)) void stripe(const lsp_product *p, int n,
+                                                         int row) {
+  const int low = least(p->col_low, row, n, 0);
+  const int high = most(p->col_high, row, n, p->cols - 1);
+  const int k0 = least(p->depth_low, row, n, 0);
+  const int k1 = most(p->depth_high, row, n, p->depth - 1) + 1;
+  int col = 0;
+  for (; col + GROUP <= p->cols; col += GROUP)
+    if (col <= high && col + GROUP > low)
+      block(p, n, row, col, GROUP_VECS, k0, k1);
+  for (; col < p->cols; col += LSP_LANES)
+    if (col <= high && col + LSP_LANES > low)
+      block(p, n, row, col, VECS, k0, k1);
+}
+
+static void NAME(product)(const lsp_product *p) {
+  int row = 0;
+  for (; row + ROWS <= p->rows; row += ROWS)
+    stripe(p, ROWS, row);
+  for (; row + 4 <= p->rows; row += 4)
+    stripe(p, 4, row);
+  for (; row < p->rows; row++)
+    stripe(p, 1, row);
+}
+
+static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
+                               float *top, float *sum, float *decay) {
+  for (int i = 0; i < rows; i++) {
+    float *row = s + i * LSP_BLOCK;
+    if (low != NULL)
+      for (int j = 0; j < low[i] && j < LSP_BLOCK; j++)
+        row[j] = -INFINITY;
+    if (high != NULL)
+      for (int j = high[i] + 1; j < LSP_BLOCK; j++)
+        row[j] = -INFINITY;
+    vec best[VECS], part[VECS];
+    for (int v = 0; v < VECS; v++)
+      best[v] = v_load(row + v * VLEN);
+    for (int j = LSP_LANES; j < LSP_BLOCK; j += LSP_LANES)
+      for (int v = 0; v < VECS; v++)
+        best[v] = v_max(best[v], v_load(row + j + v * VLEN));
+    const float tile_top = lanes_max(best);
+    const float new_top = top[i] > tile_top ? top[i] : tile_top;
+    for (int v = 0; v < VECS; v++)
+      part[v] = v_set(0.0f);
+    for (int j = 0; j < LSP_BLOCK; j += LSP_LANES)
+      for (int v = 0; v < VECS; v++) {
+        const vec e = v_exp(v_sub(v_load(row + j + v * VLEN), v_set(new_top)));
+        v_store(row + j + v * VLEN, e);
+        part[v] = v_add(part[v], e);
+      }
+    /* top - new_top is the same number in every lane */
+    float lane[LSP_LANES];
+    v_store(lane, v_exp(v_set(top[i] - new_top)));
+    decay[i] = lane[0];
+    sum[i] = fmaf(sum[i], decay[i], lanes_sum(part));
+    top[i] = new_top;
+  }
+}
+
+/* Sum over a row of f(j), f in {x, (x - mean)^2}: 16 lanes, then the ragged end. */
+static inline float row_sum(const float *x, int64_t width) {
+  vec part[VECS];
+  for (int v = 0; v < VECS; v++)
+    part[v] = v_set(0.0f);
+  int64_t j = 0;
+  for (; j + LSP_LANES <= width; j += LSP_LANES)
+    for (int v = 0; v < VECS; v++)
+      part[v] = v_add(part[v], v_load(x + j + v * VLEN));
+  float total = lanes_sum(part);
+  for (; j < width; j++)
+    total += x[j];
+  return total;
+}
+
+static inline float row_square_sum(const float *x, int64_t width, float mean) {
+  vec part[VECS];
+  for (int v = 0; v < VECS; v++)
+    part[v] = v_set(0.0f);
+  int64_t j = 0;
+  for (; j + LSP_LANES <= width; j += LSP_LANES)
+    for (int v = 0; v < VECS; v++) {
+      const vec d = v_sub(v_load(x + j + v * VLEN), v_set(mean));
+      part[v] = v_fma(d, d, part[v]);
+    }
+  float total = lanes_sum(part);
+  for (; j < width; j++)
+    total = fmaf(x[j] - mean, x[j] - mean, total);
+  return total;
+}
+
+static void NAME(add)(int64_t n, float *x, const float *y) {
+  int64_t j = 0;
+  for (; j + VLEN <= n; j += VLEN)
+    v_store(x + j, v_add(v_load(x + j), v_load(y + j)));
+  for (; j < n; j++)
+    x[j] += y[j];
+}
+
+static void NAME(layer_norm)(int64_t rows, int64_t width, const float *x,
+                             const float *add, const float *gain, const float *bias,
+                             float eps, float *y) {
+  for (int64_t i = 0; i < rows; i++, x += width, y += width) {
+    const float *in = x;
+    if (add != NULL) {
+      int64_t j = 0;
+      for (; j + VLEN <= width; j += VLEN)
+        v_store(y + j, v_add(v_load(x + j), v_load(add + j)));
+      for (; j < width; j++)
+        y[j] = x[j] + add[j];
+      add += width;
+      in = y;
+    }
+    const float mean = row_sum(in, width) / (float)width;
+    const float variance = row_square_sum(in, width, mean) / (float)width;
+    const float over = 1.0f / sqrtf(variance + eps);
+    int64_t j = 0;
+    for (; j + VLEN <= width; j += VLEN) {
+      const vec d = v_mul(v_sub(v_load(in + j), v_set(mean)), v_set(over));
+      v_store(y + j, v_fma(d, v_load(gain + j), v_load(bias + j)));
+    }
+    for (; j < width; j++)
+      y[j] = fmaf((in[j] - mean) * over, gain[j], bias[j]);
+  }
+}
+
+static void NAME(bias_relu)(int64_t rows, int64_t width, float *x, const float *bias) {
+  for (int64_t i = 0; i < rows; i++, x += width) {
+    int64_t j = 0;
+    for (; j + VLEN <= width; j += VLEN)
+      v_store(x + j, v_max(v_add(v_load(x + j), v_load(bias + j)), v_set(0.0f)));
+    for (; j < width; j++) {
+      const float z = x[j] + bias[j];
+      x[j] = z > 0.0f ? z : 0.0f;
+    }
+  }
+}
+
+static void NAME(bias_add)(int64_t rows, int64_t width, float *x, const float *bias) {
+  for (int64_t i = 0; i < rows; i++, x += width)
+    NAME(add)(width, x, bias);
+}
+
+static void NAME(shift_scale)(int rows, int width, const float *x, int64_t ldx,
+                              const float *bias, float scale, float *y, int64_t ldy) {
+  for (int i = 0; i < rows; i++, x += ldx, y += ldy) {
+    int j = 0;
+    for (; j + VLEN <= width; j += VLEN)
+      v_store(y + j, v_mul(v_add(v_load(x + j), v_load(bias + j)), v_set(scale)));
+    for (; j < width; j++)
+      y[j] = (x[j] + bias[j]) * scale;
+    for (; j < ldy; j++)
+      y[j] = 0.0f;
+  }
+}
+
+static void NAME(logsumexp)(int64_t n, float *x, const float *bias, float *top,
+                            float *sum) {
+  if (n <= 0)
+    return;
+  if (bias != NULL)
+    NAME(add)(n, x, bias);
+  float new_top = *top;
+  for (int64_t j = 0; j < n; j++)
+    new_top = x[j] > new_top ? x[j] : new_top;
+  vec part[VECS];
+  for (int v = 0; v < VECS; v++)
+    part[v] = v_set(0.0f);
+  int64_t j = 0;
+  for (; j + LSP_LANES <= n; j += LSP_LANES)
+    for (int v = 0; v < VECS; v++)
+      part[v] = v_add(part[v], v_exp(v_sub(v_load(x + j + v * VLEN), v_set(new_top))));
+  if (j < n) {
+    float rest[LSP_LANES];
+    for (int i = 0; i < LSP_LANES; i++)
+      rest[i] = j + i < n ? x[j + i] : -INFINITY;
+    for (int v = 0; v < VECS; v++)
+      part[v] = v_add(part[v], v_exp(v_sub(v_load(rest + v * VLEN), v_set(new_top))));
+  }
+  float lane[LSP_LANES];
+  v_store(lane, v_exp(v_set(*top - new_top)));
+  *sum = fmaf(*sum, lane[0], lanes_sum(part));
+  *top = new_top;
+}
+
+void NAME(lsp__kernels)(lsp_kernels *k) {
+  k->name = LSP_ISA_TEXT;
+  k->product = NAME(product);
+  k->softmax_tile = NAME(softmax_tile);
+  k->layer_norm = NAME(layer_norm);
+  k->bias_relu = NAME(bias_relu);
+  k->bias_add = NAME(bias_add);
+  k->add = NAME(add);
+  k->shift_scale = NAME(shift_scale);
+  k->logsumexp = NAME(logsumexp);
+}

@@ -1,0 +1,48 @@
+/* Plain C: every kernel, complete, for any processor; the definition of the others. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float vec;
+
+static inline vec v_load(const float *p) {
+  return *p;
+}
+static inline void v_store(float *p, vec x) {
+  *p = x;
+}
+static inline vec v_set(float x) {
+  return x;
+}
+static inline vec v_fma(vec a, vec b, vec c) {
+  return fmaf(a, b, c);
+}
+static inline vec v_add(vec a, vec b) {
+  return a + b;
+}
+static inline vec v_sub(vec a, vec b) {
+  return a - b;
+}
+static inline vec v_mul(vec a, vec b) {
+  return a * b;
+}
+static inline vec v_max(vec a, vec b) {
+  return a > b ? a : b;
+}
+static inline vec v_power_of_two(vec t) {
+  uint32_t bits;
+  memcpy(&bits, &t, sizeof bits);
+  bits = (bits + 127u) << 23;
+  memcpy(&t, &bits, sizeof bits);
+  return t;
+}
+static inline vec v_keep(vec x, vec low, vec y) {
+  return x >= low ? y : 0.0f;
+}
+
+#define VLEN 1
+#define ROWS 4
+#define GROUP 16
+#define NAME(x) x##_plain
+#define LSP_ISA_TEXT "plain"
+#include "kernels_body.h"

@@ -1,0 +1,174 @@
+/* config.json of a transfo-xl checkpoint. */
+#include "lsp/json.h"
+#include "lsp/transfo_xl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CONFIG_BYTES_MAX = 1 << 20, WIDTH_MAX = 1 << 20 };
+
+typedef struct {
+  const json_t *json;
+  const char *path;
+  lsp_failure *why;
+} source;
+
+static lsp_status read_int(const source *s, const char *key, int required, int64_t low,
+                           int64_t high, int *value) {
+  int64_t wide = *value;
+  LSP_TRY(lsp_json_int(s->json, s->path, key, required, low, high, &wide, s->why));
+  *value = (int)wide;
+  return LSP_OK;
+}
+
+static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
+  LSP_TRY(lsp_json_int(s->json, s->path, "vocab_size", 1, 1, INT32_MAX, &c->vocab_size,
+                       s->why));
+  LSP_TRY(read_int(s, "d_model", 1, 2, WIDTH_MAX, &c->d_model));
+  LSP_TRY(read_int(s, "d_embed", 1, 1, WIDTH_MAX, &c->d_embed));
+  LSP_TRY(read_int(s, "n_head", 1, 1, 4096, &c->n_head));
+  LSP_TRY(read_int(s, "d_head", 1, 1, 4096, &c->d_head));
+  LSP_TRY(read_int(s, "d_inner", 1, 1, WIDTH_MAX, &c->d_inner));
+  LSP_TRY(read_int(s, "n_layer", 1, 1, 4096, &c->n_layer));
+  LSP_TRY(read_int(s, "div_val", 1, 1, 1024, &c->div_val));
+  LSP_TRY(lsp_json_int(s->json, s->path, "mem_len", 1, 0, 1 << 24, &c->mem_len, s->why));
+  LSP_TRY(lsp_json_int(s->json, s->path, "clamp_len", 1, -1, 1 << 24, &c->clamp_len,
+                       s->why));
+  LSP_TRY(lsp_json_int(s->json, s->path, "tgt_len", 0, 0, 1 << 24, &c->tgt_len, s->why));
+  if (c->d_model % 2 != 0)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: d_model is %d; the sinusoids need an even width", s->path,
+                    c->d_model);
+  return LSP_OK;
+}
+
+static lsp_status read_switches(const source *s, lsp_txl_config *c) {
+  c->same_length = c->untie_r = c->tie_word_embeddings = 1;
+  c->layer_norm_epsilon = 1e-5;
+  LSP_TRY(lsp_json_bool(s->json, s->path, "pre_lnorm", 0, &c->pre_lnorm, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "same_length", 0, &c->same_length, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "untie_r", 0, &c->untie_r, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "tie_word_embeddings", 0,
+                        &c->tie_word_embeddings, s->why));
+  LSP_TRY(lsp_json_double(s->json, s->path, "layer_norm_epsilon", 0, 0, 1,
+                          &c->layer_norm_epsilon, s->why));
+  int attn_type = 0;
+  LSP_TRY(read_int(s, "attn_type", 0, 0, 3, &attn_type));
+  if (attn_type != 0)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: attn_type is %d; only 0, relative positions, is known", s->path,
+                    attn_type);
+  return LSP_OK;
+}
+
+static lsp_status read_clusters(const source *s, lsp_txl_config *c) {
+  int64_t cut[LSP_TXL_CLUSTERS_MAX];
+  int cuts = 0;
+  LSP_TRY(lsp_json_ints(s->json, s->path, "cutoffs", 1, 1, c->vocab_size - 1, cut,
+                        LSP_TXL_CLUSTERS_MAX - 1, &cuts, s->why));
+  c->cut[0] = 0;
+  for (int i = 0; i < cuts; i++) {
+    if (cut[i] <= c->cut[i])
+      return lsp_fail(s->why, LSP_E_FORMAT,
+                      "%s: cutoffs must rise; number %d is %lld after %lld", s->path,
+                      i + 1, (long long)cut[i], (long long)c->cut[i]);
+    c->cut[i + 1] = cut[i];
+  }
+  c->clusters = cuts + 1;
+  c->cut[c->clusters] = c->vocab_size;
+  int width = c->d_embed;
+  for (int i = 0; i < c->clusters; i++, width /= c->div_val)
+    if (width < 1)
+      return lsp_fail(s->why, LSP_E_FORMAT,
+                      "%s: d_embed %d / div_val %d ^ %d leaves no width for cluster %d",
+                      s->path, c->d_embed, c->div_val, i, i);
+  return LSP_OK;
+}
+
+/* The library writes `tie_projs`, one truth value a cluster, and it wins when it is
+ * there; `proj_share_all_but_first` is what it is made from. */
+static lsp_status read_ties(const source *s, lsp_txl_config *c) {
+  int share = 1;
+  LSP_TRY(lsp_json_bool(s->json, s->path, "proj_share_all_but_first", 0, &share, s->why));
+  for (int i = 0; i < c->clusters; i++)
+    c->tie_proj[i] = share && i > 0;
+  const json_t *list = json_object_get(s->json, "tie_projs");
+  if (list == NULL || json_is_null(list))
+    return LSP_OK;
+  if (!json_is_array(list) || json_array_size(list) < (size_t)c->clusters)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: tie_projs must be a list of at least %d truth values", s->path,
+                    c->clusters);
+  for (int i = 0; i < c->clusters; i++) {
+    const json_t *tie = json_array_get(list, (size_t)i);
+    if (!json_is_boolean(tie))
+      return lsp_fail(s->why, LSP_E_FORMAT, "%s: tie_projs[%d] is not true or false",
+                      s->path, i);
+    c->tie_proj[i] = json_is_true(tie);
+  }
+  return LSP_OK;
+}
+
+static lsp_status read_tokenizer(const source *s, lsp_txl_config *c) {
+  const json_t *t = json_object_get(s->json, "tokenizer");
+  if (t == NULL || json_is_null(t))
+    return LSP_OK;
+  if (!json_is_string(t) || strcmp(json_string_value(t), "bytes") != 0)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: tokenizer is not \"bytes\", the only one known; give token "
+                    "files (--input-format) and leave the key out",
+                    s->path);
+  if (c->vocab_size != 256)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: tokenizer \"bytes\" needs vocab_size 256, not %lld", s->path,
+                    (long long)c->vocab_size);
+  c->bytes_tokenizer = 1;
+  return LSP_OK;
+}
+
+static lsp_status read_config(const source *s, lsp_txl_config *c) {
+  const char *type = json_string_value(json_object_get(s->json, "model_type"));
+  if (type == NULL || strcmp(type, "transfo-xl") != 0)
+    return lsp_fail(s->why, LSP_E_FORMAT,
+                    "%s: model_type is \"%.60s\"; this program runs \"transfo-xl\"",
+                    s->path, type == NULL ? "(missing)" : type);
+  LSP_TRY(read_sizes(s, c));
+  LSP_TRY(read_switches(s, c));
+  LSP_TRY(read_clusters(s, c));
+  LSP_TRY(read_ties(s, c));
+  return read_tokenizer(s, c);
+}
+
+lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
+                               lsp_failure *why) {
+  char path[4096];
+  json_t *json = NULL;
+  memset(config, 0, sizeof *config);
+  if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
+    return lsp_fail(why, LSP_E_INPUT, "%.200s...: path too long", dir);
+  LSP_TRY(lsp_json_read(path, CONFIG_BYTES_MAX, &json, why));
+  const lsp_status st = read_config(&(source){json, path, why}, config);
+  json_decref(json);
+  return st;
+}
+
+static int cluster_width(const lsp_txl_config *c, int i) {
+  int width = c->d_embed;
+  for (int k = 0; k < i; k++)
+    width /= c->div_val;
+  return width;
+}
+
+double lsp_txl_flops_per_token(const lsp_txl_config *c) {
+  const double D = c->d_model, A = (double)c->n_head * c->d_head, F = c->d_inner;
+  const double layer = 3 * A * D + A * D + 2 * D * F;
+  const double e = cluster_width(c, 0);
+  double head = e * (double)(c->cut[1] + c->clusters - 1);
+  if (c->d_embed != c->d_model || c->div_val > 1)
+    head += 2 * D * e; /* projections in and out */
+  return 2 * (c->n_layer * layer + head);
+}
+
+double lsp_txl_flops_per_pair(const lsp_txl_config *c) {
+  return 2.0 * 3 * c->n_head * c->d_head;
+}

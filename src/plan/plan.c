@@ -1,0 +1,133 @@
+/* Documents to panels, panels to waves, waves to spans: three prefix sums over the
+ * documents, and arithmetic of the grid inside one. */
+#include "lsp/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t first_panel(const lsp_plan *plan, int64_t d) {
+  return lsp_panel_of(lsp_plan_origin(plan, d));
+}
+
+lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
+                         int64_t first_position, const lsp_pattern *pattern,
+                         lsp_failure *why) {
+  memset(plan, 0, sizeof *plan);
+  const size_t bytes = ((size_t)documents + 1) * sizeof(int64_t);
+  plan->token_start = malloc(bytes);
+  plan->panel_start = malloc(bytes);
+  plan->row_start = malloc(bytes);
+  if (!plan->token_start || !plan->panel_start || !plan->row_start) {
+    lsp_plan_close(plan);
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
+                    (long long)documents);
+  }
+  plan->documents = documents;
+  plan->first_position = first_position;
+  plan->pattern = *pattern;
+  plan->reach_tiles = lsp_divide_up(lsp_pattern_reach(pattern), LSP_GRID_BLOCK);
+  plan->token_start[0] = plan->panel_start[0] = plan->row_start[0] = 0;
+  for (int64_t d = 0; d < documents; d++) {
+    const int64_t origin = lsp_plan_origin(plan, d);
+    const int64_t p0 = first_panel(plan, d);
+    const int64_t p1 = tokens[d] > 0 ? lsp_panel_of(origin + tokens[d] - 1) + 1 : p0;
+    plan->token_start[d + 1] = plan->token_start[d] + tokens[d];
+    plan->panel_start[d + 1] = plan->panel_start[d] + p1 - p0;
+    plan->row_start[d + 1] =
+        plan->row_start[d] + lsp_panel_start(p1) - lsp_panel_start(p0);
+  }
+  return LSP_OK;
+}
+
+void lsp_plan_close(lsp_plan *plan) {
+  free(plan->token_start);
+  free(plan->panel_start);
+  free(plan->row_start);
+  memset(plan, 0, sizeof *plan);
+}
+
+int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
+  int64_t low = 0, high = plan->documents; /* panel_start[low] <= panel < [high] */
+  LSP_ASSERT(panel >= 0 && panel < lsp_plan_panels(plan));
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    if (plan->panel_start[middle] <= panel)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* Panel of the corpus to panel of its document's grid. */
+static int64_t local_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
+  return panel - plan->panel_start[d] + first_panel(plan, d);
+}
+
+int64_t lsp_plan_rows_before(const lsp_plan *plan, int64_t panel) {
+  if (panel == lsp_plan_panels(plan))
+    return plan->row_start[plan->documents];
+  const int64_t d = lsp_plan_document(plan, panel);
+  return plan->row_start[d] + lsp_panel_start(local_panel(plan, d, panel)) -
+         lsp_panel_start(first_panel(plan, d));
+}
+
+int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
+  if (panel == lsp_plan_panels(plan))
+    return lsp_plan_tokens(plan);
+  const int64_t d = lsp_plan_document(plan, panel);
+  const int64_t position = lsp_panel_start(local_panel(plan, d, panel));
+  return plan->token_start[d] + lsp_max(0, position - lsp_plan_origin(plan, d));
+}
+
+/* Lowest panel in [low, high] with at least `rows` rows before it; high if none. */
+static int64_t panel_at_rows(const lsp_plan *plan, int64_t low, int64_t high,
+                             int64_t rows) {
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (lsp_plan_rows_before(plan, middle) >= rows)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+lsp_range lsp_plan_wave(const lsp_plan *plan, int64_t first, int64_t rows) {
+  const int64_t panels = lsp_plan_panels(plan);
+  LSP_ASSERT(first < panels && rows > 0);
+  const int64_t limit = lsp_plan_rows_before(plan, first) + rows;
+  /* one more row than the limit is the first panel that does not fit */
+  const int64_t beyond = panel_at_rows(plan, first, panels, limit + 1);
+  const int fits = lsp_plan_rows_before(plan, beyond) <= limit;
+  return (lsp_range){first, fits ? beyond : lsp_max(beyond - 1, first + 1)};
+}
+
+lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int ranks) {
+  const int64_t before = lsp_plan_rows_before(plan, wave.first);
+  const int64_t rows = lsp_plan_rows_before(plan, wave.end) - before;
+  const int64_t share = rows / ranks, rest = rows % ranks;
+  lsp_range span;
+  span.first = panel_at_rows(plan, wave.first, wave.end,
+                             before + share * rank + rest * rank / ranks);
+  span.end = panel_at_rows(plan, wave.first, wave.end,
+                           before + share * (rank + 1) + rest * (rank + 1) / ranks);
+  return span;
+}
+
+lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
+  lsp_piece piece;
+  const int64_t d = lsp_plan_document(plan, panel);
+  const int64_t end = lsp_min(span.end, plan->panel_start[d + 1]);
+  const int64_t origin = lsp_plan_origin(plan, d);
+  const int64_t tokens = plan->token_start[d + 1] - plan->token_start[d];
+  piece.document = d;
+  piece.panel_first = local_panel(plan, d, panel);
+  piece.panel_end = piece.panel_first + end - panel;
+  piece.row = lsp_plan_rows_before(plan, panel) - lsp_plan_rows_before(plan, span.first);
+  piece.start = lsp_panel_start(piece.panel_first);
+  piece.first = lsp_max(piece.start, origin);
+  piece.end = lsp_min(lsp_panel_start(piece.panel_end), origin + tokens);
+  piece.token = plan->token_start[d] + piece.first - origin;
+  return piece;
+}

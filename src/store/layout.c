@@ -1,0 +1,566 @@
+/* Draws the files of longspan: an HDF5 skeleton in memory, and its way to the disk.
+ *
+ * HDF5 never sees the file system that the results go to. It lays the file out on an
+ * anonymous file (memfd), which costs only the pages that hold metadata, names and
+ * counts, however large the file is; own code then copies those pages into place.
+ *
+ * What must hold:
+ *   - the bytes are a function of the spec: no times, fixed versions, every object made
+ *     in the order of the schema (valgrind and MALLOC_PERTURB_ show that HDF5 writes no
+ *     uninitialised byte);
+ *   - HDF5's stdio driver does the drawing: the sec2 driver wants the real path of a
+ *     file that is given as a link, and /proc/self/fd/N of a memfd has none;
+ *   - a page of zeros is neither hashed nor copied, so the hash does not depend on how
+ *     the anonymous file is stored, and the installed file stays as the reservation of
+ *     space left it: zero. */
+#include "lsp/layout.h"
+
+#include "lsp/durable.h"
+#include "schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5_hl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+enum {
+  PAGE = 4096,
+  BUFFER = 256 * PAGE,
+  ALIGNMENT = 1 << 20,
+  METADATA_BLOCK = 1 << 14
+};
+
+static const int64_t most_bytes = (int64_t)1 << 60;
+static const int64_t most_name_bytes = (int64_t)1 << 30;
+
+/* What is to be drawn, and where it came to lie. */
+typedef struct {
+  const lsp__schema *schema;
+  int wanted[LSP__ROWS];
+  int64_t extent[LSP__ROWS];      /* of each scale */
+  const void *content[LSP__ROWS]; /* known now; NULL: filled in later */
+  int64_t text_bytes;             /* width of LSP__TEXT */
+  const lsp_attribute *attribute;
+  int attributes;
+  int64_t offset[LSP__ROWS]; /* result; -1: no bytes in the file */
+} drawing;
+
+/* HDF5's objects while it draws; negative: not there. */
+typedef struct {
+  hid_t file, access, creation, group, early, late, scalar, string, text;
+  hid_t dataset[LSP__ROWS];
+} tools;
+
+/* Bytes of one index of the first axis, and of the whole; -1: beyond all limits. */
+static int64_t bytes_of(const drawing *d, int row, int first_axis) {
+  const lsp__row *r = &d->schema->row[row];
+  int64_t bytes =
+      r->element == LSP__TEXT ? d->text_bytes : lsp__element_bytes(r->element);
+  for (int k = first_axis; k < r->rank; k++)
+    if (__builtin_mul_overflow(bytes, d->extent[r->axis[k]], &bytes) ||
+        bytes > most_bytes)
+      return -1;
+  return bytes;
+}
+
+static lsp_status check_sizes(const drawing *d, lsp_failure *why) {
+  for (int i = 0; i < d->schema->rows; i++) {
+    LSP_ASSERT(!d->wanted[i] || d->extent[d->schema->row[i].axis[0]] >= 0);
+    if (d->wanted[i] && bytes_of(d, i, 0) < 0)
+      return lsp_fail(why, LSP_E_LIMIT,
+                      "%s would have more than 2^60 bytes; cut the corpus into several "
+                      "runs",
+                      d->schema->row[i].path);
+  }
+  return LSP_OK;
+}
+
+static int open_properties(tools *t) {
+  t->access = H5Pcreate(H5P_FILE_ACCESS);
+  if (t->access < 0 || H5Pset_fapl_stdio(t->access) < 0 ||
+      H5Pset_fclose_degree(t->access, H5F_CLOSE_STRONG) < 0 ||
+      H5Pset_alignment(t->access, ALIGNMENT, ALIGNMENT) < 0 ||
+      H5Pset_meta_block_size(t->access, METADATA_BLOCK) < 0 ||
+      H5Pset_libver_bounds(t->access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18) < 0)
+    return -1;
+  const unsigned order = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
+  if ((t->creation = H5Pcreate(H5P_FILE_CREATE)) < 0 ||
+      H5Pset_obj_track_times(t->creation, 0) < 0 ||
+      H5Pset_link_creation_order(t->creation, order) < 0 ||
+      H5Pset_attr_creation_order(t->creation, order) < 0)
+    return -1;
+  if ((t->group = H5Pcreate(H5P_GROUP_CREATE)) < 0 ||
+      H5Pset_obj_track_times(t->group, 0) < 0 ||
+      H5Pset_link_creation_order(t->group, order) < 0)
+    return -1;
+  if ((t->late = H5Pcreate(H5P_DATASET_CREATE)) < 0 ||
+      H5Pset_obj_track_times(t->late, 0) < 0 ||
+      H5Pset_layout(t->late, H5D_CONTIGUOUS) < 0 ||
+      H5Pset_alloc_time(t->late, H5D_ALLOC_TIME_LATE) < 0)
+    return -1;
+  if ((t->early = H5Pcopy(t->late)) < 0 ||
+      H5Pset_alloc_time(t->early, H5D_ALLOC_TIME_EARLY) < 0 ||
+      H5Pset_fill_time(t->early, H5D_FILL_TIME_NEVER) < 0)
+    return -1;
+  return 0;
+}
+
+static int open_types(tools *t, int64_t text_bytes) {
+  t->scalar = H5Screate(H5S_SCALAR);
+  if (t->scalar < 0)
+    return -1;
+  if ((t->string = H5Tcopy(H5T_C_S1)) < 0 || H5Tset_size(t->string, H5T_VARIABLE) < 0 ||
+      H5Tset_cset(t->string, H5T_CSET_UTF8) < 0)
+    return -1;
+  if ((t->text = H5Tcopy(H5T_C_S1)) < 0 ||
+      H5Tset_size(t->text, (size_t)(text_bytes > 0 ? text_bytes : 1)) < 0 ||
+      H5Tset_strpad(t->text, H5T_STR_NULLPAD) < 0 ||
+      H5Tset_cset(t->text, H5T_CSET_UTF8) < 0)
+    return -1;
+  return 0;
+}
+
+static int write_attribute(const tools *t, const char *key, const char *value) {
+  LSP_ASSERT(key != NULL && value != NULL);
+  const hid_t a =
+      H5Acreate2(t->file, key, t->string, t->scalar, H5P_DEFAULT, H5P_DEFAULT);
+  if (a < 0 || H5Awrite(a, t->string, &value) < 0)
+    return -1;
+  return H5Aclose(a) < 0 ? -1 : 0;
+}
+
+static int draw_root(const tools *t, const drawing *d) {
+  if (write_attribute(t, "format", d->schema->format) != 0 ||
+      write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
+    return -1;
+  for (int i = 0; i < d->attributes; i++)
+    if (write_attribute(t, d->attribute[i].key, d->attribute[i].value) != 0)
+      return -1;
+  for (int i = 0; i < d->schema->groups; i++) {
+    const hid_t g =
+        H5Gcreate2(t->file, d->schema->group[i], H5P_DEFAULT, t->group, H5P_DEFAULT);
+    if (g < 0 || H5Gclose(g) < 0)
+      return -1;
+  }
+  return 0;
+}
+
+/* What netCDF-4 writes for a dimension that is no variable; its readers look for it. */
+static int make_scale(hid_t dataset, int64_t extent) {
+  char name[96];
+  (void)snprintf(name, sizeof name,
+                 "This is a netCDF dimension but not a netCDF variable. %10lld",
+                 (long long)extent);
+  return H5DSset_scale(dataset, name) < 0 ? -1 : 0;
+}
+
+static int attach_scales(const tools *t, const drawing *d, int row) {
+  const lsp__row *r = &d->schema->row[row];
+  for (int k = 0; k < r->rank; k++) {
+    const char *scale = strrchr(d->schema->row[r->axis[k]].path, '/') + 1;
+    if (H5DSattach_scale(t->dataset[row], t->dataset[r->axis[k]], (unsigned)k) < 0 ||
+        H5DSset_label(t->dataset[row], (unsigned)k, scale) < 0)
+      return -1;
+  }
+  return 0;
+}
+
+static int draw_dataset(tools *t, const drawing *d, int row) {
+  const lsp__row *r = &d->schema->row[row];
+  const int is_scale = r->element == LSP__SCALE;
+  hsize_t dims[LSP__RANK] = {0};
+  for (int k = 0; k < r->rank; k++)
+    dims[k] = (hsize_t)d->extent[r->axis[k]];
+  const hid_t type = is_scale                  ? H5T_IEEE_F32BE
+                     : r->element == LSP__TEXT ? t->text
+                                               : lsp__element_type(r->element);
+  const hid_t space = H5Screate_simple(r->rank, dims, NULL);
+  if (space < 0)
+    return -1;
+  t->dataset[row] = H5Dcreate2(t->file, r->path, type, space, H5P_DEFAULT,
+                               is_scale ? t->late : t->early, H5P_DEFAULT);
+  if (H5Sclose(space) < 0 || t->dataset[row] < 0)
+    return -1;
+  if (is_scale)
+    return make_scale(t->dataset[row], d->extent[row]);
+  if (d->content[row] != NULL && dims[0] > 0 &&
+      H5Dwrite(t->dataset[row], type, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->content[row]) <
+          0)
+    return -1;
+  return attach_scales(t, d, row);
+}
+
+static int draw(tools *t, drawing *d, const char *path) {
+  if (open_properties(t) != 0 || open_types(t, d->text_bytes) != 0)
+    return -1;
+  t->file = H5Fcreate(path, H5F_ACC_TRUNC, t->creation, t->access);
+  if (t->file < 0 || draw_root(t, d) != 0)
+    return -1;
+  for (int i = 0; i < d->schema->rows; i++)
+    if (d->wanted[i] && draw_dataset(t, d, i) != 0)
+      return -1;
+  for (int i = 0; i < d->schema->rows; i++) {
+    const haddr_t at = d->wanted[i] ? H5Dget_offset(t->dataset[i]) : HADDR_UNDEF;
+    d->offset[i] = at == HADDR_UNDEF ? -1 : (int64_t)at;
+  }
+  for (int i = 0; i < d->schema->rows; i++)
+    if (d->wanted[i] && H5Dclose(t->dataset[i]) < 0)
+      return -1;
+  const hid_t file = t->file;
+  t->file = H5I_INVALID_HID;
+  return H5Fclose(file) < 0 ? -1 : 0;
+}
+
+static void close_tools(tools *t) {
+  if (t->file >= 0)
+    (void)H5Fclose(t->file); /* with all that is open in it */
+  const hid_t other[] = {t->access, t->creation, t->group,  t->early,
+                         t->late,   t->scalar,   t->string, t->text};
+  for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+    if (other[i] >= 0)
+      (void)H5Idec_ref(other[i]);
+}
+
+/* An anonymous file: memory, or where that cannot be had an unlinked one in TMPDIR. */
+static int anonymous_file(void) {
+  const int fd = memfd_create("longspan-skeleton", MFD_CLOEXEC);
+  if (fd >= 0)
+    return fd;
+  const char *folder = getenv("TMPDIR");
+  char path[PATH_MAX];
+  const int n = snprintf(path, sizeof path, "%s/longspan-skeleton-XXXXXX",
+                         folder != NULL && *folder != '\0' ? folder : "/tmp");
+  if (n < 0 || (size_t)n >= sizeof path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  const int file = mkostemp(path, O_CLOEXEC);
+  if (file >= 0)
+    (void)unlink(path);
+  return file;
+}
+
+/* Calls visit for every run of pages that are not all zero, in order. The run lies
+ * within one buffer and begins at a multiple of PAGE. */
+typedef lsp_status (*visitor)(void *state, const unsigned char *data, int64_t n,
+                              int64_t offset, lsp_failure *why);
+
+static int is_zero(const unsigned char *p, int64_t n) {
+  return p[0] == 0 && memcmp(p, p + 1, (size_t)n - 1) == 0;
+}
+
+static lsp_status visit_runs(const unsigned char *data, int64_t n, int64_t offset,
+                             visitor visit, void *state, lsp_failure *why) {
+  for (int64_t first = 0, end; first < n; first = end) {
+    end = first + PAGE < n ? first + PAGE : n;
+    if (is_zero(data + first, end - first))
+      continue;
+    while (end < n && !is_zero(data + end, n - end < PAGE ? n - end : PAGE))
+      end = end + PAGE < n ? end + PAGE : n;
+    LSP_TRY(visit(state, data + first, end - first, offset + first, why));
+  }
+  return LSP_OK;
+}
+
+/* The next extent at or after `at` that holds data, widened to whole pages; *first is
+ * s->bytes when there is none. Without SEEK_DATA all is data. */
+static void next_extent(const lsp_skeleton *s, int64_t at, int64_t *first,
+                        int64_t *end) {
+  const int64_t data = lseek(s->fd, at, SEEK_DATA);
+  if (data < 0) {
+    *first = errno == ENXIO ? s->bytes : at;
+    *end = s->bytes;
+    return;
+  }
+  const int64_t hole = lseek(s->fd, data, SEEK_HOLE);
+  const int64_t whole = data / PAGE * PAGE;
+  *first = whole > at ? whole : at;
+  *end = hole < 0 ? s->bytes : (hole + PAGE - 1) / PAGE * PAGE;
+  *end = *end < s->bytes ? *end : s->bytes;
+}
+
+static lsp_status walk(const lsp_skeleton *s, visitor visit, void *state,
+                       lsp_failure *why) {
+  unsigned char *buffer = malloc(BUFFER);
+  if (buffer == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no %d bytes of memory to copy a skeleton",
+                    BUFFER);
+  lsp_status status = LSP_OK;
+  int64_t first = 0, end = 0;
+  for (int64_t at = 0; status == LSP_OK && at < s->bytes;) {
+    if (at >= end)
+      next_extent(s, at, &first, &end);
+    at = at < first ? first : at;
+    const int64_t n = end - at < BUFFER ? end - at : BUFFER;
+    if (n > 0)
+      status = lsp_read_at(s->fd, "(skeleton in memory)", buffer, n, at, why);
+    if (status == LSP_OK && n > 0)
+      status = visit_runs(buffer, n, at, visit, state, why);
+    at += n;
+  }
+  free(buffer);
+  return status;
+}
+
+static lsp_status hash_run(void *state, const unsigned char *data, int64_t n,
+                           int64_t offset, lsp_failure *why) {
+  (void)why;
+  for (int64_t at = 0; at < n; at += PAGE) {
+    unsigned char number[8];
+    for (int b = 0; b < 8; b++)
+      number[b] = (unsigned char)((uint64_t)(offset + at) >> (8 * b));
+    (void)XXH3_128bits_update(state, number, sizeof number);
+    (void)XXH3_128bits_update(state, data + at,
+                              (size_t)(n - at < PAGE ? n - at : PAGE));
+  }
+  return LSP_OK;
+}
+
+static lsp_status measure(lsp_skeleton *s, lsp_failure *why) {
+  struct stat st;
+  if (fstat(s->fd, &st) != 0)
+    return lsp_fail(why, LSP_E_IO, "(skeleton in memory): fstat: %s", strerror(errno));
+  s->bytes = st.st_size;
+  XXH3_state_t *state = XXH3_createState();
+  if (state == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory to hash a skeleton");
+  (void)XXH3_128bits_reset(state);
+  lsp_status status = walk(s, hash_run, state, why);
+  unsigned char size[8];
+  for (int b = 0; b < 8; b++)
+    size[b] = (unsigned char)((uint64_t)s->bytes >> (8 * b));
+  (void)XXH3_128bits_update(state, size, sizeof size);
+  XXH128_canonical_t sum;
+  XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
+  memcpy(s->hash, sum.digest, sizeof s->hash);
+  (void)XXH3_freeState(state);
+  return status;
+}
+
+static lsp_status make_skeleton(drawing *d, lsp_skeleton *s, lsp_failure *why) {
+  memset(s, 0, sizeof *s);
+  s->fd = -1;
+  LSP_TRY(check_sizes(d, why));
+  s->fd = anonymous_file();
+  if (s->fd < 0)
+    return lsp_fail(why, LSP_E_IO,
+                    "no anonymous file for the layout: memfd_create and TMPDIR both "
+                    "failed: %s; set TMPDIR to a folder that can be written",
+                    strerror(errno));
+  H5E_auto2_t print = NULL;
+  void *print_data = NULL;
+  (void)H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
+  (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  char path[64], text[256];
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+  tools t;
+  memset(&t, 0xff, sizeof t); /* every id negative */
+  lsp_status status = LSP_OK;
+  if (draw(&t, d, path) != 0) {
+    lsp__hdf5_reason(text, sizeof text);
+    status = lsp_fail(why, LSP_E_IO, "HDF5 cannot lay out the %s file: %s",
+                      d->schema->format, text);
+  }
+  close_tools(&t);
+  (void)H5Eset_auto2(H5E_DEFAULT, print, print_data);
+  if (status == LSP_OK)
+    status = measure(s, why);
+  if (status != LSP_OK)
+    lsp_skeleton_close(s);
+  return status;
+}
+
+static lsp_extent extent_of(const drawing *d, int row) {
+  lsp_extent e = {-1, 0, 0};
+  if (d->wanted[row]) {
+    e.offset = d->offset[row];
+    e.rows = d->extent[d->schema->row[row].axis[0]];
+    e.row_bytes = bytes_of(d, row, 1);
+  }
+  return e;
+}
+
+/* Names padded with NUL to one width, a multiple of 8: (documents, width). */
+static lsp_status pack_names(const lsp_output_spec *spec, drawing *d, char **names,
+                             lsp_failure *why) {
+  size_t width = 1;
+  for (int64_t i = 0; i < spec->documents; i++) {
+    const size_t n = strlen(spec->name[i]);
+    width = n > width ? n : width;
+  }
+  width = (width + 7) / 8 * 8; /* what follows stays aligned */
+  d->text_bytes = (int64_t)width;
+  if ((int64_t)width > most_name_bytes / (spec->documents > 0 ? spec->documents : 1))
+    return lsp_fail(why, LSP_E_LIMIT,
+                    "the names of %lld documents, the longest of %zu bytes, would take "
+                    "more than 1 GiB in the file; give the documents shorter paths",
+                    (long long)spec->documents, width);
+  *names = calloc((size_t)spec->documents + 1, width);
+  if (*names == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for the names of %lld documents",
+                    (long long)spec->documents);
+  for (int64_t i = 0; i < spec->documents; i++)
+    memcpy(*names + (size_t)i * width, spec->name[i], strlen(spec->name[i]));
+  return LSP_OK;
+}
+
+static drawing output_drawing(const lsp_output_spec *spec) {
+  drawing d = {.schema = lsp__schema_output(),
+               .attribute = spec->attribute,
+               .attributes = spec->attributes};
+  for (int i = 0; i < OUT_ROWS; i++)
+    d.wanted[i] = 1;
+  d.wanted[OUT_ID] = spec->write_id;
+  d.wanted[OUT_NLL] = spec->write_nll;
+  d.wanted[OUT_HIDDEN] = d.wanted[OUT_FEATURE] = spec->write_hidden;
+  d.extent[OUT_TOKEN] = spec->tokens;
+  d.extent[OUT_FEATURE] = spec->hidden_width;
+  d.extent[OUT_DOCUMENT] = spec->documents;
+  d.extent[OUT_PANEL] = spec->panels;
+  d.content[OUT_TOKEN_START] = spec->token_start;
+  d.content[OUT_N_BYTES] = spec->n_bytes;
+  return d;
+}
+
+lsp_status lsp_layout_output(const lsp_output_spec *spec, lsp_skeleton *skeleton,
+                             lsp_extent extent[LSP_OUTPUT_DATASETS], lsp_failure *why) {
+  memset(skeleton, 0, sizeof *skeleton);
+  skeleton->fd = -1;
+  drawing d = output_drawing(spec);
+  char *names = NULL;
+  LSP_TRY(pack_names(spec, &d, &names, why));
+  d.content[OUT_NAME] = names;
+  int64_t *count = calloc((size_t)spec->documents + 1, sizeof *count);
+  if (count == NULL) {
+    free(names);
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld documents",
+                    (long long)spec->documents);
+  }
+  for (int64_t i = 0; i < spec->documents; i++)
+    count[i] = spec->token_start[i + 1] - spec->token_start[i];
+  d.content[OUT_TOKEN_COUNT] = count;
+  const lsp_status status = make_skeleton(&d, skeleton, why);
+  for (int i = 0; status == LSP_OK && i < LSP_OUTPUT_DATASETS; i++)
+    extent[i] = extent_of(&d, lsp__output_row(i));
+  free(count);
+  free(names);
+  return status;
+}
+
+lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton,
+                             lsp_extent extent[LSP_MEMORY_DATASETS], lsp_failure *why) {
+  memset(skeleton, 0, sizeof *skeleton);
+  skeleton->fd = -1;
+  int64_t *rows = calloc((size_t)spec->snapshots + 1, sizeof *rows);
+  if (rows == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld snapshots",
+                    (long long)spec->snapshots);
+  for (int64_t i = 0; i < spec->snapshots; i++)
+    rows[i] = spec->position[i] < spec->rows ? spec->position[i] : spec->rows;
+  drawing d = {.schema = lsp__schema_memory(),
+               .attribute = spec->attribute,
+               .attributes = spec->attributes};
+  for (int i = 0; i < MEM_ROWS; i++)
+    d.wanted[i] = 1;
+  d.extent[MEM_SNAPSHOT] = spec->snapshots;
+  d.extent[MEM_LAYER] = spec->layers;
+  d.extent[MEM_ROW] = spec->rows;
+  d.extent[MEM_FEATURE] = spec->width;
+  d.extent[MEM_MODEL] = spec->hidden_width;
+  d.content[MEM_DOCUMENT] = spec->document;
+  d.content[MEM_POSITION] = spec->position;
+  d.content[MEM_ROWS_THERE] = rows;
+  const lsp_status status = make_skeleton(&d, skeleton, why);
+  for (int i = 0; status == LSP_OK && i < LSP_MEMORY_DATASETS; i++)
+    extent[i] = extent_of(&d, lsp__memory_row(i));
+  free(rows);
+  return status;
+}
+
+void lsp_skeleton_close(lsp_skeleton *skeleton) {
+  if (skeleton->fd >= 0)
+    (void)close(skeleton->fd);
+  skeleton->fd = -1;
+}
+
+/* Installing. */
+
+typedef struct {
+  int fd;
+  const char *path;
+} target;
+
+static lsp_status copy_run(void *state, const unsigned char *data, int64_t n,
+                           int64_t offset, lsp_failure *why) {
+  const target *t = state;
+  return lsp_write_at(t->fd, t->path, data, n, offset, why);
+}
+
+static double gib(double bytes) {
+  return bytes / (1 << 30);
+}
+
+static double free_bytes(int fd) {
+  struct statvfs v;
+  return fstatvfs(fd, &v) == 0 ? (double)v.f_bavail * (double)v.f_frsize : -1.0;
+}
+
+/* The file's whole size, reserved if the file system can, else at least seen to be
+ * free. glibc's posix_fallocate would write every block instead. */
+static lsp_status reserve(const target *t, int64_t bytes, lsp_failure *why) {
+  int error;
+  do
+    error = fallocate(t->fd, 0, 0, bytes) == 0 ? 0 : errno;
+  while (error == EINTR);
+  const double there = free_bytes(t->fd);
+  if (error == EOPNOTSUPP || error == ENOSYS) {
+    error = there >= 0 && there < (double)bytes ? ENOSPC : 0;
+    if (error == 0 && ftruncate(t->fd, bytes) != 0)
+      error = errno;
+  }
+  if (error == ENOSPC || error == EDQUOT)
+    return lsp_fail(
+        why, LSP_E_IO,
+        "%s: needs %.3f GiB, but %.3f GiB are free (%s); free some space, or "
+        "choose another --output",
+        t->path, gib((double)bytes), gib(there), strerror(error));
+  if (error != 0)
+    return lsp_fail(why, LSP_E_IO, "%s: cannot make a file of %.3f GiB: %s", t->path,
+                    gib((double)bytes), strerror(error));
+  return LSP_OK;
+}
+
+static lsp_status fill(const lsp_skeleton *skeleton, target *t, lsp_failure *why) {
+  LSP_TRY(reserve(t, skeleton->bytes, why));
+  LSP_TRY(walk(skeleton, copy_run, t, why));
+  return lsp_sync_file(t->fd, t->path, why);
+}
+
+lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
+                                lsp_failure *why) {
+  char temporary[PATH_MAX];
+  const int n = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+  if (n < 0 || (size_t)n >= sizeof temporary)
+    return lsp_fail(why, LSP_E_LIMIT, "%.200s...: the path is too long", path);
+  target t = {-1, temporary};
+  t.fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (t.fd < 0)
+    return lsp_fail(why, LSP_E_IO, "%s: cannot be made: %s", temporary,
+                    strerror(errno));
+  lsp_status status = fill(skeleton, &t, why);
+  if (close(t.fd) != 0 && status == LSP_OK)
+    status = lsp_fail(why, LSP_E_IO, "%s: close: %s", temporary, strerror(errno));
+  if (status == LSP_OK)
+    status = lsp_rename(temporary, path, why);
+  if (status != LSP_OK)
+    (void)unlink(temporary);
+  return status;
+}

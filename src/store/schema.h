@@ -1,0 +1,102 @@
+/* The datasets of longspan's HDF5 files as tables: what layout.c draws and what
+ * probe.c looks for are the same rows. Internal to the store. */
+#ifndef LSP_STORE_SCHEMA_H
+#define LSP_STORE_SCHEMA_H
+
+#include "lsp/layout.h"
+
+#include <hdf5.h>
+#include <stdint.h>
+
+enum { LSP__RANK = 4, LSP__ROWS = 16 };
+
+#define LSP__FORMAT_OUTPUT "longspan-output"
+#define LSP__FORMAT_MEMORY "longspan-memory"
+#define LSP__FORMAT_VERSION "1"
+
+typedef enum {
+  LSP__SCALE, /* a dimension without data: only its extent says something */
+  LSP__I32,
+  LSP__I64,
+  LSP__U64,
+  LSP__F32,
+  LSP__F64,
+  LSP__TEXT /* fixed-length UTF-8, padded with NUL */
+} lsp__element;
+
+/* Output. A dataset follows the scales of its axes. */
+enum {
+  OUT_TOKEN,
+  OUT_FEATURE,
+  OUT_ID,
+  OUT_NLL,
+  OUT_HIDDEN,
+  OUT_DOCUMENT,
+  OUT_NAME,
+  OUT_TOKEN_START,
+  OUT_TOKEN_COUNT,
+  OUT_N_BYTES,
+  OUT_NLL_COUNT,
+  OUT_NLL_SUM,
+  OUT_BITS_PER_BYTE,
+  OUT_PANEL,
+  OUT_PANEL_XXH3,
+  OUT_ROWS
+};
+
+/* Memory. */
+enum {
+  MEM_SNAPSHOT,
+  MEM_LAYER,
+  MEM_ROW,
+  MEM_FEATURE,
+  MEM_MODEL,
+  MEM_DOCUMENT,
+  MEM_POSITION,
+  MEM_ROWS_THERE,
+  MEM_LAST_ID,
+  MEM_HIDDEN,
+  MEM_KEYS,
+  MEM_VALUES,
+  MEM_ROWS
+};
+
+typedef struct {
+  const char *path;
+  lsp__element element;
+  int rank;
+  int axis[LSP__RANK]; /* rows of the same table: the scale of each axis */
+  int optional;        /* may be absent */
+} lsp__row;
+
+typedef struct {
+  const char *format; /* attribute of the root */
+  const char *group[3];
+  int groups;
+  const lsp__row *row;
+  int rows;
+} lsp__schema;
+
+/* Local. */
+const lsp__schema *lsp__schema_output(void);
+const lsp__schema *lsp__schema_memory(void);
+
+/* Local. The row of an lsp_output_dataset, of an lsp_memory_dataset. */
+int lsp__output_row(int dataset);
+int lsp__memory_row(int dataset);
+
+/* Local. The element's type in the file; LSP__TEXT and LSP__SCALE have none here. */
+hid_t lsp__element_type(lsp__element e);
+
+/* Local. Bytes of an element; 0 for LSP__TEXT, whose width is the file's. */
+int64_t lsp__element_bytes(lsp__element e);
+
+/* Local. File access through plain POSIX calls, without locks (the file is ours alone
+ * or only read; NFS and Lustre may refuse locks), and with every object closed with the
+ * file. Negative: HDF5 failed. The caller closes it. */
+hid_t lsp__plain_access(void);
+
+/* Local. The innermost reason of HDF5's last failure, one line. */
+void lsp__hdf5_reason(char *text, size_t bytes);
+
+#endif

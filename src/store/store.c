@@ -1,0 +1,121 @@
+/* The store's small calls: names, the first failure, counted writes, close.
+ *
+ * What must hold: after the first failure nothing more is written, and the failure
+ * comes out at the next commit. */
+#include "lsp/store.h"
+
+#include "lsp/durable.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int has_suffix(const char *path) {
+  const size_t n = strlen(path);
+  return n > 3 && strcmp(path + n - 3, ".h5") == 0;
+}
+
+static lsp_status put_name(char *out, size_t size, size_t stem, const char *path,
+                           const char *suffix, lsp_failure *why) {
+  const size_t n = strlen(suffix);
+  if (stem >= size || n >= size - stem)
+    return lsp_fail(why, LSP_E_LIMIT,
+                    "%.200s...: the path is too long; use a shorter one", path);
+  memmove(out, path, stem);
+  memcpy(out + stem, suffix, n + 1);
+  return LSP_OK;
+}
+
+lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
+                            size_t size, lsp_failure *why) {
+  const size_t n = strlen(path);
+  return put_name(out, size, has_suffix(path) ? n - 3 : n, path, suffix, why);
+}
+
+lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *why) {
+  lsp__path *const name[] = {&names->output,     &names->output_part, &names->slot[0],
+                             &names->slot[1],    &names->journal,     &names->memory,
+                             &names->memory_part};
+  const char *const suffix[] = {"", ".part", ".slot0", ".slot1", ".journal"};
+  memset(names, 0, sizeof *names);
+  if (*path == '\0' || path[strlen(path) - 1] == '/')
+    return lsp_fail(why, LSP_E_USAGE,
+                    "\"%s\": expected the name of a file for the output", path);
+  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
+    LSP_TRY(put_name(name[i]->at, PATH_MAX - 8, strlen(path), path, suffix[i], why));
+  LSP_TRY(lsp_store_beside(path, ".memory.h5", names->memory.at, PATH_MAX - 8, why));
+  return lsp_store_beside(path, ".memory.h5.part", names->memory_part.at, PATH_MAX - 8,
+                          why);
+}
+
+lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
+                           lsp_failure *why) {
+  struct stat st;
+  *there = 0;
+  if (stat(path, &st) != 0) {
+    struct stat link;
+    if (errno == ENOENT && lstat(path, &link) != 0)
+      return LSP_OK;
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: cannot be looked at: %s; check the folder and "
+                    "its permissions",
+                    path, strerror(errno));
+  }
+  if (!S_ISREG(st.st_mode))
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: is there and is no regular file; name another "
+                    "file for the output",
+                    path);
+  *there = 1;
+  if (bytes != NULL)
+    *bytes = st.st_size;
+  return LSP_OK;
+}
+
+lsp_status lsp__store_remove(const char *path, lsp_failure *why) {
+  if (unlink(path) == 0 || errno == ENOENT)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_IO,
+                  "%s: cannot be removed: %s; check the folder and its "
+                  "permissions",
+                  path, strerror(errno));
+}
+
+void lsp__store_keep(lsp_store *s, const lsp_failure *why) {
+  if (s->why.status == LSP_OK)
+    s->why = *why;
+}
+
+void lsp__store_write(lsp_store *s, int file, const void *data, int64_t n,
+                      int64_t offset) {
+  if (s->why.status != LSP_OK || n == 0)
+    return;
+  const double began = MPI_Wtime();
+  s->dirty[file] = 1;
+  if (lsp_write_at(s->fd[file], s->facts.file[file].path.at, data, n, offset,
+                   &s->why) == LSP_OK)
+    s->written.bytes += n;
+  s->written.seconds += MPI_Wtime() - began;
+}
+
+lsp_written lsp_store_written(const lsp_store *store) {
+  return store->written;
+}
+
+void lsp_store_close(lsp_store **store) {
+  lsp_store *s = *store;
+  if (s == NULL)
+    return;
+  for (int i = 0; i < LSP__FILES; i++)
+    if (s->fd[i] >= 0)
+      (void)close(s->fd[i]);
+  lsp__store_rows_close(s);
+  lsp_journal_close(&s->journal);
+  if (s->lock >= 0)
+    (void)close(s->lock);
+  free(s);
+  *store = NULL;
+}

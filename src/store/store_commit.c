@@ -1,0 +1,122 @@
+/* Commit and finish.
+ *
+ * A commit has five steps whose order is the point: every rank syncs what it wrote; all
+ * agree; the checksums of the slot are added up; rank 0 appends the record and syncs
+ * it; all agree again. Only the record makes wave and slot valid.
+ *
+ * Finish, on rank 0, each step synced before the next:
+ *   1. FILE.memory.h5.part -> FILE.memory.h5
+ *   2. FILE.h5.part -> FILE.h5
+ *   3. remove FILE.h5.journal
+ *   4. remove the slots
+ * A crash after 1 leaves a journal and FILE.memory.h5: resume takes it in place of the
+ * .part. After 2, a journal and FILE.h5 without .part: resume does 3 and 4. After 3,
+ * FILE.h5 of this identity: finished; resume does 4.
+ *
+ * What must hold: after a failure nothing is appended and nothing is renamed. */
+#include "lsp/store.h"
+
+#include "lsp/durable.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Collective. The first failure since open, on any rank; then on all ranks for good. */
+static lsp_status agree(lsp_store *s) {
+  if (s->why.status != LSP_OK)
+    s->ctx->why = s->why;
+  const lsp_status status = lsp_agree(s->ctx, s->why.status);
+  if (status != LSP_OK)
+    lsp__store_keep(s, &s->ctx->why);
+  return status;
+}
+
+lsp_status lsp__store_sync(lsp_store *s) {
+  const double began = MPI_Wtime();
+  for (int i = 0; i < LSP__FILES && s->why.status == LSP_OK; i++)
+    if (s->dirty[i] &&
+        lsp_sync_file(s->fd[i], s->facts.file[i].path.at, &s->why) == LSP_OK)
+      s->dirty[i] = 0;
+  s->written.seconds += MPI_Wtime() - began;
+  return agree(s);
+}
+
+static void begin_slot(lsp_store *s) {
+  s->slot_sum = (lsp__slot_sum){0, 0, INT64_MAX};
+}
+
+/* Collective. What all ranks wrote to the slot, into the record. */
+static void add_up_slot(lsp_store *s, lsp_commit *c) {
+  const lsp__facts *f = &s->facts;
+  lsp__slot_sum all = s->slot_sum;
+  LSP_MPI(
+      MPI_Allreduce(MPI_IN_PLACE, &all.sum, 1, MPI_UINT64_T, MPI_SUM, s->ctx->comm));
+  LSP_MPI(
+      MPI_Allreduce(MPI_IN_PLACE, &all.rows, 1, MPI_INT64_T, MPI_SUM, s->ctx->comm));
+  LSP_MPI(
+      MPI_Allreduce(MPI_IN_PLACE, &all.first, 1, MPI_INT64_T, MPI_MIN, s->ctx->comm));
+  const int64_t parts = 2 * (int64_t)f->layers;
+  c->slot = f->next_slot;
+  c->slot_sum = all.sum;
+  c->slot_rows = all.rows / parts;
+  /* The last rows of R, the same of every layer. */
+  LSP_ASSERT(all.rows % parts == 0 && c->slot_rows <= f->rows);
+  LSP_ASSERT(all.rows == 0 || all.first == f->rows - c->slot_rows);
+}
+
+lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit, int with_slot) {
+  lsp_store *s = store;
+  LSP_TRY(lsp__store_sync(s));
+  commit->slot = -1;
+  commit->slot_sum = 0;
+  commit->slot_rows = 0;
+  if (with_slot && s->facts.file[LSP__SLOT].path.at[0] != '\0')
+    add_up_slot(s, commit);
+  begin_slot(s);
+  if (s->ctx->rank == 0)
+    (void)lsp_journal_append(s->journal, commit, &s->why);
+  LSP_TRY(agree(s));
+  s->facts.last = *commit;
+  if (commit->slot >= 0)
+    s->facts.next_slot = 1 - commit->slot;
+  return LSP_OK;
+}
+
+/* Network file systems report late failures at close. */
+static void close_files(lsp_store *s) {
+  for (int i = 0; i < LSP__FILES; i++) {
+    const int fd = s->fd[i];
+    s->fd[i] = -1;
+    if (fd >= 0 && close(fd) != 0 && s->why.status == LSP_OK)
+      (void)lsp_fail(&s->why, LSP_E_IO,
+                     "%s: closing it failed: %s; run the same command again to go on "
+                     "from the last commit",
+                     s->facts.file[i].path.at, strerror(errno));
+  }
+}
+
+static lsp_status check_and_rename(lsp_store *s) {
+  const lsp__names *n = &s->names;
+  const char *output = s->facts.file[LSP__OUTPUT].path.at;
+  const char *memory = s->facts.file[LSP__MEMORY].path.at;
+  LSP_TRY(lsp_layout_check(output, "longspan-output", &s->why));
+  if (memory[0] != '\0')
+    LSP_TRY(lsp_layout_check(memory, "longspan-memory", &s->why));
+  if (memory[0] != '\0' && strcmp(memory, n->memory.at) != 0)
+    LSP_TRY(lsp_rename(memory, n->memory.at, &s->why));
+  LSP_TRY(lsp_rename(output, n->output.at, &s->why));
+  LSP_TRY(lsp__store_remove(n->journal.at, &s->why));
+  LSP_TRY(lsp_sync_folder_of(n->journal.at, &s->why));
+  return lsp__store_remove_rest(n, &s->why);
+}
+
+lsp_status lsp_store_finish(lsp_store *store) {
+  LSP_TRY(lsp__store_sync(store));
+  close_files(store);
+  LSP_TRY(agree(store));
+  if (store->ctx->rank == 0)
+    (void)check_and_rename(store);
+  return agree(store);
+}

@@ -1,0 +1,358 @@
+/* Reads the files that longspan wrote: where the datasets lie, and the small ones.
+ *
+ * HDF5 looks at the file in a child process (probe.c) and only says what lies where;
+ * the data are read here by plain pread.
+ *
+ * What must hold before anything is used: every dataset lies within the file, its
+ * dimensions are those of its scales, documents follow each other without gap from
+ * token 0 to the last, snapshots have as many rows as their position allows. */
+#include "lsp/layout.h"
+
+#include "lsp/durable.h"
+#include "probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert((int)LSP_MEMORY_DATASETS <= (int)LSP_OUTPUT_DATASETS,
+               "lsp_file_view.extent has room for both");
+
+static const int64_t most_name_bytes = (int64_t)1 << 30;
+
+/* What the strings and arrays of a view live in. */
+typedef struct {
+  char *text; /* of the attributes */
+  lsp_attribute *attribute;
+  char *names;
+  const char **name;
+  int64_t *column[3];
+} owned_memory;
+
+/* A file while it is being looked at. */
+typedef struct {
+  const char *path;
+  int fd;
+  int64_t file_bytes;
+  lsp__probe_facts facts;
+  const lsp__schema *schema;
+  owned_memory *owned;
+  lsp_failure *why;
+} reading;
+
+static lsp_status damaged(const reading *r, int row, const char *what) {
+  return lsp_fail(r->why, LSP_E_FORMAT,
+                  "%s: %s: %s; the file is damaged: make it anew, or take a copy",
+                  r->path, r->schema->row[row].path, what);
+}
+
+static lsp_status no_memory(const reading *r) {
+  return lsp_fail(r->why, LSP_E_MEMORY, "%s: not enough memory for its index", r->path);
+}
+
+static lsp_status check_dataset(const reading *r, int row) {
+  const lsp__row *schema = &r->schema->row[row];
+  const lsp__found *f = &r->facts.found[row];
+  const int64_t element = lsp__element_bytes(schema->element);
+  if (element != 0 && schema->element != LSP__SCALE && f->element_bytes != element)
+    return damaged(r, row, "its elements have a wrong size");
+  if (f->element_bytes < 1)
+    return damaged(r, row, "its elements have no size");
+  int64_t bytes = f->element_bytes;
+  for (int k = 0; k < schema->rank; k++) {
+    const lsp__found *scale = &r->facts.found[schema->axis[k]];
+    if (f->dims[k] < 0 || !scale->present || scale->dims[0] != f->dims[k])
+      return damaged(r, row, "its extent is not that of its dimension scale");
+    if (schema->element != LSP__SCALE &&
+        __builtin_mul_overflow(bytes, f->dims[k], &bytes))
+      return damaged(r, row, "it is larger than any file");
+  }
+  if (schema->element == LSP__SCALE || bytes == 0)
+    return LSP_OK;
+  if (f->offset < 0 || bytes > r->file_bytes || f->offset > r->file_bytes - bytes)
+    return damaged(r, row, "it does not lie within the file, which was cut short");
+  return LSP_OK;
+}
+
+static lsp_status check_datasets(const reading *r) {
+  for (int i = 0; i < r->schema->rows; i++)
+    if (r->facts.found[i].present)
+      LSP_TRY(check_dataset(r, i));
+  return LSP_OK;
+}
+
+/* The extent of a scale that must fit an int. */
+static lsp_status small_extent(const reading *r, int row, int *out) {
+  const int64_t n = r->facts.found[row].dims[0];
+  if (n < 0 || n > INT_MAX)
+    return damaged(r, row, "its extent is beyond all limits");
+  *out = (int)n;
+  return LSP_OK;
+}
+
+static lsp_extent extent_of(const reading *r, int row) {
+  const lsp__found *f = &r->facts.found[row];
+  lsp_extent e = {-1, 0, 0};
+  if (!f->present)
+    return e;
+  e.rows = f->dims[0];
+  e.row_bytes = f->element_bytes;
+  for (int k = 1; k < r->schema->row[row].rank; k++)
+    if (__builtin_mul_overflow(e.row_bytes, f->dims[k], &e.row_bytes))
+      e.row_bytes = 0; /* only where there are no rows: check_dataset */
+  e.offset = e.rows > 0 && e.row_bytes > 0 ? f->offset : -1;
+  return e;
+}
+
+/* An int64 dataset as a whole, with room for one element more (zero). */
+static lsp_status read_column(const reading *r, int row, int64_t **out) {
+  const lsp_extent e = extent_of(r, row);
+  if ((uint64_t)e.rows > SIZE_MAX / sizeof **out - 1)
+    return no_memory(r);
+  *out = calloc((size_t)e.rows + 1, sizeof **out);
+  if (*out == NULL)
+    return no_memory(r);
+  if (e.offset < 0)
+    return LSP_OK;
+  return lsp_read_at(r->fd, r->path, *out, e.rows * e.row_bytes, e.offset, r->why);
+}
+
+static lsp_status read_names(const reading *r) {
+  const lsp_extent e = extent_of(r, OUT_NAME);
+  if (e.rows > 0 && e.row_bytes > most_name_bytes / e.rows)
+    return lsp_fail(r->why, LSP_E_LIMIT, "%s: names of more than 1 GiB in all",
+                    r->path);
+  const size_t n = (size_t)e.rows, width = (size_t)e.row_bytes;
+  owned_memory *o = r->owned;
+  o->names = calloc(n + 1, width + 1);
+  o->name = calloc(n + 1, sizeof *o->name);
+  if (o->names == NULL || o->name == NULL)
+    return no_memory(r);
+  for (size_t i = n; i > 0; i--)
+    o->name[i - 1] = o->names + (i - 1) * (width + 1);
+  if (e.offset < 0)
+    return LSP_OK;
+  LSP_TRY(
+      lsp_read_at(r->fd, r->path, o->names, e.rows * e.row_bytes, e.offset, r->why));
+  for (size_t i = n; i > 0; i--) { /* spread, from the last: (n, width) to width + 1 */
+    char *to = o->names + (i - 1) * (width + 1);
+    memmove(to, o->names + (i - 1) * width, width);
+    to[width] = '\0';
+  }
+  return LSP_OK;
+}
+
+static lsp_status read_attributes(const reading *r, const lsp_attribute **out,
+                                  int *count) {
+  const int64_t n = r->facts.text_strings / 2;
+  if (n > INT_MAX)
+    return no_memory(r);
+  r->owned->attribute = calloc((size_t)n + 1, sizeof *r->owned->attribute);
+  if (r->owned->attribute == NULL)
+    return no_memory(r);
+  const char *at = r->owned->text;
+  for (int64_t i = 0; i < n; i++) {
+    r->owned->attribute[i].key = at;
+    at += strlen(at) + 1;
+    r->owned->attribute[i].value = at;
+    at += strlen(at) + 1;
+  }
+  *out = r->owned->attribute;
+  *count = (int)n;
+  return LSP_OK;
+}
+
+/* Documents follow each other without gap, from token 0 to the last token. */
+static lsp_status check_documents(const reading *r, const lsp_output_spec *s,
+                                  int64_t *start, const int64_t *count) {
+  int64_t at = 0;
+  for (int64_t i = 0; i < s->documents; i++) {
+    if (start[i] != at || count[i] < 0 || count[i] > s->tokens - at)
+      return damaged(r, OUT_TOKEN_START, "the documents do not follow each other");
+    if (s->n_bytes[i] < 0)
+      return damaged(r, OUT_N_BYTES, "a document has fewer than no bytes");
+    at += count[i];
+  }
+  if (at != s->tokens)
+    return damaged(r, OUT_TOKEN_COUNT,
+                   "the documents have not as many tokens as there are");
+  start[s->documents] = at;
+  return LSP_OK;
+}
+
+static lsp_status read_output(const reading *r, lsp_file_view *view) {
+  lsp_output_spec *s = &view->output;
+  owned_memory *o = r->owned;
+  s->tokens = r->facts.found[OUT_TOKEN].dims[0];
+  s->documents = r->facts.found[OUT_DOCUMENT].dims[0];
+  s->panels = r->facts.found[OUT_PANEL].dims[0];
+  s->write_id = r->facts.found[OUT_ID].present != 0;
+  s->write_nll = r->facts.found[OUT_NLL].present != 0;
+  s->write_hidden = r->facts.found[OUT_HIDDEN].present != 0;
+  if (s->write_hidden)
+    LSP_TRY(small_extent(r, OUT_FEATURE, &s->hidden_width));
+  for (int i = 0; i < LSP_OUTPUT_DATASETS; i++)
+    view->extent[i] = extent_of(r, lsp__output_row(i));
+  LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));
+  LSP_TRY(read_names(r));
+  LSP_TRY(read_column(r, OUT_TOKEN_START, &o->column[0]));
+  LSP_TRY(read_column(r, OUT_TOKEN_COUNT, &o->column[1]));
+  LSP_TRY(read_column(r, OUT_N_BYTES, &o->column[2]));
+  s->name = o->name;
+  s->token_start = o->column[0];
+  s->n_bytes = o->column[2];
+  return check_documents(r, s, o->column[0], o->column[1]);
+}
+
+static lsp_status check_snapshots(const reading *r, const lsp_memory_spec *s,
+                                  const int64_t *rows) {
+  for (int64_t i = 0; i < s->snapshots; i++) {
+    if (s->document[i] < 0 || s->position[i] < 0)
+      return damaged(r, MEM_POSITION, "a snapshot before the first token");
+    if (rows[i] != (s->position[i] < s->rows ? s->position[i] : s->rows))
+      return damaged(r, MEM_ROWS_THERE, "not as many rows as the position has");
+  }
+  return LSP_OK;
+}
+
+static lsp_status read_memory(const reading *r, lsp_file_view *view) {
+  lsp_memory_spec *s = &view->memory;
+  owned_memory *o = r->owned;
+  s->snapshots = r->facts.found[MEM_SNAPSHOT].dims[0];
+  s->rows = r->facts.found[MEM_ROW].dims[0];
+  LSP_TRY(small_extent(r, MEM_LAYER, &s->layers));
+  LSP_TRY(small_extent(r, MEM_FEATURE, &s->width));
+  LSP_TRY(small_extent(r, MEM_MODEL, &s->hidden_width));
+  for (int i = 0; i < LSP_MEMORY_DATASETS; i++)
+    view->extent[i] = extent_of(r, lsp__memory_row(i));
+  LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));
+  LSP_TRY(read_column(r, MEM_DOCUMENT, &o->column[0]));
+  LSP_TRY(read_column(r, MEM_POSITION, &o->column[1]));
+  LSP_TRY(read_column(r, MEM_ROWS_THERE, &o->column[2]));
+  s->document = o->column[0];
+  s->position = o->column[1];
+  return check_snapshots(r, s, o->column[2]);
+}
+
+/* A regular file, open; O_NONBLOCK so that a FIFO does not hold us up. */
+static lsp_status open_regular(const char *path, int *fd, int64_t *bytes,
+                               lsp_failure *why) {
+  struct stat st;
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (*fd < 0)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: cannot be opened: %s; check its name and "
+                    "permissions",
+                    path, strerror(errno));
+  if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    *bytes = st.st_size;
+    return LSP_OK;
+  }
+  (void)close(*fd);
+  *fd = -1;
+  return lsp_fail(why, LSP_E_INPUT,
+                  "%s: not a regular file; give the .h5 file that longspan wrote",
+                  path);
+}
+
+static lsp_status look(reading *r, lsp_file_view *view) {
+  LSP_TRY(lsp__probe(r->fd, r->path, &r->facts, &r->owned->text, r->why));
+  view->is_memory = r->facts.is_memory != 0;
+  r->schema = view->is_memory ? lsp__schema_memory() : lsp__schema_output();
+  for (int i = 0; i < r->schema->rows; i++)
+    if (!r->schema->row[i].optional && !r->facts.found[i].present)
+      return damaged(r, i, "it is missing");
+  LSP_TRY(check_datasets(r));
+  return view->is_memory ? read_memory(r, view) : read_output(r, view);
+}
+
+lsp_status lsp_file_open(const char *path, lsp_file_view *view, lsp_failure *why) {
+  memset(view, 0, sizeof *view);
+  reading r = {.path = path, .fd = -1, .why = why};
+  view->fd = -1;
+  LSP_TRY(open_regular(path, &r.fd, &r.file_bytes, why));
+  view->fd = r.fd;
+  view->owned = r.owned = calloc(1, sizeof *r.owned);
+  const lsp_status status = r.owned == NULL ? no_memory(&r) : look(&r, view);
+  if (status != LSP_OK)
+    lsp_file_close(view);
+  return status;
+}
+
+void lsp_file_close(lsp_file_view *view) {
+  owned_memory *o = view->owned;
+  if (view->fd >= 0)
+    (void)close(view->fd);
+  if (o != NULL) {
+    free(o->text);
+    free(o->attribute);
+    free(o->names);
+    free(o->name);
+    for (size_t i = 0; i < sizeof o->column / sizeof o->column[0]; i++)
+      free(o->column[i]);
+  }
+  free(o);
+  memset(view, 0, sizeof *view);
+  view->fd = -1;
+}
+
+lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *why) {
+  int fd;
+  int64_t bytes;
+  LSP_TRY(open_regular(path, &fd, &bytes, why));
+  lsp__probe_facts facts;
+  char *text = NULL;
+  const lsp_status status = lsp__probe(fd, path, &facts, &text, why);
+  (void)close(fd);
+  free(text);
+  LSP_TRY(status);
+  const char *is = facts.is_memory ? LSP__FORMAT_MEMORY : LSP__FORMAT_OUTPUT;
+  if (strcmp(is, format) != 0)
+    return lsp_fail(why, LSP_E_FORMAT, "%s: a %s file; expected %s", path, is, format);
+  return LSP_OK;
+}
+
+static lsp_status add_documents(const char *path, const lsp_file_view *view,
+                                lsp_status (*add)(const lsp_document *d, void *arg),
+                                void *arg, lsp_failure *why) {
+  const lsp_output_spec *s = &view->output;
+  struct stat st;
+  if (view->is_memory)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: a memory file has no text; give the output file beside it",
+                    path);
+  if (!s->write_id)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: has no /tokens/id, so its text cannot be read back; give the "
+                    "original text",
+                    path);
+  if (fstat(view->fd, &st) != 0)
+    return lsp_fail(why, LSP_E_IO, "%s: fstat: %s", path, strerror(errno));
+  const lsp_extent id = view->extent[LSP_TOKENS_ID];
+  for (int64_t i = 0; i < s->documents; i++) {
+    const int64_t count = s->token_start[i + 1] - s->token_start[i];
+    const int64_t at = id.offset < 0 ? 0 : id.offset + s->token_start[i] * id.row_bytes;
+    const lsp_document d = {.name = s->name[i],
+                            .path = path,
+                            .offset = at,
+                            .tokens = count,
+                            .width = (int)id.row_bytes,
+                            .file_bytes = st.st_size};
+    LSP_TRY(add(&d, arg));
+  }
+  return LSP_OK;
+}
+
+lsp_status lsp_output_documents(const char *path,
+                                lsp_status (*add)(const lsp_document *d, void *arg),
+                                void *arg, lsp_failure *why) {
+  lsp_file_view view;
+  LSP_TRY(lsp_file_open(path, &view, why));
+  const lsp_status status = add_documents(path, &view, add, arg, why);
+  lsp_file_close(&view);
+  return status;
+}

@@ -1,0 +1,187 @@
+/* Every checkpoint of tests/fixtures through the whole program, against the reference in
+ * float64 (tests/oracle): all rows of nll, and the hidden rows that the fixture keeps.
+ *
+ *   hidden  max |a - b| / max |b| <= 1e-5
+ *   nll     |a - b| <= 1e-5 max(1, b) */
+#include "harness.h"
+
+#include "lsp/durable.h"
+#include "lsp/engine.h"
+#include "lsp/json.h"
+#include "lsp/layout.h"
+#include "lsp/safetensors.h"
+
+#include <dirent.h>
+#include <math.h>
+
+enum { DOCUMENTS_MAX = 8, PATH_SIZE = 1024 };
+static const double tolerance = 1e-5;
+
+typedef struct {
+  char dir[PATH_SIZE], output[PATH_SIZE];
+  char input[DOCUMENTS_MAX][PATH_SIZE];
+  int64_t documents, mem_empty;
+  int is_text;
+} fixture;
+
+static void read_case(const char *name, fixture *f) {
+  char path[PATH_SIZE + 16];
+  lsp_failure why = {0};
+  json_t *json = NULL;
+  (void)snprintf(f->dir, sizeof f->dir, "%s/%s", LSP_FIXTURES, name);
+  (void)snprintf(path, sizeof path, "%s/case.json", f->dir);
+  assert_int_equal(lsp_json_read(path, 1 << 16, &json, &why), LSP_OK);
+  assert_int_equal(
+      lsp_json_int(json, path, "documents", 1, 1, DOCUMENTS_MAX, &f->documents, &why),
+      LSP_OK);
+  const char *init = json_string_value(json_object_get(json, "mem_init"));
+  assert_non_null(init);
+  f->mem_empty = strcmp(init, "empty") == 0;
+  json_decref(json);
+  (void)snprintf(path, sizeof path, "%s/config.json", f->dir);
+  assert_int_equal(lsp_json_read(path, 1 << 20, &json, &why), LSP_OK);
+  f->is_text = json_object_get(json, "tokenizer") != NULL;
+  json_decref(json);
+  for (int64_t d = 0; d < f->documents; d++)
+    (void)snprintf(f->input[d], PATH_SIZE, "%s/doc%lld.bin", f->dir, (long long)d);
+}
+
+static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
+  const char *inputs[DOCUMENTS_MAX];
+  for (int64_t d = 0; d < f->documents; d++)
+    inputs[d] = f->input[d];
+  const lsp_options options = {
+      .model = f->dir,
+      .output = f->output,
+      .write = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
+      .segment = -1,
+      .mem_len = -1,
+      .mem_init = f->mem_empty ? LSP_MEM_EMPTY : LSP_MEM_DEFAULT,
+      .input_format = f->is_text ? LSP_INPUT_TEXT : LSP_INPUT_U16,
+      .snapshots = LSP_SNAPSHOT_LAST,
+      .snapshot_every = -1,
+      .wave_tokens = 512,
+      .max_time = -1,
+      .threads = 1,
+      .isa = 3,
+      .quiet = 1,
+      .inputs = inputs,
+      .input_count = (int)f->documents};
+  return lsp_engine_run(ctx, &options);
+}
+
+/* A tensor of the expected numbers, freed by the caller. */
+static void *expected(const lsp_checkpoint *c, int64_t d, const char *what,
+                      int64_t *count) {
+  char name[64];
+  lsp_failure why = {0};
+  (void)snprintf(name, sizeof name, "doc%lld.%s", (long long)d, what);
+  const lsp_tensor *t = lsp_checkpoint_find(c, name);
+  assert_non_null(t);
+  void *data = malloc((size_t)t->bytes + 1);
+  assert_non_null(data);
+  assert_int_equal(lsp_checkpoint_bytes(c, t, data, &why), LSP_OK);
+  *count = t->count;
+  return data;
+}
+
+static float *rows_of(const lsp_file_view *view, const fixture *f, int dataset,
+                      int64_t first, int64_t rows) {
+  const lsp_extent *x = &view->extent[dataset];
+  lsp_failure why = {0};
+  float *data = malloc((size_t)(rows * x->row_bytes) + 1);
+  assert_non_null(data);
+  assert_int_equal(lsp_read_at(view->fd, f->output, data, rows * x->row_bytes,
+                               x->offset + first * x->row_bytes, &why),
+                   LSP_OK);
+  return data;
+}
+
+static double worst_nll(const lsp_file_view *view, const fixture *f,
+                        const lsp_checkpoint *c, int64_t d) {
+  int64_t n = 0;
+  double worst = 0;
+  double *want = expected(c, d, "nll", &n);
+  float *have = rows_of(view, f, LSP_TOKENS_NLL, view->output.token_start[d], n);
+  assert_int_equal(n, view->output.token_start[d + 1] - view->output.token_start[d]);
+  assert_true(isnan(have[0]));
+  for (int64_t i = 1; i < n; i++) {
+    assert_false(isnan(have[i]));
+    worst = fmax(worst, fabs(have[i] - want[i]) / fmax(1, want[i]));
+  }
+  free(want);
+  free(have);
+  return worst;
+}
+
+static double worst_hidden(const lsp_file_view *view, const fixture *f,
+                           const lsp_checkpoint *c, int64_t d) {
+  int64_t n = 0, values = 0;
+  double worst = 0, most = 0;
+  int32_t *row = expected(c, d, "rows", &n);
+  double *want = expected(c, d, "hidden", &values);
+  const int64_t D = view->output.hidden_width;
+  assert_int_equal(values, n * D);
+  for (int64_t i = 0; i < n; i++) {
+    float *have =
+        rows_of(view, f, LSP_TOKENS_HIDDEN, view->output.token_start[d] + row[i], 1);
+    for (int64_t j = 0; j < D; j++) {
+      worst = fmax(worst, fabs(have[j] - want[i * D + j]));
+      most = fmax(most, fabs(want[i * D + j]));
+    }
+    free(have);
+  }
+  free(row);
+  free(want);
+  return worst / most;
+}
+
+static void compare(const fixture *f, const char *name) {
+  char path[PATH_SIZE + 32];
+  lsp_failure why = {0};
+  lsp_file_view view;
+  lsp_checkpoint *c = NULL;
+  double nll = 0, hidden = 0;
+  (void)snprintf(path, sizeof path, "%s/expected.safetensors", f->dir);
+  assert_int_equal(lsp_checkpoint_open(path, &c, &why), LSP_OK);
+  assert_int_equal(lsp_file_open(f->output, &view, &why), LSP_OK);
+  assert_int_equal(view.output.documents, f->documents);
+  for (int64_t d = 0; d < f->documents; d++) {
+    nll = fmax(nll, worst_nll(&view, f, c, d));
+    hidden = fmax(hidden, worst_hidden(&view, f, c, d));
+  }
+  print_message("%-14s error of nll %.2e, of hidden %.2e\n", name, nll, hidden);
+  assert_true(nll <= tolerance);
+  assert_true(hidden <= tolerance);
+  lsp_file_close(&view);
+  lsp_checkpoint_close(&c);
+}
+
+static int is_case(const struct dirent *entry) {
+  char path[PATH_SIZE];
+  (void)snprintf(path, sizeof path, "%s/%.200s/case.json", LSP_FIXTURES, entry->d_name);
+  return entry->d_name[0] != '.' && access(path, R_OK) == 0;
+}
+
+static void test_every_fixture_is_as_the_reference_has_it(void **state) {
+  lsp_ctx *ctx = *state;
+  struct dirent **entry = NULL;
+  const int n = scandir(LSP_FIXTURES, &entry, is_case, alphasort);
+  assert_true(n >= 8);
+  for (int i = 0; i < n; i++) {
+    fixture f;
+    read_case(entry[i]->d_name, &f);
+    (void)snprintf(f.output, sizeof f.output, "%s/out.h5", lsp_test_folder());
+    const lsp_status st = run_fixture(ctx, &f);
+    if (st != LSP_OK && ctx->rank == 0)
+      print_error("%s: %s\n", entry[i]->d_name, ctx->why.text);
+    assert_everywhere(ctx, st == LSP_OK);
+    if (ctx->rank == 0)
+      compare(&f, entry[i]->d_name);
+    LSP_MPI(MPI_Barrier(ctx->comm));
+    free(entry[i]);
+  }
+  free(entry);
+}
+
+LSP_TESTS(cmocka_unit_test(test_every_fixture_is_as_the_reference_has_it))

@@ -1,0 +1,238 @@
+/* The journal: what was committed is found again, and nothing else is. */
+#include "harness.h"
+
+#include "lsp/journal.h"
+
+enum { RECORDS = 3, RECORD = 128 };
+
+static const char identity[] = "{\"model\": \"0123\", \"text\": \"böök\"}";
+
+/* A value says which record it came from. */
+static lsp_commit mark(int i) {
+  const lsp_commit c = {.panel_end = 10 + i,
+                        .token_end = INT64_C(3000000000) + i,
+                        .slot = i % 3 - 1,
+                        .slot_sum = UINT64_C(0xfedcba9876543210) + (uint64_t)i,
+                        .open_count = 100 + i,
+                        .open_low = UINT64_MAX - (uint64_t)i,
+                        .open_high = -1 - i,
+                        .corpus_count = 200 + i,
+                        .corpus_low = 7 + (uint64_t)i,
+                        .corpus_high = INT64_MAX - i};
+  return c;
+}
+
+static int same(const lsp_commit *a, const lsp_commit *b) {
+  return a->panel_end == b->panel_end && a->token_end == b->token_end &&
+         a->slot == b->slot && a->slot_sum == b->slot_sum &&
+         a->open_count == b->open_count && a->open_low == b->open_low &&
+         a->open_high == b->open_high && a->corpus_count == b->corpus_count &&
+         a->corpus_low == b->corpus_low && a->corpus_high == b->corpus_high;
+}
+
+static const char *in_folder(char path[LSP_TEST_PATH], const char *name) {
+  const int n = snprintf(path, LSP_TEST_PATH, "%s/%s", lsp_test_folder(), name);
+  assert_in_range(n, 1, LSP_TEST_PATH - 1);
+  return path;
+}
+
+static size_t load(const char *path, unsigned char *data, size_t room) {
+  FILE *f = fopen(path, "rb");
+  assert_non_null(f);
+  const size_t n = fread(data, 1, room, f);
+  assert_int_equal(fclose(f), 0);
+  return n;
+}
+
+static void save(const char *path, const unsigned char *data, size_t n) {
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(data, 1, n, f), n);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void append(lsp_journal *j, int first, int end) {
+  lsp_failure why = {0};
+  for (int i = first; i < end; i++) {
+    const lsp_commit c = mark(i);
+    assert_int_equal(lsp_journal_append(j, &c, &why), LSP_OK);
+  }
+}
+
+/* A journal of n records; its bytes, too. */
+static size_t make(const char *path, int n, unsigned char *data, size_t room) {
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  assert_int_equal(lsp_journal_create(path, identity, &j, &why), LSP_OK);
+  append(j, 0, n);
+  lsp_journal_close(&j);
+  assert_null(j);
+  return load(path, data, room);
+}
+
+static void expect_records(const lsp_journal *j, int64_t n) {
+  assert_int_equal(lsp_journal_count(j), n);
+  for (int i = 0; i < n; i++) {
+    lsp_commit found;
+    const lsp_commit c = mark(i);
+    lsp_journal_at(j, i, &found);
+    assert_true(same(&found, &c));
+  }
+}
+
+static void expect_opens_with(const char *path, int64_t n) {
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  assert_int_equal(lsp_journal_open(path, &j, &why), LSP_OK);
+  assert_string_equal(lsp_journal_identity(j), identity);
+  expect_records(j, n);
+  lsp_journal_close(&j);
+}
+
+static void test_identity_and_records_survive(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096];
+  const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
+  assert_int_equal(n % RECORD, 0);
+  expect_opens_with(path, RECORDS);
+}
+
+static void test_torn_tail_of_every_length_is_dropped_and_cut_off(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096], after[4096];
+  const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
+  const size_t header = n - (size_t)RECORDS * RECORD;
+  for (size_t cut = header; cut <= n; cut++) {
+    save(path, data, cut);
+    const size_t whole = (cut - header) / RECORD;
+    expect_opens_with(path, (int64_t)whole);
+    assert_int_equal(load(path, after, sizeof after), header + whole * RECORD);
+  }
+}
+
+static void test_header_of_every_shorter_length_is_refused(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096];
+  const size_t n = make(in_folder(path, "journal"), 0, data, sizeof data);
+  for (size_t cut = 0; cut < n; cut++) {
+    lsp_failure why = {0};
+    lsp_journal *j = NULL;
+    save(path, data, cut);
+    assert_int_equal(lsp_journal_open(path, &j, &why), LSP_E_FORMAT);
+    assert_null(j);
+    expect_message(&why, path);
+  }
+}
+
+/* One bit of every byte, another one in each. */
+static void test_flipped_bit_is_noticed_wherever_it_is(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096];
+  const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
+  const size_t header = n - (size_t)RECORDS * RECORD;
+  for (size_t bit = 0; bit < 8 * n; bit += 9) {
+    lsp_failure why = {0};
+    lsp_journal *j = NULL;
+    data[bit / 8] ^= (unsigned char)(1U << (bit % 8));
+    save(path, data, n);
+    data[bit / 8] ^= (unsigned char)(1U << (bit % 8));
+    const lsp_status status = lsp_journal_open(path, &j, &why);
+    if (bit / 8 < header) {
+      assert_int_equal(status, LSP_E_FORMAT);
+    } else {
+      assert_int_equal(status, LSP_OK);
+      expect_records(j, (int64_t)((bit / 8 - header) / RECORD));
+    }
+    lsp_journal_close(&j);
+  }
+}
+
+static void test_records_of_another_run_or_order_do_not_count(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH], other[LSP_TEST_PATH];
+  unsigned char data[4096], foreign[4096];
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  const size_t n = make(in_folder(path, "journal"), 2, data, sizeof data);
+  assert_int_equal(
+      lsp_journal_create(in_folder(other, "other"), "{\"model\": \"4567\"}", &j, &why),
+      LSP_OK);
+  append(j, 0, 2);
+  lsp_journal_close(&j);
+  const size_t m = load(other, foreign, sizeof foreign);
+  memcpy(data + n - RECORD, foreign + m - RECORD, RECORD);
+  save(path, data, n);
+  expect_opens_with(path, 1);
+  memcpy(data + n - (size_t)2 * RECORD, foreign + m - (size_t)2 * RECORD,
+         (size_t)2 * RECORD);
+  save(path, data, n);
+  expect_opens_with(path, 0);
+}
+
+static void test_truncation_drops_records_and_appending_goes_on(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096], again[4096];
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
+  assert_int_equal(lsp_journal_open(path, &j, &why), LSP_OK);
+  assert_int_equal(lsp_journal_truncate(j, 2, &why), LSP_OK);
+  expect_records(j, 2);
+  append(j, 2, RECORDS);
+  expect_records(j, RECORDS);
+  lsp_journal_close(&j);
+  assert_int_equal(load(path, again, sizeof again), n);
+  assert_memory_equal(data, again, n);
+}
+
+static void test_many_records_are_read_back(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[1];
+  (void)make(in_folder(path, "journal"), 520, data, sizeof data);
+  expect_opens_with(path, 520);
+}
+
+static void test_second_writer_is_noticed(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_journal *a = NULL, *b = NULL;
+  assert_int_equal(lsp_journal_create(in_folder(path, "journal"), identity, &a, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_journal_open(path, &b, &why), LSP_OK);
+  append(b, 0, 1);
+  const lsp_commit c = mark(0);
+  assert_int_equal(lsp_journal_append(a, &c, &why), LSP_E_MISMATCH);
+  expect_message(&why, "another longspan");
+  lsp_journal_close(&a);
+  lsp_journal_close(&b);
+  expect_opens_with(path, 1);
+}
+
+static void test_absent_journal_and_a_folder_are_refused(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  assert_int_equal(lsp_journal_open(in_folder(path, "none"), &j, &why), LSP_E_INPUT);
+  expect_message(&why, path);
+  assert_int_not_equal(lsp_journal_open(lsp_test_folder(), &j, &why), LSP_OK);
+  assert_int_not_equal(lsp_journal_open("/dev/null", &j, &why), LSP_OK);
+  lsp_journal_close(&j);
+}
+
+LSP_TESTS(cmocka_unit_test(test_identity_and_records_survive),
+          cmocka_unit_test(test_torn_tail_of_every_length_is_dropped_and_cut_off),
+          cmocka_unit_test(test_header_of_every_shorter_length_is_refused),
+          cmocka_unit_test(test_flipped_bit_is_noticed_wherever_it_is),
+          cmocka_unit_test(test_records_of_another_run_or_order_do_not_count),
+          cmocka_unit_test(test_truncation_drops_records_and_appending_goes_on),
+          cmocka_unit_test(test_many_records_are_read_back),
+          cmocka_unit_test(test_second_writer_is_noticed),
+          cmocka_unit_test(test_absent_journal_and_a_folder_are_refused))

@@ -1,0 +1,564 @@
+/* Every kernel in plain C against double precision; every instruction set against plain
+ * C, bit by bit. */
+#include "harness.h"
+#include "random.h"
+
+#include "lsp/kernels.h"
+
+#include <float.h>
+#include <math.h>
+
+enum { B = LSP_BLOCK, ROUNDS = 300, SENTINEL = -77 };
+
+/* Half of FLT_EPSILON: the relative error of one rounding. */
+static const double unit = FLT_EPSILON / 2;
+
+static float *copy(const float *x, int64_t n) {
+  float *y = malloc((size_t)n * sizeof *y);
+  assert_non_null(y);
+  memcpy(y, x, (size_t)n * sizeof *y);
+  return y;
+}
+
+static float *some(lsp_random *random, int64_t n, float scale) {
+  float *x = malloc((size_t)(n > 0 ? n : 1) * sizeof *x);
+  assert_non_null(x);
+  lsp_random_floats(random, n, x, scale);
+  return x;
+}
+
+static lsp_kernels plain(void) {
+  return lsp_kernels_of(LSP_ISA_PLAIN);
+}
+
+/* f(kernels) for every instruction set beyond plain C that runs here. */
+#define FOR_OTHERS(k)                                                                  \
+  for (int isa_ = LSP_ISA_PLAIN + 1; isa_ <= (int)lsp_isa_here(); isa_++)              \
+    for (lsp_kernels table_ = lsp_kernels_of((lsp_isa)isa_), *k = &table_; k != NULL;  \
+         k = NULL)
+
+static void expect_near(double got, double want, double tolerance, const char *what) {
+  if (!(fabs(got - want) <= tolerance))
+    fail_msg("%s: %.9g, expected %.9g within %.3g", what, got, want, tolerance);
+}
+
+/* ---- Names */
+
+static void test_names_of_instruction_sets_go_both_ways(void **state) {
+  (void)state;
+  for (int i = 0; i < LSP_ISA_COUNT; i++)
+    assert_int_equal(lsp_isa_named(lsp_isa_name((lsp_isa)i)), i);
+  assert_int_equal(lsp_isa_named("sse9"), LSP_ISA_COUNT);
+  assert_true(lsp_isa_here() < LSP_ISA_COUNT);
+}
+
+/* ---- product */
+
+typedef struct {
+  lsp_product p;
+  float *a, *b, *init, *scale, *c;
+  int col_low[B], col_high[B], depth_low[B], depth_high[B];
+} product_case;
+
+static void open_product(product_case *t, lsp_random *r, int rows) {
+  const int cols = LSP_LANES * (int)lsp_random_in(r, 1, 9);
+  const int depth = (int)lsp_random_in(r, 1, 80);
+  lsp_product *p = &t->p;
+  *p = (lsp_product){.rows = rows, .cols = cols, .depth = depth};
+  p->lda = depth + lsp_random_in(r, 0, 9);
+  p->ldb = cols + lsp_random_in(r, 0, 9);
+  p->ldc = cols + lsp_random_in(r, 0, 9);
+  p->ldi = lsp_random_in(r, 0, 1) ? p->ldc : cols + 15; /* rows may even overlap */
+  t->a = some(r, rows * p->lda, 1);
+  t->b = some(r, depth * p->ldb, 1);
+  t->init = some(r, rows * (p->ldi + cols), 2);
+  t->scale = some(r, rows, 1);
+  t->c = some(r, rows * p->ldc, 1);
+  for (int64_t i = 0; i < rows * p->ldc; i++)
+    t->c[i] = SENTINEL;
+  if (lsp_random_in(r, 0, 3)) {
+    p->init = t->init;
+    p->scale = lsp_random_in(r, 0, 1) ? t->scale : NULL;
+  }
+  for (int i = 0; i < rows; i++) {
+    t->col_low[i] = (int)lsp_random_in(r, 0, cols);
+    t->col_high[i] = (int)lsp_random_in(r, -1, cols - 1);
+    t->depth_low[i] = (int)lsp_random_in(r, 0, depth);
+    t->depth_high[i] = (int)lsp_random_in(r, -1, depth - 1);
+  }
+  p->col_low = lsp_random_in(r, 0, 1) ? t->col_low : NULL;
+  p->col_high = lsp_random_in(r, 0, 1) ? t->col_high : NULL;
+  p->depth_low = lsp_random_in(r, 0, 1) ? t->depth_low : NULL;
+  p->depth_high = lsp_random_in(r, 0, 1) ? t->depth_high : NULL;
+  for (int i = 0; i < rows; i++)
+    for (int k = 0; k < depth; k++)
+      if ((p->depth_low && k < t->depth_low[i]) ||
+          (p->depth_high && k > t->depth_high[i]))
+        t->a[i * p->lda + k] = 0;
+  p->a = t->a;
+  p->b = t->b;
+  p->c = t->c;
+}
+
+static void close_product(product_case *t) {
+  free(t->a);
+  free(t->b);
+  free(t->init);
+  free(t->scale);
+  free(t->c);
+}
+
+static int needed(const product_case *t, int i, int j) {
+  return (!t->p.col_low || j >= t->col_low[i]) &&
+         (!t->p.col_high || j <= t->col_high[i]);
+}
+
+/* A chain of depth + 1 roundings: each is relative to a partial sum that is no larger
+ * than the sum of what is added, all without sign. */
+static void check_product(const product_case *t) {
+  const lsp_product *p = &t->p;
+  for (int i = 0; i < p->rows; i++)
+    for (int j = 0; j < p->ldc; j++) {
+      const float got = p->c[i * p->ldc + j];
+      if (j >= p->cols) /* what is between rows is nobody's */
+        assert_true(got == SENTINEL);
+      if (j >= p->cols || !needed(t, i, j))
+        continue;
+      double sum = 0, size = 0;
+      if (p->init != NULL)
+        sum = (p->scale ? (double)p->scale[i] : 1) * (double)t->init[i * p->ldi + j];
+      size = fabs(sum);
+      for (int k = 0; k < p->depth; k++) {
+        const double x = (double)p->a[i * p->lda + k] * (double)p->b[k * p->ldb + j];
+        sum += x;
+        size += fabs(x);
+      }
+      expect_near((double)got, sum, (p->depth + 1) * unit * size, "product");
+    }
+}
+
+static int same_product(const product_case *t, const float *other) {
+  for (int i = 0; i < t->p.rows; i++)
+    for (int j = 0; j < t->p.cols; j++) {
+      const int64_t at = i * t->p.ldc + j;
+      if (needed(t, i, j) && memcmp(&t->c[at], &other[at], sizeof(float)) != 0)
+        return 0;
+    }
+  return 1;
+}
+
+static void test_product_is_the_sum_and_the_same_everywhere(void **state) {
+  (void)state;
+  lsp_random random = {1};
+  for (int round = 0; round < ROUNDS; round++) {
+    product_case t;
+    open_product(&t, &random, 1 + round % B);
+    float *fresh = copy(t.c, t.p.rows * t.p.ldc);
+    plain().product(&t.p);
+    check_product(&t);
+    FOR_OTHERS(k) {
+      float *other = copy(fresh, t.p.rows * t.p.ldc);
+      lsp_product p = t.p;
+      p.c = other;
+      k->product(&p);
+      assert_true(same_product(&t, other));
+      for (int i = 0; i < p.rows; i++)
+        for (int64_t j = p.cols; j < p.ldc; j++)
+          assert_true(other[i * p.ldc + j] == SENTINEL);
+      free(other);
+    }
+    free(fresh);
+    close_product(&t);
+  }
+}
+
+static void test_product_may_begin_with_what_it_overwrites(void **state) {
+  (void)state;
+  lsp_random random = {2};
+  for (int round = 0; round < B; round++) {
+    product_case t;
+    open_product(&t, &random, 1 + round);
+    t.p.ldi = t.p.ldc;
+    t.p.init = t.init;
+    t.p.col_low = t.p.col_high = NULL;
+    plain().product(&t.p);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      float *inside = copy(t.init, t.p.rows * t.p.ldc);
+      lsp_product p = t.p;
+      p.init = p.c = inside;
+      lsp_kernels_of((lsp_isa)isa).product(&p);
+      assert_true(same_product(&t, inside));
+      free(inside);
+    }
+    close_product(&t);
+  }
+}
+
+/* Rows that begin one element earlier each: the strips of the position term. */
+static void test_product_reads_a_shifting_row(void **state) {
+  (void)state;
+  lsp_random random = {3};
+  float *wide = some(&random, B * 2 * B, 1), *a = some(&random, B * 16, 1);
+  float *b = some(&random, 16 * B, 1);
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    float c[B * B];
+    const lsp_product p = {.a = a,
+                           .lda = 16,
+                           .b = b,
+                           .ldb = B,
+                           .init = wide + B - 1,
+                           .ldi = 2 * B - 1,
+                           .c = c,
+                           .ldc = B,
+                           .rows = B,
+                           .cols = B,
+                           .depth = 16};
+    lsp_kernels_of((lsp_isa)isa).product(&p);
+    for (int i = 0; i < B; i++)
+      for (int j = 0; j < B; j++) {
+        float want = wide[i * 2 * B + B - 1 - i + j];
+        for (int k = 0; k < 16; k++)
+          want = fmaf(a[i * 16 + k], b[k * B + j], want);
+        assert_true(c[i * B + j] == want);
+      }
+  }
+  free(wide);
+  free(a);
+  free(b);
+}
+
+/* ---- softmax_tile */
+
+/* exp of a rounded difference x, about 2 ulp of its own, and nothing below e^-87. */
+static double exp_tolerance(double x, double size) {
+  return exp(x) * (fabs(size) * unit + 3 * FLT_EPSILON) + 2e-38;
+}
+
+typedef struct {
+  int rows, low[B], high[B];
+  float s[B * B], top[B], sum[B], decay[B];
+} tile_case;
+
+static void random_tile(tile_case *t, lsp_random *r, int number) {
+  static const float scales[] = {1, 10, 100, 1e4f};
+  const float scale = scales[lsp_random_in(r, 0, 3)];
+  lsp_random_floats(r, B * B, t->s, scale);
+  for (int i = 0; i < t->rows; i++) {
+    t->low[i] = (int)lsp_random_in(r, 0, B);
+    t->high[i] = (int)lsp_random_in(r, -1, B - 1);
+    for (int j = 0; j < B; j++)
+      if (lsp_random_in(r, 0, 15) == 0)
+        t->s[i * B + j] = -INFINITY;
+    if (lsp_random_in(r, 0, 7) == 0)
+      for (int j = 0; j < B; j++)
+        t->s[i * B + j] = -INFINITY;
+    if (number == 0) {
+      t->top[i] = -FLT_MAX;
+      t->sum[i] = 0;
+    }
+  }
+}
+
+static void check_tile(const tile_case *was, const tile_case *is, int bounded,
+                       double *naive_top, double *naive_sum) {
+  for (int i = 0; i < was->rows; i++) {
+    double top = naive_top[i], part = 0;
+    for (int j = 0; j < B; j++) {
+      const int in = !bounded || (j >= was->low[i] && j <= was->high[i]);
+      if (in && (double)was->s[i * B + j] > top)
+        top = (double)was->s[i * B + j];
+    }
+    assert_true((double)is->top[i] == top);
+    for (int j = 0; j < B; j++) {
+      const int in = !bounded || (j >= was->low[i] && j <= was->high[i]);
+      const double x = in ? (double)was->s[i * B + j] - top : -INFINITY;
+      const double got = (double)is->s[i * B + j];
+      if (x == -INFINITY)
+        assert_true(got == 0);
+      else
+        expect_near(got, exp(x), exp_tolerance(x, x), "exp(s - top)");
+      part += exp(x);
+    }
+    const double fall = naive_top[i] - top;
+    expect_near((double)is->decay[i], exp(fall),
+                exp_tolerance(fall, fmin(fabs(fall), 1e5)), "decay");
+    naive_sum[i] = naive_sum[i] * exp(fall) + part;
+    naive_top[i] = top;
+    /* differences up to 2e4 are rounded to 2e4 * 2^-24, but those with a weight are
+     * below 87: 87 roundings, and a few of the sum, for every tile */
+    expect_near((double)is->sum[i], naive_sum[i], 6 * 100 * unit * naive_sum[i] + 1e-36,
+                "sum");
+  }
+}
+
+static void test_softmax_over_tiles_is_the_softmax(void **state) {
+  (void)state;
+  lsp_random random = {4};
+  static tile_case t, was, other;
+  double top[B], sum[B];
+  for (int round = 0; round < 60; round++) {
+    t.rows = 1 + round % B;
+    for (int i = 0; i < B; i++) {
+      top[i] = -(double)FLT_MAX;
+      sum[i] = 0;
+    }
+    for (int tile = 0; tile < 5; tile++) {
+      const int bounded = (int)lsp_random_in(&random, 0, 1);
+      random_tile(&t, &random, tile);
+      was = t;
+      plain().softmax_tile(t.rows, t.s, bounded ? t.low : NULL, bounded ? t.high : NULL,
+                           t.top, t.sum, t.decay);
+      check_tile(&was, &t, bounded, top, sum);
+      FOR_OTHERS(k) {
+        other = was;
+        memcpy(other.decay, t.decay, sizeof t.decay); /* beyond rows: untouched */
+        for (int i = 0; i < t.rows; i++)
+          other.decay[i] = SENTINEL;
+        k->softmax_tile(t.rows, other.s, bounded ? other.low : NULL,
+                        bounded ? other.high : NULL, other.top, other.sum, other.decay);
+        assert_memory_equal(&other, &t, sizeof t);
+      }
+    }
+  }
+}
+
+static void test_rows_that_see_nothing_change_nothing(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    static tile_case t;
+    lsp_random random = {5};
+    t.rows = B;
+    lsp_random_floats(&random, B * B, t.s, 1e4f);
+    for (int i = 0; i < B; i++) {
+      t.low[i] = i % 2 ? B : 0;
+      t.high[i] = i % 2 ? B - 1 : -1;
+      t.top[i] = i % 3 ? (float)i : -FLT_MAX;
+      t.sum[i] = i % 3 ? (float)i : 0;
+      t.decay[i] = SENTINEL;
+    }
+    lsp_kernels_of((lsp_isa)isa)
+        .softmax_tile(B, t.s, t.low, t.high, t.top, t.sum, t.decay);
+    for (int i = 0; i < B; i++) {
+      assert_true(t.decay[i] == 1);
+      assert_true(t.top[i] == (i % 3 ? (float)i : -FLT_MAX));
+      assert_true(t.sum[i] == (i % 3 ? (float)i : 0.0f));
+      for (int j = 0; j < B; j++)
+        assert_true(t.s[i * B + j] == 0);
+    }
+  }
+}
+
+/* With the maximum at 0 the tile is the exponential itself. */
+static void test_exponential_is_off_by_less_than_one_and_a_half_ulp(void **state) {
+  (void)state;
+  const lsp_kernels k = plain();
+  double worst = 0;
+  for (int64_t n = 0; n < 1500000; n += B) {
+    float s[B], top = 0, sum = 0, decay;
+    double x[B];
+    for (int j = 0; j < B; j++) {
+      s[j] = (float)((double)-(n + j) * 87 / 1500000);
+      x[j] = (double)s[j];
+    }
+    k.softmax_tile(1, s, NULL, NULL, &top, &sum, &decay);
+    for (int j = 0; j < B && x[j] >= -87; j++) {
+      int exponent;
+      (void)frexp(exp(x[j]), &exponent);
+      worst = fmax(worst, fabs((double)s[j] - exp(x[j])) / ldexp(1, exponent - 24));
+    }
+  }
+  if (!(worst < 1.5)) /* the header of the kernel says so */
+    fail_msg("exp is off by %g ulp", worst);
+}
+
+static void test_exponential_is_one_at_zero_and_nothing_far_below(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    float s[B] = {0, -87, -87.0001f, -88, -104, -1e4f, -FLT_MAX, -INFINITY};
+    float top = 0, sum = 0, decay;
+    lsp_kernels_of((lsp_isa)isa).softmax_tile(1, s, NULL, NULL, &top, &sum, &decay);
+    assert_true(s[0] == 1 && decay == 1);
+    assert_true(s[1] > 0);
+    for (int j = 2; j < 8; j++)
+      assert_true(s[j] == 0);
+  }
+}
+
+/* ---- layer_norm */
+
+static void test_layer_norm_is_the_formula_and_the_same_everywhere(void **state) {
+  (void)state;
+  lsp_random random = {6};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t rows = lsp_random_in(&random, 1, 5);
+    const int64_t width = round < 70 ? round + 1 : lsp_random_in(&random, 1, 1100);
+    const int64_t n = rows * width;
+    float *x = some(&random, n, 1), *add = some(&random, n, 1), *y = copy(x, n);
+    float *gain = some(&random, width, 2), *bias = some(&random, width, 2);
+    const int adds = (int)lsp_random_in(&random, 0, 1);
+    for (int64_t j = 0; j < n; j++)
+      x[j] += (float)(round % 3); /* a mean of some size */
+    plain().layer_norm(rows, width, x, adds ? add : NULL, gain, bias, 1e-5f, y);
+    for (int64_t i = 0; i < rows; i++) {
+      double mean = 0, variance = 0, size = 0;
+      for (int64_t j = 0; j < width; j++) {
+        const double z = (double)x[i * width + j] + adds * (double)add[i * width + j];
+        mean += z / (double)width;
+        size = fmax(size, fabs(z));
+      }
+      for (int64_t j = 0; j < width; j++) {
+        const double z = (double)x[i * width + j] + adds * (double)add[i * width + j];
+        variance += (z - mean) * (z - mean) / (double)width;
+      }
+      const double deviation = sqrt(variance + 1e-5);
+      for (int64_t j = 0; j < width; j++) {
+        const double z = (double)x[i * width + j] + adds * (double)add[i * width + j];
+        const double normed = (z - mean) / deviation;
+        /* the mean is a sum of width / 16 + 20 roundings of numbers up to `size`; it
+         * and the sum are then off by that over the deviation, and the variance by as
+         * many roundings of its own */
+        const double steps = (double)width / 16 + 20;
+        const double off = steps * unit * (size / deviation * 2 + fabs(normed));
+        expect_near(
+            (double)y[i * width + j], normed * (double)gain[j] + (double)bias[j],
+            off * fabs((double)gain[j]) * (1 + fabs(normed)) + 4 * unit, "norm");
+      }
+    }
+    FOR_OTHERS(k) {
+      float *other = copy(x, n);
+      k->layer_norm(rows, width, other, adds ? add : NULL, gain, bias, 1e-5f, other);
+      assert_memory_equal(other, y, (size_t)n * sizeof *y);
+      free(other);
+    }
+    /* y may be x */
+    plain().layer_norm(rows, width, x, adds ? add : NULL, gain, bias, 1e-5f, x);
+    assert_memory_equal(x, y, (size_t)n * sizeof *y);
+    free(x);
+    free(add);
+    free(y);
+    free(gain);
+    free(bias);
+  }
+}
+
+/* ---- The small ones: one or two roundings, so exact in terms of floats */
+
+static void test_biases_and_sums_are_exact_and_the_same_everywhere(void **state) {
+  (void)state;
+  lsp_random random = {7};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t rows = lsp_random_in(&random, 1, 5);
+    const int64_t width = round < 70 ? round + 1 : lsp_random_in(&random, 1, 300);
+    const int64_t n = rows * width;
+    float *x = some(&random, n, 1), *y = some(&random, n, 1);
+    float *bias = some(&random, width, 1);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+      float *relu = copy(x, n), *biased = copy(x, n), *sum = copy(x, n);
+      k.bias_relu(rows, width, relu, bias);
+      k.bias_add(rows, width, biased, bias);
+      k.add(n, sum, y);
+      for (int64_t j = 0; j < n; j++) {
+        const float z = x[j] + bias[j % width], want = z > 0 ? z : 0;
+        assert_memory_equal(&biased[j], &z, sizeof z);
+        assert_memory_equal(&relu[j], &want, sizeof want);
+        assert_true(sum[j] == x[j] + y[j]);
+      }
+      free(relu);
+      free(biased);
+      free(sum);
+    }
+    free(x);
+    free(y);
+    free(bias);
+  }
+}
+
+static void test_shift_scale_pads_with_zeros(void **state) {
+  (void)state;
+  lsp_random random = {8};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int rows = 1 + round % B, width = (int)lsp_random_in(&random, 1, 100);
+    const int64_t ldx = width + lsp_random_in(&random, 0, 20);
+    const int64_t ldy = lsp_padded(width);
+    const float scale = lsp_random_float(&random, 1);
+    float *x = some(&random, rows * ldx, 1), *bias = some(&random, width, 1);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      float *y = some(&random, rows * ldy, 1);
+      lsp_kernels_of((lsp_isa)isa)
+          .shift_scale(rows, width, x, ldx, bias, scale, y, ldy);
+      for (int i = 0; i < rows; i++)
+        for (int j = 0; j < ldy; j++) {
+          const float want = j < width ? (x[i * ldx + j] + bias[j]) * scale : 0.0f;
+          assert_memory_equal(&y[i * ldy + j], &want, sizeof want);
+        }
+      free(y);
+    }
+    free(x);
+    free(bias);
+  }
+}
+
+/* ---- logsumexp */
+
+static double naive_logsumexp(int64_t n, const float *x, const float *bias) {
+  double top = -INFINITY, sum = 0;
+  for (int64_t j = 0; j < n; j++)
+    top = fmax(top, (double)(bias ? x[j] + bias[j] : x[j]));
+  for (int64_t j = 0; j < n; j++)
+    sum += exp((double)(bias ? x[j] + bias[j] : x[j]) - top);
+  return top + log(sum);
+}
+
+static void test_logsumexp_over_chunks_is_that_of_the_whole(void **state) {
+  (void)state;
+  lsp_random random = {9};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t n = round < 70 ? round + 1 : lsp_random_in(&random, 1, 3000);
+    const float scale = round % 3 == 0 ? 1e4f : round % 3 == 1 ? 10 : 1;
+    float *logit = some(&random, n, scale), *bias = some(&random, n, 1);
+    const int biased = (int)lsp_random_in(&random, 0, 1);
+    const double want = naive_logsumexp(n, logit, biased ? bias : NULL);
+    float *x = copy(logit, n), top = -FLT_MAX, sum = 0;
+    int64_t at = 0, pieces[64], count = 0;
+    while (at < n) { /* pieces of 0 and more */
+      int64_t piece = lsp_random_in(&random, 0, 1 + n / 2);
+      piece = at + piece > n || count == 63 ? n - at : piece;
+      plain().logsumexp(piece, x + at, biased ? bias + at : NULL, &top, &sum);
+      pieces[count++] = piece;
+      at += piece;
+    }
+    /* the logarithm of a sum that is known to about 100 roundings a piece, and `top` */
+    expect_near((double)top + log((double)sum), want,
+                (double)(count + 1) * 150 * unit + unit * fabs(want), "logsumexp");
+    for (int64_t j = 0; j < n; j++)
+      assert_true(x[j] == (biased ? logit[j] + bias[j] : logit[j]));
+    FOR_OTHERS(k) {
+      float *y = copy(logit, n), other_top = -FLT_MAX, other_sum = 0;
+      at = 0;
+      for (int64_t i = 0; i < count; at += pieces[i++])
+        k->logsumexp(pieces[i], y + at, biased ? bias + at : NULL, &other_top,
+                     &other_sum);
+      assert_memory_equal(&other_top, &top, sizeof top);
+      assert_memory_equal(&other_sum, &sum, sizeof sum);
+      assert_memory_equal(y, x, (size_t)n * sizeof *x);
+      free(y);
+    }
+    free(x);
+    free(logit);
+    free(bias);
+  }
+}
+
+LSP_TESTS(cmocka_unit_test(test_names_of_instruction_sets_go_both_ways),
+          cmocka_unit_test(test_product_is_the_sum_and_the_same_everywhere),
+          cmocka_unit_test(test_product_may_begin_with_what_it_overwrites),
+          cmocka_unit_test(test_product_reads_a_shifting_row),
+          cmocka_unit_test(test_softmax_over_tiles_is_the_softmax),
+          cmocka_unit_test(test_rows_that_see_nothing_change_nothing),
+          cmocka_unit_test(test_exponential_is_off_by_less_than_one_and_a_half_ulp),
+          cmocka_unit_test(test_exponential_is_one_at_zero_and_nothing_far_below),
+          cmocka_unit_test(test_layer_norm_is_the_formula_and_the_same_everywhere),
+          cmocka_unit_test(test_biases_and_sums_are_exact_and_the_same_everywhere),
+          cmocka_unit_test(test_shift_scale_pads_with_zeros),
+          cmocka_unit_test(test_logsumexp_over_chunks_is_that_of_the_whole))
