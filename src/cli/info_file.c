@@ -17,9 +17,16 @@ static double size_of(const lsp_file_view *view) {
   return fstat(view->fd, &st) == 0 ? (double)st.st_size : 0;
 }
 
+/* Passes over what is said elsewhere, or once more. */
 static void print_attributes(const lsp_attribute *attribute, int n) {
-  for (int i = 0; i < n; i++)
-    lsp_print_fact(stdout, attribute[i].key, "%s", attribute[i].value);
+  static const char *const known[] = {"identity", "tokens", "documents"};
+  for (int i = 0; i < n; i++) {
+    int is_known = 0;
+    for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+      is_known = is_known || strcmp(attribute[i].key, known[k]) == 0;
+    if (!is_known)
+      lsp_print_fact(stdout, attribute[i].key, "%s", attribute[i].value);
+  }
 }
 
 void lsp_info_contents(const lsp_file_view *view) {

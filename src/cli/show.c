@@ -1,6 +1,160 @@
+/* longspan show: what the model thought of a text, beside the text. */
+#include "show.h"
 #include "cli.h"
+
+#include "lsp/grid.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Texts whose chapters are shown one by one; of more, the texts themselves. */
+enum { CHARTS = 3 };
+
+typedef struct {
+  const char *baseline, *html;
+} show_options;
+
+static const lsp_option show_option[] = {
+    {LSP_OPTION_TEXT, "baseline", offsetof(show_options, baseline), 0, 0, 0, 0,
+     "OTHER.h5",
+     "a run over the same texts with less memory (--mem-len): shows what memory saved"},
+    {LSP_OPTION_TEXT, "html", offsetof(show_options, html), 0, 0, 0, 0, "OUT.html",
+     "write the text as a page, coloured by how much each word surprised"},
+};
+
+static const lsp_command show_command = {
+    .usage = "longspan show FILE.h5 TEXT... [options]",
+    .about = "Shows an output beside the texts that it was made from (a byte a token): "
+             "bits per byte by chapter, the most surprising sentences, and, with "
+             "--baseline, the words that memory helped most.",
+    .option = show_option,
+    .options = sizeof show_option / sizeof show_option[0]};
+
+typedef struct {
+  lsp_chapters chapters;
+  lsp_sentences sentences;
+  lsp_words words;
+  int with_gain;
+} findings;
+
+static void look_at(const lsp_show_byte *b, void *arg) {
+  findings *f = arg;
+  lsp_chapters_byte(&f->chapters, b);
+  lsp_sentences_byte(&f->sentences, b);
+  if (f->with_gain)
+    lsp_words_byte(&f->words, b);
+}
+
+static lsp_status look_at_all(lsp_show *s, findings *f, lsp_failure *why) {
+  for (int64_t t = 0; t < lsp_show_texts(s); t++) {
+    lsp_chapters_begin(&f->chapters, t, lsp_corpus_document(s->text, t)->tokens);
+    lsp_sentences_begin(&f->sentences, t);
+    LSP_TRY(lsp_show_walk(s, t, look_at, f, why));
+    lsp_chapters_end(&f->chapters);
+    lsp_sentences_end(&f->sentences);
+    lsp_words_end(&f->words);
+    if (f->chapters.failed)
+      return lsp_fail(why, LSP_E_MEMORY, "no memory for the chapters");
+  }
+  return LSP_OK;
+}
+
+/* One past the last chapter of the text that chapter `first` is of. */
+static int64_t end_of_text(const lsp_chapters *c, int64_t first) {
+  int64_t end = first;
+  while (end < c->count && c->chapter[end].text == c->chapter[first].text)
+    end++;
+  return end;
+}
+
+/* The texts as the chapters of one book. */
+static lsp_status print_texts(const lsp_show *s, const findings *f, lsp_failure *why) {
+  const lsp_chapters *c = &f->chapters;
+  lsp_chapters texts = {.count = lsp_show_texts(s)};
+  texts.chapter = calloc((size_t)texts.count + 1, sizeof *texts.chapter);
+  if (texts.chapter == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for the texts");
+  for (int64_t t = 0; t < texts.count; t++)
+    lsp_shortened(lsp_corpus_document(s->text, t)->name, texts.chapter[t].title, 28);
+  for (int64_t i = 0; i < c->count; i++) {
+    lsp_chapter *text = &texts.chapter[c->chapter[i].text];
+    text->bytes += c->chapter[i].bytes;
+    text->bits += c->chapter[i].bits;
+    text->gain += c->chapter[i].gain;
+  }
+  (void)printf("Bits per byte by text%s\n\n", f->with_gain ? ", change by memory" : "");
+  lsp_chapters_print(&texts, 0, texts.count, f->with_gain);
+  lsp_chapters_free(&texts);
+  return LSP_OK;
+}
+
+static void print_chapters(const lsp_show *s, const findings *f) {
+  const lsp_chapters *c = &f->chapters;
+  char name[44];
+  for (int64_t first = 0; first < c->count; first = end_of_text(c, first)) {
+    const lsp_document *text = lsp_corpus_document(s->text, c->chapter[first].text);
+    lsp_shortened(text->name, name, sizeof name - 1);
+    (void)printf("%sBits per byte%s: %s\n\n", first > 0 ? "\n" : "",
+                 f->with_gain ? ", change by memory" : "", name);
+    lsp_chapters_print(c, first, end_of_text(c, first), f->with_gain);
+  }
+}
+
+static lsp_status print_all(const lsp_show *s, findings *f, lsp_failure *why) {
+  if (lsp_show_texts(s) > CHARTS)
+    LSP_TRY(print_texts(s, f, why));
+  else
+    print_chapters(s, f);
+  if (f->sentences.count > 0)
+    (void)puts("\nThe most surprising sentences");
+  lsp_sentences_print(&f->sentences, s);
+  if (f->with_gain) {
+    (void)puts("\nThe words that memory helped most\n");
+    lsp_words_print(&f->words);
+  }
+  return LSP_OK;
+}
+
+static lsp_status show(const show_options *o, const char *const *input, int inputs,
+                       lsp_failure *why) {
+  lsp_show s;
+  findings *f = calloc(1, sizeof *f);
+  if (f == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory to show anything");
+  f->with_gain = o->baseline != NULL;
+  lsp_status st = lsp_show_open(&s, input[0], o->baseline, input + 1, inputs - 1, why);
+  if (st == LSP_OK)
+    st = lsp_words_open(&f->words, why);
+  if (st == LSP_OK)
+    st = look_at_all(&s, f, why);
+  if (st == LSP_OK)
+    st = print_all(&s, f, why);
+  if (st == LSP_OK && o->html != NULL)
+    st = lsp_show_html(&s, &f->chapters, o->html, why);
+  if (st == LSP_OK && o->html != NULL)
+    (void)printf("\nThe text in colours: %s\n", o->html);
+  lsp_words_free(&f->words);
+  lsp_chapters_free(&f->chapters);
+  free(f);
+  lsp_show_close(&s);
+  return st;
+}
+
 int lsp_cmd_show(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
-  return 1;
+  show_options options;
+  lsp_failure why = {0};
+  int inputs = 0;
+  if (lsp_answered(stdout, &show_command, argc, argv))
+    return 0;
+  const char **input = calloc((size_t)argc + 1, sizeof *input);
+  lsp_status st = input != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
+  if (st == LSP_OK)
+    st = lsp_parse(&show_command, argc, argv, &options, input, &inputs, &why);
+  if (st == LSP_OK && inputs < 2)
+    st = lsp_fail(&why, LSP_E_USAGE,
+                  "show takes FILE.h5 and the text files that it was made from");
+  if (st == LSP_OK)
+    st = show(&options, input, inputs, &why);
+  free(input);
+  return st == LSP_OK ? 0 : lsp_complain(&why);
 }

@@ -273,8 +273,8 @@ lsp_status lsp_journal_peek(const char *path, char **identity_json, lsp_failure 
     return no_memory(path, why);
   j->fd = -1;
   j->path = strdup(path);
-  const lsp_status status = j->path == NULL ? no_memory(path, why)
-                                            : open_file(j, O_RDONLY, &bytes, why);
+  const lsp_status status =
+      j->path == NULL ? no_memory(path, why) : open_file(j, O_RDONLY, &bytes, why);
   if (status == LSP_OK) {
     *identity_json = j->identity;
     j->identity = NULL;

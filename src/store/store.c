@@ -36,19 +36,22 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
 }
 
 lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *why) {
-  lsp__path *const name[] = {&names->output,     &names->output_part, &names->slot[0],
-                             &names->slot[1],    &names->journal,     &names->memory,
-                             &names->memory_part};
-  const char *const suffix[] = {"", ".part", ".slot0", ".slot1", ".journal"};
+  const struct {
+    lsp__path *name;
+    const char *suffix;
+  } list[] = {
+      {&names->output_part, ".h5.part"}, {&names->slot[0], ".h5.slot0"},
+      {&names->slot[1], ".h5.slot1"},    {&names->journal, ".h5.journal"},
+      {&names->memory, ".memory.h5"},    {&names->memory_part, ".memory.h5.part"}};
   memset(names, 0, sizeof *names);
   if (*path == '\0' || path[strlen(path) - 1] == '/')
     return lsp_fail(why, LSP_E_USAGE,
                     "\"%s\": expected the name of a file for the output", path);
-  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
-    LSP_TRY(put_name(name[i]->at, PATH_MAX - 8, strlen(path), path, suffix[i], why));
-  LSP_TRY(lsp_store_beside(path, ".memory.h5", names->memory.at, PATH_MAX - 8, why));
-  return lsp_store_beside(path, ".memory.h5.part", names->memory_part.at, PATH_MAX - 8,
-                          why);
+  LSP_TRY(put_name(names->output.at, PATH_MAX - 8, strlen(path), path, "", why));
+  for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+    LSP_TRY(
+        lsp_store_beside(path, list[i].suffix, list[i].name->at, PATH_MAX - 8, why));
+  return LSP_OK;
 }
 
 lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,

@@ -209,12 +209,13 @@ void lsp_store_rows(lsp_store *store, lsp_output_dataset dataset, int64_t first,
     l.mine.begin = e->offset + first * e->row_bytes;
     l.mine.end = l.mine.begin + rows * e->row_bytes;
   }
-  int64_t most[2] = {rows > 0 ? -l.mine.begin : INT64_MIN, l.mine.end};
-  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 2, MPI_INT64_T, MPI_MAX, store->ctx->comm));
-  if (most[0] == INT64_MIN)
+  lsp__reach all = l.mine;
+  LSP_MPI(MPI_Allreduce(&l.mine, &all, 1, store->reach_type, store->reach_op,
+                        store->ctx->comm));
+  if (is_empty(&all))
     return;
-  l.begin = -most[0];
-  l.end = most[1];
+  l.begin = all.begin;
+  l.end = all.end;
   const int64_t end = e->offset + e->rows * e->row_bytes;
   const int64_t head_end = up(e->offset), tail_begin = down(end);
   if (head_end > tail_begin) { /* within one unit */

@@ -1,0 +1,127 @@
+/* What `longspan show` is made of: one pass over the bytes of the text and what the
+ * model thought of each, fed to small state machines of bounded memory; a second pass
+ * for the coloured book. Internal to cli. */
+#ifndef LSP_CLI_SHOW_H
+#define LSP_CLI_SHOW_H
+
+#include "lsp/corpus.h"
+#include "lsp/layout.h"
+#include "lsp/status.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* One byte of the text. */
+typedef struct {
+  int64_t position; /* in its document */
+  unsigned char byte;
+  int predicted;     /* 0: the first of a document */
+  double bits, gain; /* bits it took; bits fewer than in the baseline (0 without) */
+} lsp_show_byte;
+
+/* show_read.c: the output, its text, and the baseline, side by side. */
+typedef struct {
+  const char *path, *base_path; /* base_path NULL: no baseline */
+  lsp_file_view view, base;
+  lsp_corpus *text;
+  int64_t *document; /* (texts) the document of the output that a text is */
+} lsp_show;
+
+/* Local. Opens all, and checks that sizes agree. Whatever comes out, lsp_show_close. */
+lsp_status lsp_show_open(lsp_show *s, const char *path, const char *base_path,
+                         const char *const *text, int texts, lsp_failure *why);
+void lsp_show_close(lsp_show *s);
+int64_t lsp_show_texts(const lsp_show *s);
+
+/* Local. Calls each(byte, arg) for every byte of text t; a byte that is not the output's
+ * token is a failure that names its place. */
+lsp_status lsp_show_walk(lsp_show *s, int64_t t,
+                         void (*each)(const lsp_show_byte *b, void *arg), void *arg,
+                         lsp_failure *why);
+
+/* show_chapters.c: chapters by their headings, equal parts where there are none. */
+enum { LSP_TITLE_SIZE = 64, LSP_LINE_SIZE = 80 };
+
+typedef struct {
+  char title[LSP_TITLE_SIZE];
+  int64_t text, start, bytes; /* which text; position of its first byte */
+  double bits, gain;
+} lsp_chapter;
+
+enum { LSP_PARTS = 20 };
+
+typedef struct {
+  lsp_chapter *chapter;
+  int64_t count, room, first; /* first: of the text under way */
+  int failed;                 /* no memory */
+  lsp_chapter part[LSP_PARTS];
+  int64_t text, text_bytes;
+  lsp_chapter line; /* the line under way: title unused */
+  char line_text[LSP_LINE_SIZE];
+  int line_bytes, blank_before;
+} lsp_chapters;
+
+void lsp_chapters_begin(lsp_chapters *c, int64_t text, int64_t bytes);
+void lsp_chapters_byte(lsp_chapters *c, const lsp_show_byte *b);
+void lsp_chapters_end(lsp_chapters *c);
+void lsp_chapters_free(lsp_chapters *c);
+
+/* Local. Bars of [first, end), at most 30: neighbours are put together. */
+void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end, int with_gain);
+
+/* show_sentences.c: the sentences that surprised most. */
+enum { LSP_SENTENCE_SIZE = 301, LSP_SENTENCES = 5 };
+
+typedef struct {
+  char text[LSP_SENTENCE_SIZE];
+  int bytes; /* -1: too long, passed over */
+  int64_t start, predicted, document;
+  double bits;
+} lsp_sentence;
+
+typedef struct {
+  lsp_sentence top[LSP_SENTENCES], now;
+  int count;
+  unsigned char before; /* the byte before */
+} lsp_sentences;
+
+void lsp_sentences_begin(lsp_sentences *s, int64_t text);
+void lsp_sentences_byte(lsp_sentences *s, const lsp_show_byte *b);
+void lsp_sentences_end(lsp_sentences *s);
+void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show);
+
+/* show_words.c: the words that memory helped. */
+enum { LSP_WORD_SIZE = 40, LSP_CONTEXT = 40 };
+
+typedef struct {
+  char word[LSP_WORD_SIZE]; /* "": free */
+  char context[LSP_CONTEXT + 1];
+  int64_t count;
+  double gain, best;
+} lsp_word;
+
+typedef struct {
+  lsp_word *word; /* (room) open addressing */
+  int64_t room, count;
+  char now[LSP_WORD_SIZE];
+  int bytes; /* of the word under way; LSP_WORD_SIZE: too long */
+  double gain, last_gain;
+  int skip; /* bytes of a punctuation mark still to come */
+  unsigned char recent[LSP_CONTEXT];
+  int64_t seen;
+} lsp_words;
+
+lsp_status lsp_words_open(lsp_words *w, lsp_failure *why);
+void lsp_words_byte(lsp_words *w, const lsp_show_byte *b);
+void lsp_words_end(lsp_words *w);
+void lsp_words_print(const lsp_words *w);
+void lsp_words_free(lsp_words *w);
+
+/* show_html.c */
+lsp_status lsp_show_html(lsp_show *s, const lsp_chapters *chapters, const char *path,
+                         lsp_failure *why);
+
+/* Local. Bytes of the UTF-8 character at text[0..n), 0 if there is no whole one. */
+int lsp_utf8_bytes(const unsigned char *text, int n);
+
+#endif

@@ -1,0 +1,134 @@
+# Whole runs of the program, for the shell tests; to be sourced by a POSIX shell after
+# `set -eu`. Goes to a folder of its own, which is removed at the end.
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work"
+
+# A run that takes longer than this many seconds hangs. A sanitizer is slow to start.
+limit=60
+[ -z "${ASAN_OPTIONS-}" ] || limit=300
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+passed() {
+  echo "ok: $*"
+}
+
+# start RANKS ARGUMENT...: longspan run, quietly; exit status of the run. One rank is
+# started directly.
+start() {
+  ranks=$1
+  shift
+  if [ "$ranks" -eq 1 ]; then
+    timeout -k 5 $limit "$LONGSPAN" run --quiet "$@"
+  else
+    # shellcheck disable=SC2086 # a list of words
+    timeout -k 5 $limit $MPIRUN -n "$ranks" "$LONGSPAN" run --quiet "$@"
+  fi
+}
+
+# run RANKS ARGUMENT...: a run that must succeed.
+run() {
+  status=0
+  start "$@" >said 2>&1 || status=$?
+  case $status in
+  0) ;;
+  124 | 137) cat said >&2 && fail "hangs: $*" ;;
+  *) cat said >&2 && fail "exit status $status: $*" ;;
+  esac
+}
+
+# refused PATTERN RANKS ARGUMENT...: exit status 1, one line of longspan, which matches.
+refused() {
+  pattern=$1
+  shift
+  status=0
+  start "$@" >said 2>&1 || status=$?
+  [ $status -eq 1 ] || { cat said >&2 && fail "exit status $status, expected 1: $*"; }
+  [ "$(grep -c '^longspan: ' said)" -eq 1 ] ||
+    { cat said >&2 && fail "expected one line of longspan: $*"; }
+  [ "$1" -ne 1 ] || [ "$(wc -l <said)" -eq 1 ] ||
+    { cat said >&2 && fail "expected one line: $*"; }
+  grep -q "^longspan: .*$pattern" said ||
+    { cat said >&2 && fail "expected '$pattern': $*"; }
+}
+
+# hash NAME: of NAME.h5 and NAME.memory.h5, whatever they are called.
+hash() {
+  cat "$1.h5" "$1.memory.h5" | sha256sum
+}
+
+# book BYTES SEED: text with words, sentences and paragraphs, the same everywhere (the
+# generator stays below 2^53).
+book() {
+  awk -v bytes="$1" -v seed="$2" '
+    function below(n) {
+      seed = (seed * 16807) % 2147483647
+      return seed % n
+    }
+    BEGIN {
+      count = split("the of and to a in that it was he for on is with as his at by had " \
+        "not but from her they she were which you one all said there been river house " \
+        "evening captain letter answered morning nothing window remember mountain " \
+        "garden sister without business winter silence candle journey stranger", word, " ")
+      while (written < bytes) {
+        words = 4 + below(16)
+        sentence = ""
+        for (i = 0; i < words; i++) {
+          rank = int(count * (below(1000) * below(1000) / 1000000)) + 1
+          w = word[rank]
+          if (i == 0)
+            w = toupper(substr(w, 1, 1)) substr(w, 2)
+          sentence = sentence (i == 0 ? "" : below(9) == 0 ? ", " : " ") w
+        }
+        sentence = sentence (below(8) == 0 ? "?" : ".") (below(6) == 0 ? "\n\n" : " ")
+        printf "%s", sentence
+        written += length(sentence)
+      }
+    }' | head -c "$1"
+}
+
+# Datasets are read by a tool of HDF5; without it, what needs them is passed over.
+can_read() {
+  command -v h5dump >/dev/null || { echo "passed over without h5dump: $*" && return 1; }
+}
+
+# column FILE DATASET: its bytes, little-endian, to standard output.
+column() {
+  h5dump -d "$2" -b LE -o column "$1" >/dev/null || fail "$1: no $2"
+  cat column
+}
+
+# rows FILE DATASET ALL FIRST COUNT: the bytes of some of its ALL rows.
+rows() {
+  h5dump -d "$2" -b LE -o column "$1" >/dev/null || fail "$1: no $2"
+  row=$(($(wc -c <column) / $3))
+  tail -c "+$(($4 * row + 1))" column | head -c $(($5 * row))
+}
+
+# cores: the BLAS cores to test with, "default" and "Haswell" if they differ. With
+# OpenBLAS's Haswell kernels a row's bits depend on its place in a call, so what holds by
+# luck alone elsewhere shows itself.
+cores() {
+  echo default
+  [ -z "${OPENBLAS_CORETYPE-}" ] || return 0
+  grep -q avx2 /proc/cpuinfo || return 0
+  "$LONGSPAN" --version | tr '\n' ' ' | grep -q 'OpenBLAS.*core Haswell' && return 0
+  OPENBLAS_CORETYPE=Haswell "$LONGSPAN" --version | tr '\n' ' ' |
+    grep -q 'OpenBLAS.*core Haswell' && echo Haswell
+  return 0
+}
+
+# use CORE: one of the above.
+given_core=${OPENBLAS_CORETYPE-}
+use() {
+  case $1 in
+  default) [ -n "$given_core" ] || unset OPENBLAS_CORETYPE ;;
+  *) export OPENBLAS_CORETYPE="$1" ;;
+  esac
+}
