@@ -91,7 +91,7 @@ void lsp_sentences_end(lsp_sentences *s);
 void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show);
 
 /* show_words.c: the words that memory helped. */
-enum { LSP_WORD_SIZE = 40, LSP_CONTEXT = 40 };
+enum { LSP_WORD_SIZE = 40, LSP_CONTEXT = 34 };
 
 typedef struct {
   char word[LSP_WORD_SIZE]; /* "": free */
@@ -104,7 +104,8 @@ typedef struct {
   lsp_word *word; /* (room) open addressing */
   int64_t room, count;
   char now[LSP_WORD_SIZE];
-  int bytes; /* of the word under way; LSP_WORD_SIZE: too long */
+  int bytes;  /* of the word under way; LSP_WORD_SIZE: too long */
+  int length; /* of the one before */
   double gain, last_gain;
   int skip; /* bytes of a punctuation mark still to come */
   unsigned char recent[LSP_CONTEXT];

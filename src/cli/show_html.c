@@ -116,6 +116,8 @@ static void put_byte(const lsp_show_byte *b, void *arg) {
   put_anchors(p, b->position);
   if (isspace(b->byte)) {
     end_word(p);
+    if (b->byte == '\n')
+      close_element(p);
     put_text(p->f, &b->byte, 1);
     return;
   }

@@ -57,16 +57,18 @@ static int has_room(lsp_words *w) {
   return 1;
 }
 
-/* The bytes up to the word's end, which lies `after` bytes back; spaces made alike. */
+/* The bytes up to the word's end, which lies `after` bytes back, from the beginning of a
+ * word on; spaces made alike. */
 static void keep_context(const lsp_words *w, int after, char *context) {
   const int64_t end = w->seen - after;
   const int64_t begin = end > LSP_CONTEXT - after ? w->seen - LSP_CONTEXT : 0;
-  int n = 0;
+  int n = 0, whole = begin == 0; /* half a word comes first otherwise */
   for (int64_t i = begin; i < end; i++) {
     const unsigned char c = w->recent[i % LSP_CONTEXT];
     const int space = isspace(c) || c < ' ' || c == 127;
-    if (n == 0 && (space || (c & 0xc0) == 0x80))
-      continue; /* half a character */
+    whole = whole || space || i == end - w->length;
+    if (!whole || (n == 0 && space))
+      continue;
     if (!space || context[n - 1] != ' ')
       context[n++] = space ? ' ' : (char)c;
   }
@@ -83,6 +85,7 @@ static int letters(const char *word) {
 /* `after` bytes have been seen since the word's last one. */
 static void finish(lsp_words *w, int after) {
   int n = w->bytes;
+  w->length = n;
   w->bytes = 0;
   if (n == 0 || n == LSP_WORD_SIZE)
     return;

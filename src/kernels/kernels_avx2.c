@@ -35,6 +35,26 @@ static inline vec v_keep(vec x, vec low, vec y) {
   return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_GE_OQ), y);
 }
 
+static inline float quad_sum(__m128 q) {
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));
+}
+
+static inline float quad_max(__m128 q) {
+  q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps(q, q, 1)));
+}
+
+static inline float lanes_sum(const vec v[2]) {
+  const vec s = _mm256_add_ps(v[0], v[1]);
+  return quad_sum(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
+static inline float lanes_max(const vec v[2]) {
+  const vec s = _mm256_max_ps(v[0], v[1]);
+  return quad_max(_mm_max_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
 #define VLEN 8
 #define ROWS 6
 #define GROUP 16

@@ -8,6 +8,8 @@
  *   vec and, on it:      v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max v_sqrt
  *   v_power_of_two(t)    2^n, where t = n + 1.5 * 2^23
  *   v_keep(x, low, y)    y where x >= low, else 0
+ *   lanes_sum(v)         sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
+ *   lanes_max(v)         their maximum
  *
  * and gets lsp__kernels_* . What is written here over LSP_LANES fixed lanes does not
  * depend on VLEN, so all instruction sets give the same bits. */
@@ -37,27 +39,6 @@ static inline vec v_exp(vec x) {
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
   return v_keep(x, low, v_mul(p, v_power_of_two(t)));
-}
-
-/* The sum and the maximum of the 16 lanes, by halves: 8, 4, 2, 1. */
-static inline float lanes_sum(const vec *v) {
-  float lane[LSP_LANES];
-  for (int i = 0; i < VECS; i++)
-    v_store(lane + i * VLEN, v[i]);
-  for (int half = LSP_LANES / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++)
-      lane[i] += lane[i + half];
-  return lane[0];
-}
-
-static inline float lanes_max(const vec *v) {
-  float lane[LSP_LANES];
-  for (int i = 0; i < VECS; i++)
-    v_store(lane + i * VLEN, v[i]);
-  for (int half = LSP_LANES / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++)
-      lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-  return lane[0];
 }
 
 /* One register block: n rows (a constant after inlining), GROUP columns from `col`,
@@ -136,38 +117,57 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 1, row);
 }
 
+/* Scores outside low..high to minus infinity. */
+static void mask_row(float *row, int low, int high) {
+  for (int j = 0; j < low && j < LSP_BLOCK; j++)
+    row[j] = -INFINITY;
+  for (int j = high + 1; j < LSP_BLOCK; j++)
+    row[j] = -INFINITY;
+}
+
+static inline float row_max(const float *row) {
+  vec best[VECS];
+  for (int v = 0; v < VECS; v++)
+    best[v] = v_load(row + v * VLEN);
+  for (int j = LSP_LANES; j < LSP_BLOCK; j += LSP_LANES)
+    for (int v = 0; v < VECS; v++)
+      best[v] = v_max(best[v], v_load(row + j + v * VLEN));
+  return lanes_max(best);
+}
+
+/* row = exp(row - top); its sum. */
+static inline float row_exp(float *row, float top) {
+  vec part[VECS];
+  for (int v = 0; v < VECS; v++)
+    part[v] = v_set(0.0f);
+  for (int j = 0; j < LSP_BLOCK; j += LSP_LANES)
+    for (int v = 0; v < VECS; v++) {
+      const vec e = v_exp(v_sub(v_load(row + j + v * VLEN), v_set(top)));
+      v_store(row + j + v * VLEN, e);
+      part[v] = v_add(part[v], e);
+    }
+  return lanes_sum(part);
+}
+
+/* Maxima first, then all decays at once, then the exponentials: rows do not wait for each
+ * other's reductions. */
 static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
                                float *top, float *sum, float *decay) {
+  float change[LSP_BLOCK] = {0};
   for (int i = 0; i < rows; i++) {
-    float *row = s + i * LSP_BLOCK;
-    if (low != NULL)
-      for (int j = 0; j < low[i] && j < LSP_BLOCK; j++)
-        row[j] = -INFINITY;
-    if (high != NULL)
-      for (int j = high[i] + 1; j < LSP_BLOCK; j++)
-        row[j] = -INFINITY;
-    vec best[VECS], part[VECS];
-    for (int v = 0; v < VECS; v++)
-      best[v] = v_load(row + v * VLEN);
-    for (int j = LSP_LANES; j < LSP_BLOCK; j += LSP_LANES)
-      for (int v = 0; v < VECS; v++)
-        best[v] = v_max(best[v], v_load(row + j + v * VLEN));
-    const float tile_top = lanes_max(best);
+    float *row = s + (int64_t)i * LSP_BLOCK;
+    if (low != NULL || high != NULL)
+      mask_row(row, low != NULL ? low[i] : 0, high != NULL ? high[i] : LSP_BLOCK - 1);
+    const float tile_top = row_max(row);
     const float new_top = top[i] > tile_top ? top[i] : tile_top;
-    for (int v = 0; v < VECS; v++)
-      part[v] = v_set(0.0f);
-    for (int j = 0; j < LSP_BLOCK; j += LSP_LANES)
-      for (int v = 0; v < VECS; v++) {
-        const vec e = v_exp(v_sub(v_load(row + j + v * VLEN), v_set(new_top)));
-        v_store(row + j + v * VLEN, e);
-        part[v] = v_add(part[v], e);
-      }
-    /* top - new_top is the same number in every lane */
-    float lane[LSP_LANES];
-    v_store(lane, v_exp(v_set(top[i] - new_top)));
-    decay[i] = lane[0];
-    sum[i] = fmaf(sum[i], decay[i], lanes_sum(part));
+    change[i] = top[i] - new_top;
     top[i] = new_top;
+  }
+  for (int i = 0; i < rows; i += VLEN)
+    v_store(change + i, v_exp(v_load(change + i)));
+  for (int i = 0; i < rows; i++) {
+    decay[i] = change[i];
+    sum[i] = fmaf(sum[i], decay[i], row_exp(s + (int64_t)i * LSP_BLOCK, top[i]));
   }
 }
 

@@ -40,6 +40,22 @@ static inline vec v_keep(vec x, vec low, vec y) {
   return x >= low ? y : 0.0f;
 }
 
+static inline float lanes_sum(const vec lane[16]) {
+  float part[16];
+  memcpy(part, lane, sizeof part);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; i++)
+      part[i] += part[i + half];
+  return part[0];
+}
+
+static inline float lanes_max(const vec lane[16]) {
+  float best = lane[0];
+  for (int i = 1; i < 16; i++)
+    best = best > lane[i] ? best : lane[i];
+  return best;
+}
+
 #define VLEN 1
 #define ROWS 4
 #define GROUP 16

@@ -1,6 +1,6 @@
 /* The attention kernel alone, as a share of the sgemm rate on one thread:
  *
- *   attention [W [E]]                                           default 512 64
+ *   attention_kernel [W [E]]                                           default 512 64
  *
  * A causal window of W keys with relative positions, tiles in cache as in a run. Useful
  * FLOPs: scores, positions and values of the visible pairs. */

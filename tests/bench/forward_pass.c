@@ -1,7 +1,7 @@
 /* The forward pass end to end as a share of the sgemm rate in the same process on the
  * same threads:
  *
- *   forward [TOKENS [D L W F THREADS]]        default 16384 512 12 512 2048 1
+ *   forward_pass [TOKENS [D L W F THREADS]]        default 16384 512 12 512 2048 1
  *
  * Under mpirun every rank runs; the exchange's wait is printed beside the imbalance of
  * the ranks' CPU time. Useful FLOPs only: none masked, padded or doubled. */
