@@ -41,7 +41,8 @@ find_cmake() {
   return 1
 }
 
-# build PRESET [CMAKE-OPTION...]: configures and builds in build/PRESET.
+# build PRESET [CMAKE-OPTION...]: configures and builds in build/PRESET; TARGET alone, if
+# that is set, and with JOBS jobs (default: one a processor).
 build() {
   preset=$1
   shift
@@ -50,7 +51,7 @@ build() {
   "$cmake" --preset "$preset" "$@" >"${TMPDIR:-/tmp}/longspan-configure.$$" 2>&1 ||
     { cat "${TMPDIR:-/tmp}/longspan-configure.$$"; return 1; }
   rm -f "${TMPDIR:-/tmp}/longspan-configure.$$"
-  "$cmake" --build "build/$preset" -j "$(nproc)"
+  "$cmake" --build "build/$preset" -j "${JOBS:-$(nproc)}" ${TARGET:+--target "$TARGET"}
 }
 
 # mpi_on_one_host: Open MPI on this machine alone: as root in a container, with more ranks

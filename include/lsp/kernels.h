@@ -16,8 +16,9 @@ enum {
 /* Weakest first: all ranks run the weakest that any of them has. */
 typedef enum { LSP_ISA_PLAIN, LSP_ISA_AVX2, LSP_ISA_AVX512, LSP_ISA_COUNT } lsp_isa;
 
-/* c = scale * init + a b, each element one chain of fused multiply-adds in rising depth,
- * begun with (scale *) init. Sizes up to LSP_BLOCK rows; cols a multiple of LSP_LANES. */
+/* c = scale * init + a b: for each element one chain of fused multiply-adds in rising
+ * depth, begun with 0, and one more that adds scale * init (so that sums over many tiles
+ * err with the number of tiles, not of terms). Sizes up to LSP_BLOCK rows; cols a multiple of LSP_LANES. */
 typedef struct {
   const float *a; /* (rows, depth), leading dimension lda */
   const float *b; /* (depth, cols), ldb */

@@ -41,6 +41,10 @@ typedef struct {
 lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#ifdef __clang_analyzer__ /* cannot see that the status comes back */
+#define lsp_fail(why, status, ...) ((void)lsp_fail(why, status, __VA_ARGS__), (status))
+#endif
+
 /* Local. Exit status of the program for a status. */
 int lsp_exit_status(lsp_status status);
 

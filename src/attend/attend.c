@@ -29,24 +29,24 @@ typedef struct {
 } work;
 
 int64_t lsp_attend_scratch(lsp_heads h) {
-  return 3 * (int64_t)B * lsp_padded(h.width) + B * B + (int64_t)B * WINDOW + B;
+  return (int64_t)B * (3 * lsp_padded(h.width) + B + WINDOW + 1);
 }
 
 void lsp_strip_put(lsp_heads h, const float *rows, float *strip) {
   for (int head = 0; head < h.heads; head++, strip += lsp_tile_keys(h))
     for (int e = 0; e < h.width; e++)
       for (int c = 0; c < B; c++)
-        strip[e * B + c] = rows[(int64_t)c * h.heads * h.width + head * h.width + e];
+        strip[e * B + c] = rows[((int64_t)c * h.heads + head) * h.width + e];
 }
 
 static void begin(const lsp_attention *a, work *w, float *scratch) {
-  const int padded = lsp_padded(a->heads.width);
+  const int64_t padded = lsp_padded(a->heads.width);
   const float scale = 1.0f / sqrtf((float)a->heads.width);
   w->qu = scratch;
   w->qv = w->qu + B * padded;
   w->sum_out = w->qv + B * padded;
   w->score = w->sum_out + B * padded;
-  w->window = w->score + B * B;
+  w->window = w->score + (int64_t)B * B;
   w->clamped = w->window + (int64_t)B * WINDOW;
   w->at = WINDOW;
   a->kernels->shift_scale(a->rows, a->heads.width, a->query, a->ld_query, a->u, scale,
@@ -151,7 +151,7 @@ static void tile(const lsp_attention *a, work *w, int64_t d) {
 }
 
 static void finish(const lsp_attention *a, const work *w) {
-  const int padded = lsp_padded(a->heads.width);
+  const int64_t padded = lsp_padded(a->heads.width);
   for (int i = 0; i < a->rows; i++) {
     const float over = 1.0f / w->sum[i];
     for (int e = 0; e < a->heads.width; e++)

@@ -71,13 +71,14 @@ char *lsp_options_record(const lsp_options *options) {
     int64_t low, high;
     int semantic;
   } row[] = {
-#define X(kind, field, initial, low, high, semantic, argument, help)                     \
+#define X(kind, field, initial, low, high, semantic, argument, help)                   \
   {#kind, #field, argument, low, high, semantic},
       LSP_OPTION_TABLE(X)
 #undef X
   };
   const int64_t value[] = {
-#define X(kind, field, initial, low, high, semantic, argument, help) VALUE_##kind(field),
+#define X(kind, field, initial, low, high, semantic, argument, help)                   \
+  VALUE_##kind(field),
       LSP_OPTION_TABLE(X)
 #undef X
   };

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#undef lsp_fail
+
 static void (*panic_handler)(void);
 
 lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...) {

@@ -13,10 +13,10 @@
 #include <stdio.h>
 
 /* name, what it is for */
-#define LSP_COMMAND_TABLE(X)                                                             \
-  X(run, "run a model over texts, on all MPI ranks together")                            \
-  X(info, "say what a model folder, an output or a memory file is")                      \
-  X(show, "show an output beside its text: chapters, sentences, words, HTML")            \
+#define LSP_COMMAND_TABLE(X)                                                           \
+  X(run, "run a model over texts, on all MPI ranks together")                          \
+  X(info, "say what a model folder, an output or a memory file is")                    \
+  X(show, "show an output beside its text: chapters, sentences, words, HTML")          \
   X(plan, "memory, traffic and time of a run, before it runs")
 
 /* Each takes the arguments from its own name on and returns the exit status. */
@@ -36,10 +36,10 @@ typedef enum {
 
 typedef struct {
   lsp_option_kind kind;
+  int semantic;      /* may change the answer */
   const char *field; /* --mem-len is mem_len */
-  size_t offset;     /* of a const char * (TEXT) or an int64_t in the structure filled */
+  size_t offset; /* of a const char * (TEXT) or an int64_t in the structure filled */
   int64_t initial, low, high;
-  int semantic;
   const char *argument, *help;
 } lsp_option;
 
@@ -67,8 +67,8 @@ void lsp_print_help(FILE *f, const lsp_command *command);
  * first line begins at column `at` (where the cursor is), the others at `indent`. */
 void lsp_print_wrapped(FILE *f, const char *text, int at, int indent);
 
-/* Local. "  name      value", the value wrapped in a column of its own; control characters
- * become '?'. */
+/* Local. "  name      value", the value wrapped in a column of its own; control
+ * characters become '?'. */
 void lsp_print_fact(FILE *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -77,8 +77,8 @@ enum { LSP_NUMBER_SIZE = 48 };
 const char *lsp_grouped(int64_t n, char text[LSP_NUMBER_SIZE]);
 const char *lsp_bytes(double bytes, char text[LSP_NUMBER_SIZE]);
 
-/* Local. A file name in at most `columns` bytes: its end if it is longer. `out` has room
- * for columns + 1. */
+/* Local. A file name in at most `columns` bytes: its end if it is longer. `out` has
+ * room for columns + 1. */
 void lsp_shortened(const char *name, char *out, size_t columns);
 
 /* Local. The options of `run`. Whatever comes out, lsp_options_close frees it. */

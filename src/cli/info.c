@@ -29,7 +29,7 @@ static const char *output_of(const char *path, char out[PATH_SIZE]) {
     return NULL;
   for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
     if (ends_with(out, suffix[i])) {
-      (void)strcpy(out + strlen(out) - strlen(suffix[i]), ".h5");
+      memcpy(out + strlen(out) - strlen(suffix[i]), ".h5", sizeof ".h5");
       break;
     }
   return out;
@@ -57,8 +57,7 @@ static lsp_status info(const char *path, lsp_failure *why) {
     LSP_TRY(lsp_info_file(path, why));
   if (under_way)
     return lsp_info_unfinished(output, why);
-  return found ? LSP_OK
-               : lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(error));
+  return found ? LSP_OK : lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(error));
 }
 
 int lsp_cmd_info(int argc, char **argv) {

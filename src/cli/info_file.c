@@ -117,8 +117,8 @@ static void print_memory(const lsp_file_view *view, const char *path) {
   print_attributes(s->attribute, s->attributes);
   (void)printf("\n  %10s %10s %20s %10s\n", "snapshot", "document", "position", "rows");
   for (int64_t i = 0; i < listed; i++)
-    (void)printf("  %10lld %10lld %20s %10lld\n", (long long)i, (long long)s->document[i],
-                 lsp_grouped(s->position[i], position),
+    (void)printf("  %10lld %10lld %20s %10lld\n", (long long)i,
+                 (long long)s->document[i], lsp_grouped(s->position[i], position),
                  (long long)lsp_min(s->position[i], s->rows));
   if (listed < s->snapshots)
     (void)printf("  ... and %lld more\n", (long long)(s->snapshots - listed));

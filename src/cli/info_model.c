@@ -22,7 +22,7 @@ static int64_t parameters(const lsp_txl_config *c) {
   const int64_t layer = 5 * A * D + 2 * D * F + F + D + 4 * D;
   const int projected = c->div_val > 1 || c->d_embed != c->d_model;
   const int tables = c->div_val == 1 ? 1 : c->clusters;
-  int64_t n = c->n_layer * layer + (c->untie_r ? c->n_layer : 1) * 2 * A;
+  int64_t n = c->n_layer * layer + 2 * A * (c->untie_r ? c->n_layer : 1);
   for (int i = 0; i < tables; i++) {
     const int64_t rows = tables == 1 ? c->vocab_size : c->cut[i + 1] - c->cut[i];
     const int64_t e = width_of_cluster(c, i);
@@ -70,18 +70,19 @@ static void print_memory(const lsp_txl_config *c) {
     lsp_print_fact(f, "distances", "all alike from %lld on (clamp_len)",
                    (long long)c->clamp_len);
   lsp_print_fact(f, "snapshot", "%s", lsp_bytes(row * (double)reach, number));
-  lsp_print_fact(f, "work", "%.4g MFLOP a token outside attention, %.4g within",
-                 lsp_txl_flops_per_token(c) / 1e6,
-                 c->n_layer * lsp_txl_flops_per_pair(c) * 1e-6 *
-                     ((double)c->mem_len +
-                      (c->same_length ? 0 : ((double)segment + 1) / 2)));
+  lsp_print_fact(
+      f, "work", "%.4g MFLOP a token outside attention, %.4g within",
+      lsp_txl_flops_per_token(c) / 1e6,
+      c->n_layer * lsp_txl_flops_per_pair(c) * 1e-6 *
+          ((double)c->mem_len + (c->same_length ? 0 : ((double)segment + 1) / 2)));
 }
 
 static void print_switches(const lsp_txl_config *c) {
-  lsp_print_fact(stdout, "options",
-                 "untie_r %s, tie_word_embeddings %s, div_val %d, layer_norm_epsilon %g",
-                 c->untie_r ? "true" : "false", c->tie_word_embeddings ? "true" : "false",
-                 c->div_val, c->layer_norm_epsilon);
+  lsp_print_fact(
+      stdout, "options",
+      "untie_r %s, tie_word_embeddings %s, div_val %d, layer_norm_epsilon %g",
+      c->untie_r ? "true" : "false", c->tie_word_embeddings ? "true" : "false",
+      c->div_val, c->layer_norm_epsilon);
 }
 
 /* "F16" or "F16 and F32": the types of the tensors, in order of appearance. */
@@ -99,8 +100,8 @@ static void print_storage(const lsp_checkpoint *k, const lsp_txl_config *c) {
                      t->dtype_name);
   }
   lsp_print_fact(stdout, "stored", "%lld tensors of %s in %d file%s, %s",
-                 (long long)lsp_checkpoint_count(k), types, files, files == 1 ? "" : "s",
-                 lsp_bytes(sum, bytes));
+                 (long long)lsp_checkpoint_count(k), types, files,
+                 files == 1 ? "" : "s", lsp_bytes(sum, bytes));
   lsp_print_fact(stdout, "in memory", "%s a node, float32",
                  lsp_bytes(4.0 * (double)lsp_txl_floats(c), memory));
 }

@@ -23,8 +23,8 @@ enum { PATH_SIZE = 4096, PIECE = 1 << 16 };
 
 static lsp_status copy_bytes(int from, int to, const char *path, lsp_failure *why) {
   char *piece = malloc(PIECE);
-  lsp_status st = piece != NULL ? LSP_OK
-                                : lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path);
+  lsp_status st =
+      piece != NULL ? LSP_OK : lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path);
   int64_t at = 0;
   ssize_t n = 1;
   while (st == LSP_OK && n > 0) {
@@ -108,7 +108,8 @@ lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
     print_age(journal);
     lsp_file_close(&view);
   }
-  lsp_print_fact(stdout, "to go on", "run the same command with --resume (any number of "
-                                     "ranks); with --overwrite it begins anew");
+  lsp_print_fact(stdout, "to go on",
+                 "run the same command with --resume (any number of "
+                 "ranks); with --overwrite it begins anew");
   return LSP_OK;
 }

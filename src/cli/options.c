@@ -135,7 +135,8 @@ static lsp_status take_time(const lsp_option *o, const char *name, const char *v
   } while (good && *at == ':' && parts < 3);
   if (!good || *at != '\0')
     return lsp_fail(why, LSP_E_USAGE,
-                    "%s: '%.80s' is not a time: H:MM:SS, MM:SS or seconds", name, value);
+                    "%s: '%.80s' is not a time: H:MM:SS, MM:SS or seconds", name,
+                    value);
   if (seconds < o->low || seconds > o->high)
     return out_of_bounds(o, name, value, why);
   *out = seconds;

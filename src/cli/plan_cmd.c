@@ -1,6 +1,310 @@
+/* longspan plan: what one document of N tokens takes on P ranks. Pure functions of the
+ * model and a few numbers; the buffers are those of the engine (src/engine/setup.c). */
 #include "cli.h"
+
+#include "lsp/attend.h"
+#include "lsp/memory.h"
+#include "lsp/plan.h"
+#include "lsp/transfo_xl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ranks whose messages are looked at; GFLOP/s of a thread where --rate is not given;
+ * what of it a run reaches; seconds of work between two commits. */
+enum { SAMPLES = 1000, RATE = 40, WAVE_SECONDS = 30, HEAD_COLUMNS = 1024 };
+static const double reached = 0.7;
+
+typedef struct {
+  const char *model;
+  int64_t tokens, ranks, mem_len, segment, wave_tokens, threads, rate;
+} plan_options;
+
+#define ROW(kind, field, initial, low, high, argument, help)                           \
+  {                                                                                    \
+    LSP_OPTION_##kind, 0, #field, offsetof(plan_options, field), initial, low, high,   \
+        argument, help                                                                 \
+  }
+
+static const lsp_option plan_option[] = {
+    ROW(TEXT, model, 0, 0, 0, "DIR", "checkpoint: its config.json is enough"),
+    ROW(INT, tokens, -1, 1, (int64_t)1 << 50, "N", "tokens of the document"),
+    ROW(INT, ranks, -1, 1, 1 << 24, "P", "MPI ranks"),
+    ROW(INT, mem_len, -1, 0, 1 << 24, "N", "as for run"),
+    ROW(INT, segment, -1, 1, 1 << 24, "N", "as for run"),
+    ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
+    ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
+    ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
+        "GFLOP/s of matrix products that a rank has (default: 40 a thread)"),
+};
+
+static const lsp_command plan_command = {
+    .usage = "longspan plan --model DIR --tokens N --ranks P [options]",
+    .about = "Says what a run over one document of N tokens on P ranks takes: waves, "
+             "memory, messages, time. Runs nothing.",
+    .option = plan_option,
+    .options = sizeof plan_option / sizeof plan_option[0]};
+
+typedef struct {
+  const plan_options *options;
+  lsp_txl_config config;
+  lsp_heads heads;
+  lsp_plan plan;
+  int64_t reach, tile; /* rows; floats */
+  double flops, rate;  /* in all; FLOP/s of all ranks, as far as it is reached */
+  int64_t wave_rows, waves, span_rows;
+} estimate;
+
+static lsp_status open_plan(estimate *e, lsp_failure *why) {
+  const plan_options *o = e->options;
+  lsp_txl_config *c = &e->config;
+  LSP_TRY(lsp_txl_config_read(o->model, c, why));
+  const int64_t trained = c->mem_len;
+  if (o->mem_len >= 0)
+    c->mem_len = o->mem_len;
+  if (o->segment > 0)
+    c->tgt_len = o->segment;
+  else if (c->tgt_len == 0)
+    c->tgt_len = trained > 0 ? trained : 128;
+  if (c->same_length && c->mem_len == 0)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--mem-len: 0 leaves nothing to see with the "
+                    "model's same_length; give 1 or more");
+  const lsp_pattern pattern = {.memory = c->mem_len,
+                               .segment = c->tgt_len,
+                               .same_length = c->same_length,
+                               .virtual_past = 1};
+  e->heads = (lsp_heads){c->n_head, c->d_head};
+  e->tile = lsp_tile_floats(e->heads);
+  e->reach = lsp_pattern_reach(&pattern);
+  return lsp_plan_open(&e->plan, 1, &o->tokens, 0, &pattern, why);
+}
+
+/* lsp_pattern_pairs goes through the segments; with a past before position 0 they are
+ * all alike. */
+static double pairs(const estimate *e) {
+  const lsp_pattern *p = &e->plan.pattern;
+  const int64_t n = e->options->tokens, segments = n / p->segment;
+  if (p->same_length)
+    return lsp_pattern_pairs(p, 0, n);
+  return (double)segments * lsp_pattern_pairs(p, 0, p->segment) +
+         lsp_pattern_pairs(p, segments * p->segment, n);
+}
+
+static void size_waves(estimate *e) {
+  const plan_options *o = e->options;
+  const lsp_txl_config *c = &e->config;
+  const int64_t all = lsp_plan_rows_before(&e->plan, lsp_plan_panels(&e->plan));
+  const double rate = o->rate > 0 ? (double)o->rate : (double)RATE * (double)o->threads;
+  e->rate = 1e9 * rate * (double)o->ranks * reached;
+  e->flops = (double)o->tokens * lsp_txl_flops_per_token(c) +
+             c->n_layer * pairs(e) * lsp_txl_flops_per_pair(c);
+  const double thirty = WAVE_SECONDS * e->rate / (e->flops / (double)o->tokens);
+  int64_t rows = (int64_t)fmin(thirty / (double)o->ranks, 1e12);
+  rows = lsp_max(lsp_max(rows, 2 * e->reach), LSP_PANEL) * o->ranks;
+  rows = o->wave_tokens > 0 ? o->wave_tokens : rows;
+  e->wave_rows = lsp_max(lsp_min(rows, all), LSP_PANEL);
+  e->span_rows = lsp_min(lsp_divide_up(e->wave_rows, o->ranks) + LSP_PANEL,
+                         lsp_max(all, LSP_PANEL));
+  e->span_rows = lsp_divide_up(e->span_rows, LSP_BLOCK) * LSP_BLOCK;
+  /* Waves begin at multiples of LSP_PANEL, and all but the last are alike. */
+  const lsp_range first = lsp_plan_wave(&e->plan, 0, e->wave_rows);
+  e->waves = lsp_divide_up(all, lsp_plan_rows_before(&e->plan, first.end));
+}
+
+/* --- memory --------------------------------------------------------------------------
+ */
+
+static double megabytes(double floats) {
+  return 4 * floats / (1 << 20);
+}
+
+static void print_part(const char *name, double floats, double *sum) {
+  (void)printf("    %-42s %12.1f\n", name, megabytes(floats));
+  *sum += floats;
+}
+
+/* Positions by falling distance, one tile of what lies before the document, and packed
+ * rows of the clusters beyond the shortlist. */
+static double prepared_floats(const estimate *e) {
+  const lsp_txl_config *c = &e->config;
+  int64_t strips = lsp_divide_up(e->reach, LSP_BLOCK) + 1;
+  if (c->clamp_len > 0)
+    strips = lsp_min(strips, c->clamp_len / LSP_BLOCK + 1);
+  double floats =
+      (double)c->n_layer * (double)(lsp_strip_floats(e->heads, strips) + e->tile);
+  for (int i = 1, width = c->d_embed; i < c->clusters; i++) {
+    width /= c->div_val;
+    floats += (double)(c->cut[i + 1] - c->cut[i]) * width;
+  }
+  return floats;
+}
+
+static double scratch_floats(const estimate *e) {
+  const lsp_txl_config *c = &e->config;
+  const int64_t D = c->d_model, A = (int64_t)c->n_head * c->d_head;
+  const int64_t widest = lsp_max(D, c->d_embed);
+  const int64_t project = LSP_PANEL * (3 * A + D), feed = LSP_PANEL * (D + c->d_inner);
+  const int64_t heads =
+      LSP_PANEL * (2 * widest + HEAD_COLUMNS + D) + LSP_BLOCK * widest;
+  const int64_t attend =
+      lsp_attend_scratch(e->heads) + 2 * (lsp_divide_up(e->reach, LSP_BLOCK) + 2);
+  return (double)lsp_max(lsp_max(project, feed), lsp_max(heads, attend));
+}
+
+static void print_memory(const estimate *e) {
+  const lsp_txl_config *c = &e->config;
+  const double rows = (double)e->span_rows, tile = (double)e->tile;
+  const double A = (double)c->n_head * c->d_head;
+  const int64_t carried = e->plan.reach_tiles + LSP_PANEL / LSP_BLOCK;
+  double node = 0, rank = 0;
+  (void)puts("\n  memory in MiB, the same for a text of any length");
+  print_part("weights (one copy a node)", (double)lsp_txl_floats(c), &node);
+  print_part("positions, packed rows (one copy a node)", prepared_floats(e), &node);
+  print_part("hidden states x", rows * c->d_model, &rank);
+  print_part("queries q", rows * A, &rank);
+  print_part("keys and values of the span", rows / LSP_BLOCK * tile, &rank);
+  print_part("keys and values borrowed", (double)e->plan.reach_tiles * tile, &rank);
+  print_part("rows of snapshots", 2 * (double)e->reach * A, &rank);
+  print_part("scratch of the threads", scratch_floats(e) * (double)e->options->threads,
+             &rank);
+  (void)printf("    %-42s %12.1f\n", "a rank in all, without the node's copy",
+               megabytes(rank));
+  (void)printf("    %-42s %12.1f\n", "rank 0 more: memory from wave to wave",
+               megabytes(2.0 * c->n_layer * (double)carried * tile));
+}
+
+/* --- messages ------------------------------------------------------------------------
+ */
+
+typedef struct {
+  int rank;
+  int64_t messages, tiles;
+} sent;
+
+static void count_loan(const lsp_loan *loan, void *arg) {
+  sent *s = arg;
+  if (loan->peer == s->rank)
+    return;
+  s->messages++;
+  s->tiles += loan->end - loan->first;
+}
+
+/* The most that a rank sends in a wave from the middle; of many ranks some are asked.
+ */
+static sent most_sent(const estimate *e, lsp_range wave) {
+  const int ranks = (int)e->options->ranks;
+  const int step = ranks / SAMPLES + 1;
+  sent most = {0};
+  for (int rank = 0; rank < ranks;) {
+    sent s = {.rank = rank};
+    lsp_plan_lent(&e->plan, wave, rank, ranks, count_loan, &s);
+    if (s.tiles > most.tiles || (s.tiles == most.tiles && s.messages > most.messages))
+      most = s;
+    rank += rank + step < ranks || rank == ranks - 1 ? step : ranks - 1 - rank;
+  }
+  return most;
+}
+
+static int64_t idle_ranks(const estimate *e, lsp_range wave) {
+  const int ranks = (int)e->options->ranks;
+  int64_t idle = 0;
+  for (int rank = 0; rank < ranks; rank++) {
+    const lsp_range span = lsp_plan_span(&e->plan, wave, rank, ranks);
+    idle += span.first == span.end;
+  }
+  return idle;
+}
+
+static void print_messages(const estimate *e, lsp_range wave) {
+  const sent most = most_sent(e, wave);
+  const double layers = e->config.n_layer * (double)e->waves;
+  char bytes[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
+  const double one = 4.0 * (double)most.tiles * (double)e->tile;
+  lsp_print_fact(stdout, "sent", "%lld message%s, %s, a rank and layer (most)",
+                 (long long)most.messages, most.messages == 1 ? "" : "s",
+                 lsp_bytes(one, bytes));
+  lsp_print_fact(stdout, "", "at most %s messages, %s, a rank in all",
+                 lsp_grouped((int64_t)((double)most.messages * layers), number),
+                 lsp_bytes(one * layers, all));
+}
+
+/* --- all of it -----------------------------------------------------------------------
+ */
+
+static void print_time(const estimate *e) {
+  char time[64];
+  const double seconds = e->flops / e->rate;
+  if (seconds < 86400 * 365.0)
+    (void)snprintf(time, sizeof time, "%lld days %02lld:%02lld:%02lld",
+                   (long long)seconds / 86400, (long long)seconds / 3600 % 24,
+                   (long long)seconds / 60 % 60, (long long)seconds % 60);
+  else
+    (void)snprintf(time, sizeof time, "%.3g years", seconds / 86400 / 365);
+  lsp_print_fact(stdout, "work", "%.4g FLOP", e->flops);
+  lsp_print_fact(stdout, "time", "%s, if each rank reaches %.4g GFLOP/s",
+                 strncmp(time, "0 days ", 7) == 0 ? time + 7 : time,
+                 e->rate / 1e9 / (double)e->options->ranks);
+}
+
+static void print_estimate(const estimate *e) {
+  const plan_options *o = e->options;
+  char tokens[LSP_NUMBER_SIZE], panels[LSP_NUMBER_SIZE], waves[LSP_NUMBER_SIZE],
+      ranks[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
+  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->wave_rows);
+  if (e->waves > 2) /* one from the middle, with a past and a future */
+    wave = lsp_plan_wave(&e->plan, wave.end, e->wave_rows);
+  const int64_t wave_tokens = lsp_plan_tokens_before(&e->plan, wave.end) -
+                              lsp_plan_tokens_before(&e->plan, wave.first);
+  (void)printf("%s tokens in one document on %s rank%s of %lld thread%s\n",
+               lsp_grouped(o->tokens, tokens), lsp_grouped(o->ranks, ranks),
+               o->ranks == 1 ? "" : "s", (long long)o->threads,
+               o->threads == 1 ? "" : "s");
+  lsp_print_fact(stdout, "panels", "%s",
+                 lsp_grouped(lsp_plan_panels(&e->plan), panels));
+  lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",
+                 lsp_grouped(e->waves, waves), lsp_grouped(wave_tokens, tokens));
+  lsp_print_fact(stdout, "a rank", "about %s tokens of a wave; %s ranks without work",
+                 lsp_grouped(wave_tokens / o->ranks, panels),
+                 lsp_grouped(idle_ranks(e, wave), ranks));
+  lsp_print_fact(stdout, "reach", "%lld positions, %lld tiles", (long long)e->reach,
+                 (long long)e->plan.reach_tiles);
+  print_messages(e, wave);
+  print_time(e);
+  lsp_print_fact(stdout, "output", "%s with id and nll",
+                 lsp_bytes(8.0 * (double)o->tokens, bytes));
+  print_memory(e);
+}
+
+static lsp_status plan_run(const plan_options *o, int inputs, lsp_failure *why) {
+  estimate e;
+  memset(&e, 0, sizeof e);
+  e.options = o;
+  if (o->model == NULL || o->tokens < 0 || o->ranks < 0)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "plan needs --model DIR, --tokens N and --ranks P");
+  if (inputs > 0)
+    return lsp_fail(why, LSP_E_USAGE, "plan reads no inputs; give --tokens N");
+  LSP_TRY(open_plan(&e, why));
+  size_waves(&e);
+  print_estimate(&e);
+  lsp_plan_close(&e.plan);
+  return LSP_OK;
+}
+
 int lsp_cmd_plan(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
-  return 1;
+  plan_options options;
+  lsp_failure why = {0};
+  int inputs = 0;
+  if (lsp_answered(stdout, &plan_command, argc, argv))
+    return 0;
+  const char **input = calloc((size_t)argc + 1, sizeof *input);
+  lsp_status st = input != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
+  if (st == LSP_OK)
+    st = lsp_parse(&plan_command, argc, argv, &options, input, &inputs, &why);
+  free(input);
+  if (st == LSP_OK)
+    st = plan_run(&options, inputs, &why);
+  return st == LSP_OK ? 0 : lsp_complain(&why);
 }

@@ -1,7 +1,8 @@
 /* longspan run: options, MPI, engine, exit status.
  *
- * Options are read before MPI is up, so a mistake costs nothing and every rank ends with
- * status 2; which rank speaks is then known from the launcher's environment alone. */
+ * Options are read before MPI is up, so a mistake costs nothing and every rank ends
+ * with status 2; which rank speaks is then known from the launcher's environment alone.
+ */
 #include "cli.h"
 
 #include "lsp/ctx.h"
@@ -59,11 +60,12 @@ static lsp_status check_singletons(int size, lsp_failure *why) {
   const int64_t started = tasks_started(&variable);
   if (size != 1 || started <= 1)
     return LSP_OK;
-  return lsp_fail(why, LSP_E_INPUT,
-                  "%lld processes were started (%s) but MPI sees only one, so each would "
-                  "do the whole run; start them with `srun --mpi=pmix` or with the mpirun "
-                  "of the MPI library that longspan was built with",
-                  (long long)started, variable);
+  return lsp_fail(
+      why, LSP_E_INPUT,
+      "%lld processes were started (%s) but MPI sees only one, so each would "
+      "do the whole run; start them with `srun --mpi=pmix` or with the mpirun "
+      "of the MPI library that longspan was built with",
+      (long long)started, variable);
 }
 
 static lsp_status run_with_mpi(const lsp_options *options) {

@@ -13,15 +13,15 @@
 #define INITIAL_WRITE(initial) initial
 
 static const lsp_option run_option[] = {
-#define X(kind, field, initial, low, high, semantic, argument, help)                     \
-  {LSP_OPTION_##kind,                                                                    \
-   #field,                                                                               \
-   offsetof(lsp_options, field),                                                         \
-   INITIAL_##kind(initial),                                                              \
-   low,                                                                                  \
-   high,                                                                                 \
-   semantic,                                                                             \
-   argument,                                                                             \
+#define X(kind, field, initial, low, high, semantic, argument, help)                   \
+  {LSP_OPTION_##kind,                                                                  \
+   semantic,                                                                           \
+   #field,                                                                             \
+   offsetof(lsp_options, field),                                                       \
+   INITIAL_##kind(initial),                                                            \
+   low,                                                                                \
+   high,                                                                               \
+   argument,                                                                           \
    help},
     LSP_OPTION_TABLE(X)
 #undef X
@@ -34,7 +34,8 @@ static const lsp_command run_command = {
         "Runs a Transformer-XL over texts of any length, on all MPI ranks together, "
         "and writes what it thinks of each token to FILE.h5. The answer is the same "
         "for any number of ranks and threads, and for a run stopped and resumed.\n\n"
-        "An INPUT is a file, a folder (all files below it, by name), @LIST (a file with "
+        "An INPUT is a file, a folder (all files below it, by name), @LIST (a file "
+        "with "
         "one path a line) or - (standard input). Exit status: 0 done, 1 failure, 2 "
         "wrong usage, 75 stopped on request (the same command with --resume goes on).",
     .option = run_option,
@@ -82,14 +83,17 @@ static char *command_line(int argc, char **argv) {
 
 static lsp_status check_options(const lsp_options *o, lsp_failure *why) {
   if (o->model == NULL)
-    return lsp_fail(why, LSP_E_USAGE, "--model: is missing; give the folder of a "
-                                      "checkpoint");
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--model: is missing; give the folder of a "
+                    "checkpoint");
   if (o->output == NULL)
-    return lsp_fail(why, LSP_E_USAGE, "--output: is missing; give the file to write, "
-                                      "such as book.h5");
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--output: is missing; give the file to write, "
+                    "such as book.h5");
   if (o->input_count == 0)
-    return lsp_fail(why, LSP_E_USAGE, "no INPUT; give the files or folders to read, or "
-                                      "- for standard input");
+    return lsp_fail(why, LSP_E_USAGE,
+                    "no INPUT; give the files or folders to read, or "
+                    "- for standard input");
   if (o->resume && o->overwrite)
     return lsp_fail(why, LSP_E_USAGE, "--resume and --overwrite exclude each other");
   return LSP_OK;
@@ -104,8 +108,8 @@ lsp_status lsp_options_parse(int argc, char **argv, lsp_options *options,
   options->command_line = line;
   if (input == NULL || line == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the command line");
-  LSP_TRY(lsp_parse(&run_command, argc, argv, options, input, &options->input_count,
-                    why));
+  LSP_TRY(
+      lsp_parse(&run_command, argc, argv, options, input, &options->input_count, why));
   return check_options(options, why);
 }
 

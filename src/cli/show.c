@@ -15,10 +15,10 @@ typedef struct {
 } show_options;
 
 static const lsp_option show_option[] = {
-    {LSP_OPTION_TEXT, "baseline", offsetof(show_options, baseline), 0, 0, 0, 0,
+    {LSP_OPTION_TEXT, 0, "baseline", offsetof(show_options, baseline), 0, 0, 0,
      "OTHER.h5",
      "a run over the same texts with less memory (--mem-len): shows what memory saved"},
-    {LSP_OPTION_TEXT, "html", offsetof(show_options, html), 0, 0, 0, 0, "OUT.html",
+    {LSP_OPTION_TEXT, 0, "html", offsetof(show_options, html), 0, 0, 0, "OUT.html",
      "write the text as a page, coloured by how much each word surprised"},
 };
 

@@ -33,8 +33,8 @@ lsp_status lsp_show_open(lsp_show *s, const char *path, const char *base_path,
 void lsp_show_close(lsp_show *s);
 int64_t lsp_show_texts(const lsp_show *s);
 
-/* Local. Calls each(byte, arg) for every byte of text t; a byte that is not the output's
- * token is a failure that names its place. */
+/* Local. Calls each(byte, arg) for every byte of text t; a byte that is not the
+ * output's token is a failure that names its place. */
 lsp_status lsp_show_walk(lsp_show *s, int64_t t,
                          void (*each)(const lsp_show_byte *b, void *arg), void *arg,
                          lsp_failure *why);
@@ -67,7 +67,8 @@ void lsp_chapters_end(lsp_chapters *c);
 void lsp_chapters_free(lsp_chapters *c);
 
 /* Local. Bars of [first, end), at most 30: neighbours are put together. */
-void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end, int with_gain);
+void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end,
+                        int with_gain);
 
 /* show_sentences.c: the sentences that surprised most. */
 enum { LSP_SENTENCE_SIZE = 301, LSP_SENTENCES = 5 };

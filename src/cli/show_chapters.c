@@ -1,8 +1,8 @@
 /* Chapters, found by their headings as the text goes by.
  *
  * A heading is a short line after a blank one: a word such as CHAPTER, then a number. A
- * table of contents is a run of headings with nothing between them, so a chapter of less
- * than SHORTEST bytes is given to the next one. */
+ * table of contents is a run of headings with nothing between them, so a chapter of
+ * less than SHORTEST bytes is given to the next one. */
 #include "cli.h"
 #include "show.h"
 
@@ -28,7 +28,8 @@ static const char *const number_word[] = {
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
-/* 1 if the line begins with a word of the list, as CHAPTER or Chapter; *n its length. */
+/* 1 if the line begins with a word of the list, as CHAPTER or Chapter; *n its length.
+ */
 static int begins_with(const char *line, const char *const *list, size_t words,
                        size_t *n) {
   for (size_t i = 0; i < words; i++) {
@@ -57,7 +58,7 @@ static int is_number(const char *text) {
 /* 2: heading of a division, 1: of a section, 0: a line like others. */
 static int heading(const char *line) {
   size_t n;
-  const int kind = begins_with(line, division, COUNT(division), &n)  ? 2
+  const int kind = begins_with(line, division, COUNT(division), &n) ? 2
                    : begins_with(line, section, COUNT(section), &n) ? 1
                                                                     : 0;
   return kind > 0 && is_number(line + n + strspn(line + n, " ")) ? kind : 0;
@@ -87,7 +88,8 @@ static lsp_chapter *new_chapter(lsp_chapters *c) {
 /* As much of a line as a title holds, without half a character at its end. */
 static void set_title(lsp_chapter *chapter, const char *before, const char *line) {
   char text[LSP_TITLE_SIZE + LSP_LINE_SIZE];
-  (void)snprintf(text, sizeof text, "%s%s%s", before, before[0] != '\0' ? ", " : "", line);
+  (void)snprintf(text, sizeof text, "%s%s%s", before, before[0] != '\0' ? ", " : "",
+                 line);
   size_t n = strlen(text);
   if (n >= LSP_TITLE_SIZE) {
     n = LSP_TITLE_SIZE - 1;
@@ -177,9 +179,8 @@ void lsp_chapters_end(lsp_chapters *c) {
       return;
     *chapter = c->part[i];
     chapter->text = c->text;
-    chapter->start = i == 0 || c->count - c->first < 2
-                         ? 0
-                         : chapter[-1].start + chapter[-1].bytes;
+    chapter->start =
+        i == 0 || c->count - c->first < 2 ? 0 : chapter[-1].start + chapter[-1].bytes;
     (void)snprintf(chapter->title, sizeof chapter->title, "from %d %%",
                    100 * i / LSP_PARTS);
   }
@@ -190,7 +191,8 @@ void lsp_chapters_free(lsp_chapters *c) {
   memset(c, 0, sizeof *c);
 }
 
-/* --- bars ---------------------------------------------------------------------------- */
+/* --- bars ----------------------------------------------------------------------------
+ */
 
 static int terminal_has_utf8(void) {
   if (!isatty(STDOUT_FILENO))
@@ -258,7 +260,7 @@ void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end,
     print_title(sum.title);
     (void)printf(" %6.3f", rate(&sum));
     if (with_gain)
-      (void)printf(" %+8.3f", sum.bytes > 0 ? -sum.gain / (double)sum.bytes : 0.0);
+      (void)printf(" %+8.3f", sum.bytes > 0 ? 0 - sum.gain / (double)sum.bytes : 0.0);
     (void)fputc(' ', stdout);
     print_bar(rate(&sum) / most, columns);
   }

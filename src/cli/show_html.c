@@ -14,16 +14,16 @@
 #include <unistd.h>
 
 /* from this many bits a byte on, colour of the ground, in the legend */
-#define LEVEL_TABLE(X)                                                                   \
-  X(0.0, "#ffffff", "0")                                                                 \
-  X(0.5, "#f3f8ec", "0.5")                                                               \
-  X(1.0, "#e6f2d4", "1")                                                                 \
-  X(1.5, "#f2f3b8", "1.5")                                                               \
-  X(2.0, "#fdeaa0", "2")                                                                 \
-  X(2.5, "#fdd98a", "2.5")                                                               \
-  X(3.0, "#fdc374", "3")                                                                 \
-  X(4.0, "#fba863", "4")                                                                 \
-  X(5.0, "#f68c5b", "5")                                                                 \
+#define LEVEL_TABLE(X)                                                                 \
+  X(0.0, "#ffffff", "0")                                                               \
+  X(0.5, "#f3f8ec", "0.5")                                                             \
+  X(1.0, "#e6f2d4", "1")                                                               \
+  X(1.5, "#f2f3b8", "1.5")                                                             \
+  X(2.0, "#fdeaa0", "2")                                                               \
+  X(2.5, "#fdd98a", "2.5")                                                             \
+  X(3.0, "#fdc374", "3")                                                               \
+  X(4.0, "#fba863", "4")                                                               \
+  X(5.0, "#f68c5b", "5")                                                               \
   X(6.5, "#ef6f5c", "6.5")
 
 static const struct {
@@ -160,10 +160,11 @@ static void put_overview(const page *p, const lsp_show *s) {
   put_string(f, lsp_corpus_document(s->text, 0)->name);
   if (lsp_show_texts(s) > 1)
     (void)fprintf(f, " and %lld more", (long long)lsp_show_texts(s) - 1);
-  (void)fprintf(f,
-                "</h1>\n<p class=legend>%.3f bits per byte in all. The colour of a word "
-                "says how much it surprised the model, in bits per byte, from<br>",
-                bytes > 0 ? bits / bytes : 0.0);
+  (void)fprintf(
+      f,
+      "</h1>\n<p class=legend>%.3f bits per byte in all. The colour of a word "
+      "says how much it surprised the model, in bits per byte, from<br>",
+      bytes > 0 ? bits / bytes : 0.0);
   for (int i = 0; i < LEVELS; i++)
     (void)fprintf(f, "<b class=q%d>%s</b>", i, level_row[i].words);
   (void)fputs("</p>\n<nav>\n", f);
@@ -197,7 +198,8 @@ static lsp_status put_texts(page *p, lsp_show *s, lsp_failure *why) {
 }
 
 static lsp_status write_page(lsp_show *s, const lsp_chapters *chapters,
-                             const char *temporary, const char *path, lsp_failure *why) {
+                             const char *temporary, const char *path,
+                             lsp_failure *why) {
   page p = {.f = fopen(temporary, "we"), .chapters = chapters, .level = -1};
   if (p.f == NULL)
     return lsp_fail(why, LSP_E_IO, "%s: cannot be written: %s", path, strerror(errno));

@@ -24,8 +24,8 @@ static lsp_status open_output(const char *path, lsp_file_view *view, lsp_failure
     return lsp_fail(why, LSP_E_INPUT,
                     "%s: a memory file; give the output, which lies beside it", path);
   if (!view->output.write_nll)
-    return lsp_fail(why, LSP_E_INPUT,
-                    "%s: has no /tokens/nll; run with --write id,nll", path);
+    return lsp_fail(why, LSP_E_INPUT, "%s: has no /tokens/nll; run with --write id,nll",
+                    path);
   return LSP_OK;
 }
 
@@ -76,11 +76,12 @@ static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
                       text->path, s->path);
     const int64_t tokens = o->token_start[d + 1] - o->token_start[d];
     if (tokens != text->tokens)
-      return lsp_fail(why, LSP_E_MISMATCH,
-                      "%s: %lld bytes, but document %lld of %s has %lld tokens; give the "
-                      "text that it was made from, a byte a token",
-                      text->path, (long long)text->tokens, (long long)d, s->path,
-                      (long long)tokens);
+      return lsp_fail(
+          why, LSP_E_MISMATCH,
+          "%s: %lld bytes, but document %lld of %s has %lld tokens; give the "
+          "text that it was made from, a byte a token",
+          text->path, (long long)text->tokens, (long long)d, s->path,
+          (long long)tokens);
   }
   return LSP_OK;
 }
@@ -170,7 +171,8 @@ lsp_status lsp_show_walk(lsp_show *s, int64_t t,
                          lsp_failure *why) {
   const int64_t bytes = lsp_corpus_document(s->text, t)->tokens;
   piece *p = malloc(sizeof *p);
-  lsp_status st = p != NULL ? LSP_OK : lsp_fail(why, LSP_E_MEMORY, "no memory for text");
+  lsp_status st =
+      p != NULL ? LSP_OK : lsp_fail(why, LSP_E_MEMORY, "no memory for text");
   for (int64_t first = 0; first < bytes && st == LSP_OK; first += PIECE) {
     const int64_t n = lsp_min(PIECE, bytes - first);
     st = read_piece(s, t, first, n, p, why);

@@ -30,8 +30,7 @@ static int is_abbreviated(const char *text, int n) {
   if (length == 1 && isupper((unsigned char)word[0]) && word[0] != 'I')
     return 1;
   for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-    if ((size_t)length == strlen(list[i]) &&
-        memcmp(word, list[i], (size_t)length) == 0)
+    if ((size_t)length == strlen(list[i]) && memcmp(word, list[i], (size_t)length) == 0)
       return 1;
   return 0;
 }

@@ -43,9 +43,8 @@ static lsp_word *place(lsp_word *table, int64_t room, const char *word) {
 static int has_room(lsp_words *w) {
   if (2 * w->count < w->room)
     return 1;
-  lsp_word *wider = w->count < WORDS_MAX
-                        ? calloc((size_t)(2 * w->room), sizeof *wider)
-                        : NULL;
+  lsp_word *wider =
+      w->count < WORDS_MAX ? calloc((size_t)(2 * w->room), sizeof *wider) : NULL;
   if (wider == NULL)
     return 0;
   for (int64_t i = 0; i < w->room; i++)
@@ -57,8 +56,8 @@ static int has_room(lsp_words *w) {
   return 1;
 }
 
-/* The bytes up to the word's end, which lies `after` bytes back, from the beginning of a
- * word on; spaces made alike. */
+/* The bytes up to the word's end, which lies `after` bytes back, from the beginning of
+ * a word on; spaces made alike. */
 static void keep_context(const lsp_words *w, int after, char *context) {
   const int64_t end = w->seen - after;
   const int64_t begin = end > LSP_CONTEXT - after ? w->seen - LSP_CONTEXT : 0;
@@ -99,7 +98,7 @@ static void finish(lsp_words *w, int after) {
     if (!has_room(w))
       return;
     word = place(w->word, w->room, w->now);
-    (void)strcpy(word->word, w->now);
+    memcpy(word->word, w->now, sizeof word->word);
     w->count++;
   }
   word->count++;

@@ -17,8 +17,8 @@ static void print_mpi(FILE *f) {
   text[strcspn(text, "\r\n")] = '\0';
   for (char *c = text; *c != '\0'; c++)
     *c = *c == '\t' ? ' ' : *c;
-  (void)snprintf(text + strlen(text), sizeof text - strlen(text), " (MPI %d.%d)", version,
-                 subversion);
+  (void)snprintf(text + strlen(text), sizeof text - strlen(text), " (MPI %d.%d)",
+                 version, subversion);
   lsp_print_fact(f, "MPI", "%s", text);
 }
 

@@ -126,8 +126,8 @@ typedef struct {
   int32_t *id;         /* (span_rows + 1) */
   uint64_t *panel_sum; /* (span_rows / 64) */
   lsp_share *share;    /* (pieces) */
-  lsp_share *all_shares; /* rank 0 */
-  int64_t all_shares_room;
+  lsp_share *all_shares; /* rank 0: of all ranks */
+  int *share_count;      /* rank 0: (2 P) bytes of each and where they go */
   float *start_hidden; /* (D) rank 0: hidden row before the first token, from a snapshot */
   int has_start_hidden;
   lsp_wave wave;

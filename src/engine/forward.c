@@ -112,7 +112,7 @@ static void fill_tiles(const lsp_run *e, const lsp_panel *p, int layer,
              (size_t)lsp_tile_floats(e->heads) * sizeof(float));
       first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
     }
-    const float *key = qkv + (row + first) * 3 * A + A;
+    const float *key = qkv + (row + first) * (3 * A) + A;
     lsp_tile_put(e->heads, to, first, LSP_BLOCK - first, key, key + A, 3 * A);
   }
 }
@@ -121,7 +121,7 @@ static void project_panel(const lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_txl_layer *w = &e->model.layer[layer];
   const int64_t A = width_a(e), D = e->config.d_model;
   const float *x = e->x + p->row * D;
-  float *qkv = scratch_of(e), *normed = qkv + LSP_PANEL * 3 * A;
+  float *qkv = scratch_of(e), *normed = qkv + 3 * A * LSP_PANEL;
   if (e->config.pre_lnorm) {
     e->kernels.layer_norm(p->rows, D, x, NULL, w->norm1_gain, w->norm1_bias,
                           (float)e->config.layer_norm_epsilon, normed);
@@ -130,7 +130,7 @@ static void project_panel(const lsp_run *e, const lsp_panel *p, int layer) {
   lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv, 0);
   poll(e);
   for (int i = 0; i < p->rows; i++)
-    memcpy(e->q + (p->row + i) * A, qkv + i * 3 * A, (size_t)A * sizeof(float));
+    memcpy(e->q + (p->row + i) * A, qkv + i * (3 * A), (size_t)A * sizeof(float));
   fill_tiles(e, p, layer, qkv);
   poll(e);
 }
@@ -164,7 +164,8 @@ static void attend_block(const lsp_run *e, int layer, const lsp_panel *p, int bl
   const lsp_txl_layer *w = &e->model.layer[layer];
   const int64_t A = width_a(e);
   const int64_t position = p->start + (int64_t)block * LSP_BLOCK;
-  float *q = e->q + (p->row + (int64_t)block * LSP_BLOCK) * A + head * e->heads.width;
+  float *q = e->q + (p->row + (int64_t)block * LSP_BLOCK) * A +
+             (int64_t)head * e->heads.width;
   const int64_t rows = lsp_min(LSP_BLOCK, p->piece->end - position);
   for (int64_t i = lsp_max(rows, 0); i < LSP_BLOCK; i++)
     memset(q + i * A, 0, (size_t)e->heads.width * sizeof(float));

@@ -116,7 +116,7 @@ static void tail_rows(head_work *w, int i, const float *gathered, const int *row
     for (int g = 0; g < n; g++) {
       const int r = row[g];
       const int64_t column = w->target[r] - cut - first;
-      float *logit = w->logits + g * LSP_BLOCK;
+      float *logit = w->logits + (int64_t)g * LSP_BLOCK;
       w->e->kernels.logsumexp(lsp_min(LSP_BLOCK, k->rows - first), logit,
                               k->out_bias + first, &w->top[r], &w->sum[r]);
       if (column >= 0 && column < LSP_BLOCK)

@@ -37,7 +37,7 @@ put(pairs *p, const char *key, const char *format, ...) {
 }
 
 static void hex(const unsigned char hash[16], char out[33]) {
-  for (int i = 0; i < 16; i++)
+  for (size_t i = 0; i < 16; i++)
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 

@@ -77,11 +77,12 @@ static void make_ghosts(lsp_run *e, float *work) {
 }
 
 static void pack_tail(const lsp_txl_cluster *k, float *out) {
-  for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++, out += LSP_BLOCK * k->width)
-    for (int j = 0; j < k->width; j++)
+  const int64_t width = k->width;
+  for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++, out += LSP_BLOCK * width)
+    for (int64_t j = 0; j < width; j++)
       for (int c = 0; c < LSP_BLOCK; c++) {
         const int64_t row = t * LSP_BLOCK + c;
-        out[j * LSP_BLOCK + c] = row < k->rows ? k->out[row * k->width + j] : 0.0f;
+        out[j * LSP_BLOCK + c] = row < k->rows ? k->out[row * width + j] : 0.0f;
       }
 }
 

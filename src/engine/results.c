@@ -87,41 +87,27 @@ static void sum_pieces(lsp_run *e) {
   }
 }
 
-/* All ranks' shares to rank 0, in rank order; their number on rank 0. */
-static lsp_status gather_shares(lsp_run *e, int64_t *total) {
+/* All ranks' shares to rank 0, in rank order; their number there, 0 elsewhere. */
+static int64_t gather_shares(lsp_run *e) {
   const lsp_ctx *ctx = e->ctx;
   const int mine = lsp_count(e->wave.pieces * (int64_t)sizeof(lsp_share));
-  int *count = NULL, *place = NULL;
-  lsp_status st = LSP_OK;
-  *total = 0;
-  if (ctx->rank == 0) {
-    count = calloc((size_t)ctx->size * 2, sizeof *count);
-    LSP_ASSERT(count != NULL);
-    place = count + ctx->size;
-  }
+  int64_t bytes = 0;
+  int *count = e->share_count, *place = NULL;
   LSP_MPI(MPI_Gather(&mine, 1, MPI_INT, count, 1, MPI_INT, 0, ctx->comm));
   if (ctx->rank == 0) {
-    int64_t bytes = 0;
+    place = count + ctx->size;
     for (int r = 0; r < ctx->size; r++) {
       place[r] = lsp_count(bytes);
       bytes += count[r];
     }
-    *total = bytes / (int64_t)sizeof(lsp_share);
-    if (*total > e->all_shares_room) {
-      free(e->all_shares);
-      e->all_shares = malloc((size_t)bytes);
-      LSP_ASSERT(e->all_shares != NULL);
-      e->all_shares_room = *total;
-    }
   }
   LSP_MPI(MPI_Gatherv(e->share, mine, MPI_BYTE, e->all_shares, count, place, MPI_BYTE, 0,
                       ctx->comm));
-  free(count);
-  return st;
+  return bytes / (int64_t)sizeof(lsp_share);
 }
 
 typedef struct {
-  int64_t count, room;
+  int64_t count;
   int64_t *nll_count;
   double *nll_sum, *bits;
 } columns;
@@ -135,7 +121,7 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   c->nll_sum[i] = nats;
   /* A checkpoint with another vocabulary says nothing of bytes. */
   const int known = e->config.bytes_tokenizer && commit->open_count > 0;
-  c->bits[i] = known ? nats / log(2.0) / (double)(d->tokens * d->width) : NAN;
+  c->bits[i] = known ? nats / log(2.0) / (double)d->tokens : NAN;
   commit->open_count = 0;
   commit->open_low = 0;
   commit->open_high = 0;
@@ -175,13 +161,12 @@ static int64_t documents_before(const lsp_run *e, int64_t token_end) {
 
 lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
   const double begin = MPI_Wtime();
-  columns c = {0, 0, NULL, NULL, NULL};
-  int64_t shares = 0;
+  columns c = {0, NULL, NULL, NULL};
   lsp_status st = LSP_OK;
   const int64_t first = e->next_document;
   const int64_t count = documents_before(e, commit->token_end) - first;
   sum_pieces(e);
-  LSP_TRY(gather_shares(e, &shares));
+  const int64_t shares = gather_shares(e);
   if (e->ctx->rank == 0) {
     c.nll_count = malloc(((size_t)count + 1) * sizeof *c.nll_count);
     c.nll_sum = malloc(((size_t)count + 1) * sizeof *c.nll_sum);

@@ -66,7 +66,7 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
 
 /* FLOP/s of the products, all threads at once, a twentieth of a second. */
 double lsp_run_gemm_rate(const lsp_run *e) {
-  enum { M = 256, N = 512, K = 512 };
+  static const int64_t M = 256, N = 512, K = 512;
   double flops = 0;
   const double begin = MPI_Wtime();
 #pragma omp parallel num_threads(e->threads) reduction(+ : flops)
@@ -74,7 +74,7 @@ double lsp_run_gemm_rate(const lsp_run *e) {
     float *a = calloc((size_t)(M * K + N * K + M * N), sizeof *a);
     while (a != NULL && MPI_Wtime() - begin < 0.05) {
       lsp_gemm(M, N, K, a, a + M * K, a + M * K + N * K, 0);
-      flops += 2.0 * M * N * K;
+      flops += 2.0 * (double)(M * N * K);
     }
     free(a);
   }
@@ -94,10 +94,15 @@ static lsp_status apply_options(lsp_run *e) {
     c->tgt_len = o->segment;
   else if (c->tgt_len == 0)
     c->tgt_len = trained > 0 ? trained : 128;
-  if (c->same_length && c->mem_len == 0)
+  if (c->same_length && c->mem_len == 0 && o->mem_len == 0)
     return lsp_fail(&e->ctx->why, LSP_E_USAGE,
                     "--mem-len 0 with same_length masks every position; use a memory of "
                     "at least 1");
+  if (c->same_length && c->mem_len == 0)
+    return lsp_fail(&e->ctx->why, LSP_E_FORMAT,
+                    "%s/config.json: key \"mem_len\" is 0, which with same_length masks "
+                    "every position; give --mem-len 1 or more",
+                    o->model);
   e->mem_zeros = o->mem_init != LSP_MEM_EMPTY;
   e->heads = (lsp_heads){c->n_head, c->d_head};
   e->plan.pattern = (lsp_pattern){.memory = c->mem_len,
@@ -155,10 +160,24 @@ static lsp_status check_tokenizer(const lsp_run *e) {
   return LSP_OK;
 }
 
+/* A copy of standard input belongs to the run that made it: an earlier one is used to
+ * resume and for nothing else. It stays where the store will refuse to overwrite. */
+static lsp_status forget_spool(const lsp_run *e, const char *spool) {
+  const lsp_options *o = e->options;
+  char journal[4096];
+  LSP_TRY(lsp_store_beside(o->output, ".h5.journal", journal, sizeof journal,
+                           &e->ctx->why));
+  const int begun = access(o->output, F_OK) == 0 || access(journal, F_OK) == 0;
+  if (!o->resume && (o->overwrite || !begun))
+    (void)unlink(spool);
+  return LSP_OK;
+}
+
 static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   char spool[4096];
   lsp_failure *why = &e->ctx->why;
   LSP_TRY(lsp_store_beside(e->options->output, ".stdin", spool, sizeof spool, why));
+  LSP_TRY(forget_spool(e, spool));
   const lsp_corpus_spec spec = {.format = (lsp_input_format)e->options->input_format,
                                 .inputs = e->options->inputs,
                                 .input_count = e->options->input_count,
@@ -347,7 +366,14 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   lsp_status st = lsp_arena_open(&e->arena, arena_bytes(e), why);
   e->wave.piece = calloc(blocks + 1, sizeof *e->wave.piece);
   e->wave.panel = calloc(blocks + 1, sizeof *e->wave.panel);
-  if (st == LSP_OK && (e->wave.piece == NULL || e->wave.panel == NULL))
+  if (e->ctx->rank == 0) { /* at most a document a panel, and two more a rank */
+    const int64_t pieces = e->wave_rows / LSP_BLOCK + 2 * (int64_t)e->ctx->size;
+    e->all_shares = calloc((size_t)pieces, sizeof *e->all_shares);
+    e->share_count = calloc(2 * (size_t)e->ctx->size, sizeof *e->share_count);
+  }
+  const int lists = e->wave.piece != NULL && e->wave.panel != NULL &&
+                    (e->ctx->rank != 0 || (e->all_shares && e->share_count));
+  if (st == LSP_OK && !lists)
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
   LSP_TRY(lsp_agree(e->ctx, st));
   deal_buffers(e);
@@ -367,4 +393,5 @@ void lsp_run_close(lsp_run *e) {
   free(e->ghost);
   free(e->stop);
   free(e->all_shares);
+  free(e->share_count);
 }

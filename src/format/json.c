@@ -15,12 +15,13 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Model and tokenizer files nest 5 deep at most. */
-enum { DEPTH_MAX = 32, QUOTE_SIZE = 64 };
+enum { DEPTH_MAX = 32, QUOTE_SIZE = 64, KEY_SIZE = 96 };
 
 lsp__json_extent lsp__json_measure(const char *text, size_t bytes) {
   lsp__json_extent extent = {0};
@@ -56,13 +57,40 @@ static void make_printable(char *text) {
       *text = '?';
 }
 
-static lsp_status parse_failed(const char *name, json_error_t *error,
-                               lsp_failure *why) {
+/* The last key before a place in a text, as " (key "NAME")"; empty if there is none.
+ * bare: the key's own colon need not have come. */
+static void name_key(const char *text, size_t bytes, int place, int bare,
+                     char out[KEY_SIZE]) {
+  size_t begin = 0, end = 0, key = 0, key_end = 0;
+  int in_string = 0;
+  out[0] = '\0';
+  for (size_t i = 0; i < bytes && (int64_t)i < place; i++) {
+    const char c = text[i];
+    if (in_string && c == '\\') {
+      i++;
+    } else if (c == '"') {
+      *(in_string ? &end : &begin) = i;
+      in_string = !in_string;
+    }
+    if (!in_string && (c == ':' || (bare && c == '"'))) {
+      key = begin + 1;
+      key_end = end;
+    }
+  }
+  if (key < key_end && key_end - key < KEY_SIZE - 16)
+    (void)snprintf(out, KEY_SIZE, " (key \"%.*s\")", (int)(key_end - key), text + key);
+  make_printable(out);
+}
+
+static lsp_status parse_failed(const char *name, const char *text, size_t bytes,
+                               json_error_t *error, lsp_failure *why) {
+  char key[KEY_SIZE];
   const enum json_error_code code = json_error_code(error);
   make_printable(error->text);
   /* Without memory jansson mostly gives no text at all. */
   if (code == json_error_out_of_memory || error->text[0] == '\0')
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to read this JSON", name);
+  name_key(text, bytes, error->position, code == json_error_duplicate_key, key);
   const char *hint = "correct the file, or fetch it again";
   if (code == json_error_numeric_overflow)
     hint =
@@ -71,8 +99,8 @@ static lsp_status parse_failed(const char *name, json_error_t *error,
     hint = "expected UTF-8; correct the file, or fetch it again";
   if (code == json_error_duplicate_key)
     hint = "expected each key once; remove one of them";
-  return lsp_fail(why, LSP_E_FORMAT, "%s: not valid JSON: line %d, column %d: %s; %s",
-                  name, error->line, error->column, error->text, hint);
+  return lsp_fail(why, LSP_E_FORMAT, "%s: not valid JSON: line %d, column %d%s: %s; %s",
+                  name, error->line, error->column, key, error->text, hint);
 }
 
 lsp_status lsp_json_parse(const char *name, const char *text, size_t bytes,
@@ -87,7 +115,7 @@ lsp_status lsp_json_parse(const char *name, const char *text, size_t bytes,
   json_error_t error;
   json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
   if (root == NULL)
-    return parse_failed(name, &error, why);
+    return parse_failed(name, text, bytes, &error, why);
   if (!json_is_object(root)) {
     json_decref(root);
     return lsp_fail(

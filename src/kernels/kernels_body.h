@@ -19,6 +19,9 @@
 #include <math.h>
 #include <stddef.h>
 
+/* Products of ints below are offsets within a tile. */
+// NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result)
+
 enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
 
 /* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87. Cody and Waite's
@@ -47,15 +50,8 @@ static inline __attribute__((always_inline)) void
 block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
   vec acc[ROWS][GROUP_VECS];
   for (int i = 0; i < n; i++)
-    for (int j = 0; j < vecs; j++) {
-      if (p->init == NULL) {
-        acc[i][j] = v_set(0.0f);
-        continue;
-      }
-      acc[i][j] = v_load(p->init + (row + i) * p->ldi + col + j * VLEN);
-      if (p->scale != NULL)
-        acc[i][j] = v_mul(acc[i][j], v_set(p->scale[row + i]));
-    }
+    for (int j = 0; j < vecs; j++)
+      acc[i][j] = v_set(0.0f);
   const float *a = p->a + row * p->lda;
   const float *b = p->b + col;
   for (int k = k0; k < k1; k++) {
@@ -68,9 +64,15 @@ block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
         acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
     }
   }
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < vecs; j++)
+  for (int i = 0; i < n; i++) {
+    const vec scale = v_set(p->scale != NULL ? p->scale[row + i] : 1.0f);
+    for (int j = 0; j < vecs; j++) {
+      if (p->init != NULL)
+        acc[i][j] = v_fma(
+            v_load(p->init + (row + i) * p->ldi + col + j * VLEN), scale, acc[i][j]);
       v_store(p->c + (row + i) * p->ldc + col + j * VLEN, acc[i][j]);
+    }
+  }
 }
 
 static inline int least(const int *value, int row, int n, int otherwise) {
@@ -307,3 +309,5 @@ void NAME(lsp__kernels)(lsp_kernels *k) {
   k->shift_scale = NAME(shift_scale);
   k->logsumexp = NAME(logsumexp);
 }
+
+// NOLINTEND(bugprone-implicit-widening-of-multiplication-result)

@@ -107,12 +107,11 @@ lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int rank
   const int64_t before = lsp_plan_rows_before(plan, wave.first);
   const int64_t rows = lsp_plan_rows_before(plan, wave.end) - before;
   const int64_t share = rows / ranks, rest = rows % ranks;
-  lsp_range span;
-  span.first = panel_at_rows(plan, wave.first, wave.end,
-                             before + share * rank + rest * rank / ranks);
-  span.end = panel_at_rows(plan, wave.first, wave.end,
-                           before + share * (rank + 1) + rest * (rank + 1) / ranks);
-  return span;
+  /* Rounded up, so that the first panel is rank 0's: the carried memory lies there. */
+  const int64_t from = share * rank + lsp_divide_up(rest * rank, ranks);
+  const int64_t to = share * (rank + 1) + lsp_divide_up(rest * (rank + 1), ranks);
+  return (lsp_range){panel_at_rows(plan, wave.first, wave.end, before + from),
+                     panel_at_rows(plan, wave.first, wave.end, before + to)};
 }
 
 lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
@@ -124,7 +123,8 @@ lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
   piece.document = d;
   piece.panel_first = local_panel(plan, d, panel);
   piece.panel_end = piece.panel_first + end - panel;
-  piece.row = lsp_plan_rows_before(plan, panel) - lsp_plan_rows_before(plan, span.first);
+  piece.row =
+      lsp_plan_rows_before(plan, panel) - lsp_plan_rows_before(plan, span.first);
   piece.start = lsp_panel_start(piece.panel_first);
   piece.first = lsp_max(piece.start, origin);
   piece.end = lsp_min(lsp_panel_start(piece.panel_end), origin + tokens);

@@ -54,6 +54,14 @@ lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *wh
   return LSP_OK;
 }
 
+lsp__path lsp__store_tmp(const lsp__path *path) {
+  lsp__path tmp = *path;
+  const size_t n = strlen(path->at);
+  LSP_ASSERT(n + sizeof ".tmp" <= sizeof tmp.at);
+  memcpy(tmp.at + n, ".tmp", sizeof ".tmp");
+  return tmp;
+}
+
 lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
                            lsp_failure *why) {
   struct stat st;

@@ -125,11 +125,8 @@ lsp_status lsp__store_draw(lsp__opening *o) {
 }
 
 static lsp_status remove_with_tmp(const lsp__path *path, lsp_failure *why) {
-  lsp__path tmp;
+  const lsp__path tmp = lsp__store_tmp(path);
   LSP_TRY(lsp__store_remove(path->at, why));
-  const size_t n = strlen(path->at); /* names leave room for this */
-  memcpy(tmp.at, path->at, n);
-  memcpy(tmp.at + n, ".tmp", sizeof ".tmp");
   return lsp__store_remove(tmp.at, why);
 }
 
@@ -142,6 +139,8 @@ lsp_status lsp__store_remove_rest(const lsp__names *names, lsp_failure *why) {
 /* What a run that never came to its journal left; not FILE.h5.part.tmp, which is the
  * lock. */
 static lsp_status remove_strays(const lsp__names *names, lsp_failure *why) {
+  const lsp__path tmp = lsp__store_tmp(&names->journal);
+  LSP_TRY(lsp__store_remove(tmp.at, why));
   LSP_TRY(lsp__store_remove(names->output_part.at, why));
   LSP_TRY(remove_with_tmp(&names->memory_part, why));
   return lsp__store_remove_rest(names, why);
@@ -174,20 +173,37 @@ static lsp_status create_journal(lsp__opening *o) {
 }
 
 /* A run that is being created holds FILE.h5.part.tmp, which becomes FILE.h5.part. */
-static lsp_status nobody_creates(lsp__opening *o) {
+static lsp_status nobody_holds(lsp__opening *o, const lsp__path *path) {
   int there = 0, fd = -1;
-  LSP_TRY(lsp__store_look(o->names.output_part.at, &there, NULL, o->why));
+  LSP_TRY(lsp__store_look(path->at, &there, NULL, o->why));
   if (!there)
     return LSP_OK;
-  const lsp_status status = lsp__store_lock(o, o->names.output_part.at, 0, &fd);
+  const lsp_status status = lsp__store_lock(o, path->at, 0, &fd);
   if (fd >= 0)
     (void)close(fd);
   return status;
 }
 
+lsp_status lsp__store_clean(lsp__opening *o) {
+  const lsp__path tmp = lsp__store_tmp(&o->names.output_part);
+  if (nobody_holds(o, &tmp) != LSP_OK ||
+      nobody_holds(o, &o->names.output_part) != LSP_OK)
+    return LSP_OK;
+  LSP_TRY(lsp__store_remove(tmp.at, o->why));
+  return remove_strays(&o->names, o->why);
+}
+
+/* A creation failed: what it made holds disk space. The journal goes first, for good.
+ */
+static void take_back(const lsp__names *names) {
+  if (lsp__store_remove(names->journal.at, NULL) == LSP_OK &&
+      lsp_sync_folder_of(names->journal.at, NULL) == LSP_OK)
+    (void)remove_strays(names, NULL);
+}
+
 static lsp_status create_locked(lsp__opening *o) {
   int there = 0;
-  LSP_TRY(nobody_creates(o));
+  LSP_TRY(nobody_holds(o, &o->names.output_part));
   LSP_TRY(lsp__store_look(o->names.journal.at, &there, NULL, o->why));
   if (there && o->lock < 0)
     return lsp_fail(o->why, LSP_E_MISMATCH,
@@ -203,14 +219,13 @@ static lsp_status create_locked(lsp__opening *o) {
   if (status == LSP_OK)
     status = create_journal(o);
   if (status != LSP_OK && o->journal == NULL)
-    (void)remove_strays(&o->names, NULL); /* they hold disk space */
+    take_back(&o->names);
   return status;
 }
 
 lsp_status lsp__store_create(lsp__opening *o) {
-  lsp__path tmp = o->names.output_part;
+  const lsp__path tmp = lsp__store_tmp(&o->names.output_part);
   int creation = -1;
-  memcpy(tmp.at + strlen(tmp.at), ".tmp", sizeof ".tmp");
   LSP_TRY(lsp__store_lock(o, tmp.at, O_CREAT, &creation));
   const lsp_status status = create_locked(o);
   if (status != LSP_OK)

@@ -107,6 +107,9 @@ void lsp__store_write(lsp_store *s, int file, const void *data, int64_t n,
 /* Local. All names from FILE.h5. */
 lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *why);
 
+/* Local. PATH.tmp; names leave room for it. */
+lsp__path lsp__store_tmp(const lsp__path *path);
+
 /* Local. 0 if there is nothing of this name, 1 if a regular file of *bytes (which may
  * be NULL), a failure for anything else. */
 lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
@@ -138,8 +141,8 @@ lsp_status lsp__store_decide(lsp__opening *o);
  * lock. flags are added to open's. */
 lsp_status lsp__store_lock(lsp__opening *o, const char *path, int flags, int *fd);
 
-/* Rank 0. Refuses if two identities differ: `was` against o->identity, but for
- * "layout" if o->identity has none. */
+/* Rank 0. Refuses if two identities differ: `was` and o->identity; "layout" counts only
+ * when both have it. */
 lsp_status lsp__store_same_identity(const lsp__opening *o, const json_t *was);
 
 /* Rank 0. Refuses unless the HDF5 file at path was made by a run of this identity. */
@@ -148,6 +151,10 @@ lsp_status lsp__store_is_ours(const lsp__opening *o, const char *path);
 /* store_create.c. Rank 0. Draws all skeletons, fills the extents. */
 lsp_status lsp__store_draw(lsp__opening *o);
 lsp_status lsp__store_create(lsp__opening *o);
+
+/* Rank 0. Beside a finished output: removes what a creation that was cut off left,
+ * unless somebody is creating at this moment. */
+lsp_status lsp__store_clean(lsp__opening *o);
 lsp_status lsp__store_install_slot(lsp__opening *o, int slot);
 
 /* Rank 0. After the journal has gone: removes what else a run leaves. */

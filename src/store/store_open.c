@@ -52,25 +52,22 @@ static lsp_status begin(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store *s) 
   return status;
 }
 
-/* A network file system may still show the folder as it was: 10 s in all. */
+/* A network file system may still show the folder as it was: ten looks in some 9 s. */
 static int open_patiently(const lsp__target *t) {
+  enum { LOOKS = 10 };
   struct stat st;
-  struct timespec pause = {0, 20 * 1000 * 1000};
-  for (int i = 0;; i++) {
+  for (int i = 1;; i++) {
     const int fd = open(t->path.at, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == t->bytes)
       return fd;
-    const int error = fd < 0 ? errno : EAGAIN;
+    const int error = fd < 0 ? errno : EAGAIN; /* of another size */
     if (fd >= 0)
       (void)close(fd);
     errno = error;
-    if (i == 9 || (error != ENOENT && error != ESTALE && error != EAGAIN))
+    if (i == LOOKS || (error != ENOENT && error != ESTALE && error != EAGAIN))
       return -1;
+    const struct timespec pause = {i / 4, 20000000L << (i % 4)};
     (void)nanosleep(&pause, NULL);
-    if (pause.tv_nsec < 500 * 1000 * 1000)
-      pause.tv_nsec *= 2;
-    else
-      pause = (struct timespec){2, 0};
   }
 }
 
@@ -107,9 +104,14 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
                           lsp_store_state *state, lsp_commit *last) {
   *out = NULL;
   lsp_store *s = calloc(1, sizeof *s);
-  LSP_TRY(lsp_agree(ctx, s != NULL ? LSP_OK
-                                   : lsp_fail(&ctx->why, LSP_E_MEMORY,
-                                              "not enough memory for the output")));
+  lsp_status status = LSP_OK;
+  if (s == NULL)
+    status = lsp_fail(&ctx->why, LSP_E_MEMORY, "not enough memory for the output");
+  status = lsp_agree(ctx, status);
+  if (status != LSP_OK) {
+    free(s);
+    return status;
+  }
   LSP_ASSERT(s != NULL);
   s->ctx = ctx;
   s->lock = -1;
@@ -118,7 +120,7 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   s->reach_op = MPI_OP_NULL;
   for (int i = 0; i < LSP__FILES; i++)
     s->fd[i] = -1;
-  const lsp_status status = open_all(ctx, spec, s);
+  status = open_all(ctx, spec, s);
   if (status != LSP_OK || s->facts.state == LSP_STORE_FINISHED) {
     *state = s->facts.state;
     *last = s->facts.last;

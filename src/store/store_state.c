@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -50,6 +51,11 @@ lsp_status lsp__store_lock(lsp__opening *o, const char *path, int flags, int *fd
 /* A value for a message: from the place where two differ, and not all of it. */
 enum { SHOWN = 40 };
 
+/* Of UTF-8. */
+static int is_within_character(char c) {
+  return ((unsigned char)c & 0xc0u) == 0x80u;
+}
+
 static void show(const json_t *value, size_t from, char out[SHOWN + 8]) {
   const char *text = json_string_value(value);
   if (text == NULL)
@@ -57,12 +63,11 @@ static void show(const json_t *value, size_t from, char out[SHOWN + 8]) {
   const size_t n = strlen(text);
   const size_t begin = from < n ? from : n;
   const size_t rest = n - begin;
-  const size_t shown = rest > SHOWN ? SHOWN : rest;
-  char *at = out;
-  if (begin > 0)
-    at = stpcpy(at, "..");
-  memcpy(at, text + begin, shown);
-  (void)strcpy(at + shown, rest > SHOWN ? ".." : "");
+  size_t shown = rest > SHOWN ? SHOWN : rest;
+  while (shown > 0 && is_within_character(text[begin + shown]))
+    shown--;
+  (void)snprintf(out, SHOWN + 8, "%s%.*s%s", begin > 0 ? ".." : "", (int)shown,
+                 text + begin, rest > shown ? ".." : "");
 }
 
 /* Where two long texts come to differ, a little before. */
@@ -74,8 +79,8 @@ static size_t first_difference(const json_t *a, const json_t *b) {
   while (x[i] != '\0' && x[i] == y[i])
     i++;
   size_t from = i < SHOWN ? 0 : i - 8;
-  while (from > 0 && ((unsigned char)x[from] & 0xc0u) == 0x80u)
-    from--; /* not within a character */
+  while (from > 0 && is_within_character(x[from]))
+    from--;
   return from;
 }
 
@@ -91,19 +96,23 @@ static lsp_status differs(const lsp__opening *o, const char *key, const json_t *
       o->names.output.at, key, before, after);
 }
 
+/* "layout" is in the journal alone, and known here once the skeletons are drawn. */
+static int is_compared(const char *key, const json_t *a, const json_t *b) {
+  return strcmp(key, "layout") != 0 ||
+         (json_object_get(a, key) != NULL && json_object_get(b, key) != NULL);
+}
+
 lsp_status lsp__store_same_identity(const lsp__opening *o, const json_t *was) {
   const char *key;
   json_t *value;
-  const int drawn = json_object_get(o->identity, "layout") != NULL;
   json_object_foreach(o->identity, key, value) {
     const json_t *before = json_object_get(was, key);
-    if (before == NULL || !json_equal(before, value))
+    if (is_compared(key, was, o->identity) &&
+        (before == NULL || !json_equal(before, value)))
       return differs(o, key, before, value);
   }
   json_object_foreach((json_t *)(uintptr_t)was, key, value) {
-    if (!drawn && strcmp(key, "layout") == 0)
-      continue;
-    if (json_object_get(o->identity, key) == NULL)
+    if (is_compared(key, was, o->identity) && json_object_get(o->identity, key) == NULL)
       return differs(o, key, value, NULL);
   }
   return LSP_OK;
@@ -142,18 +151,15 @@ lsp_status lsp__store_is_ours(const lsp__opening *o, const char *path) {
 
 /* What there is. */
 typedef struct {
-  int output, part, memory, journal, creation;
+  int output, part, memory, journal;
 } there;
 
 static lsp_status look(lsp__opening *o, there *t) {
   const lsp__names *n = &o->names;
-  lsp__path tmp = n->output_part;
-  memcpy(tmp.at + strlen(tmp.at), ".tmp", sizeof ".tmp");
   LSP_TRY(lsp__store_look(n->output.at, &t->output, NULL, o->why));
   LSP_TRY(lsp__store_look(n->output_part.at, &t->part, NULL, o->why));
   LSP_TRY(lsp__store_look(n->memory.at, &t->memory, NULL, o->why));
-  LSP_TRY(lsp__store_look(n->journal.at, &t->journal, NULL, o->why));
-  return lsp__store_look(tmp.at, &t->creation, NULL, o->why);
+  return lsp__store_look(n->journal.at, &t->journal, NULL, o->why);
 }
 
 /* FILE.h5 is there and whole: is it this run's? */
@@ -165,12 +171,10 @@ static lsp_status decide_finished(lsp__opening *o, const there *t) {
                     "--overwrite to run again",
                     o->names.output.at, o->names.memory.at);
   o->facts->state = LSP_STORE_FINISHED;
-  if (t->journal) {
-    LSP_TRY(lsp__store_remove(o->names.journal.at, o->why));
-    LSP_TRY(lsp_sync_folder_of(o->names.journal.at, o->why));
-  } else if (t->part || t->creation) {
-    return LSP_OK; /* somebody may be about to write it anew */
-  }
+  if (!t->journal)
+    return lsp__store_clean(o);
+  LSP_TRY(lsp__store_remove(o->names.journal.at, o->why));
+  LSP_TRY(lsp_sync_folder_of(o->names.journal.at, o->why));
   return lsp__store_remove_rest(&o->names, o->why);
 }
 

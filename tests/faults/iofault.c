@@ -1,14 +1,20 @@
 /* Faults in file I/O, put under an unchanged program by LD_PRELOAD.
  *
- *   LSP_FAULT_PATH        faults concern files whose path holds this text (needed)
- *   LSP_FAULT_RANK        only in the process with this OMPI_COMM_WORLD_RANK; unset:
- * all LSP_FAULT_AT          number of the call that fails, from 1 LSP_FAULT_MODE count
- * nothing fails (the default) kill    SIGKILL before the call torn    the first half of
- * a write is done, then SIGKILL enospc  the call fails once with ENOSPC eio     the
- * call fails once with EIO short   a write does its first half and says so sticky  this
- * call and all that follow fail with ENOSPC LSP_FAULT_COUNT_FILE  the number of calls
- * is written here as each is made, so that it is there after a kill and after _exit,
- * too
+ *   LSP_FAULT_PATH         faults concern files whose path holds this text (needed)
+ *   LSP_FAULT_RANK         only in the process with this OMPI_COMM_WORLD_RANK;
+ *                          unset: in all
+ *   LSP_FAULT_AT           number of the call that fails, from 1
+ *   LSP_FAULT_COUNT_FILE   the number of calls is written here as each is made, so
+ *                          that it is there after a kill and after _exit, too
+ *   LSP_FAULT_TRACE_FILE   one line a call is appended here: number, call, path
+ *   LSP_FAULT_MODE
+ *       count    nothing fails (the default)
+ *       kill     SIGKILL before the call
+ *       torn     the first half of a write is done, then SIGKILL
+ *       enospc   the call fails once with ENOSPC
+ *       eio      the call fails once with EIO
+ *       short    a write does its first half and says so
+ *       sticky   this call and all that follow fail with ENOSPC
  *
  * Counted: open, openat, creat with O_CREAT; write, pwrite, pwritev; fsync, fdatasync;
  * ftruncate, fallocate; rename, unlink; and their 64-bit names.
@@ -39,8 +45,9 @@ static const char *const mode_name[MODES] = {"count", "kill",  "torn",  "enospc"
 
 typedef enum { PASS, FAIL, HALF, HALF_AND_DIE } verdict;
 
-/* The only state: how many calls there were. */
+/* How many calls there were, and the path of the last that matched in this thread. */
 static atomic_long calls;
+static _Thread_local char matched[PATH_MAX];
 
 static fault_mode mode_of(const char *name) {
   for (int m = 0; name != NULL && m < MODES; m++)
@@ -56,8 +63,11 @@ static int rank_matches(void) {
 
 static int path_matches(const char *path) {
   const char *wanted = getenv("LSP_FAULT_PATH");
-  return wanted != NULL && *wanted != '\0' && path != NULL &&
-         strstr(path, wanted) != NULL && rank_matches();
+  if (wanted == NULL || *wanted == '\0' || path == NULL ||
+      strstr(path, wanted) == NULL || !rank_matches())
+    return 0;
+  (void)snprintf(matched, sizeof matched, "%s", path);
+  return 1;
 }
 
 static int fd_matches(int fd) {
@@ -72,20 +82,26 @@ static int fd_matches(int fd) {
   return path_matches(path);
 }
 
-/* By bare system calls, past what is replaced below. */
-static void report(long n) {
-  const char *path = getenv("LSP_FAULT_COUNT_FILE");
-  char line[32];
-  if (path == NULL)
-    return;
-  const int error = errno;
-  const int bytes = snprintf(line, sizeof line, "%ld\n", n);
+/* By bare system calls, past what is replaced below. flags: O_APPEND for a trace. */
+static void put_line(const char *path, int flags, const char *line, int bytes) {
   const long fd =
-      syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (fd >= 0) {
-    (void)syscall(SYS_pwrite64, fd, line, (size_t)bytes, (off_t)0);
-    (void)syscall(SYS_close, fd);
-  }
+      syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644);
+  if (fd < 0)
+    return;
+  (void)syscall(SYS_write, fd, line, (size_t)bytes);
+  (void)syscall(SYS_close, fd);
+}
+
+static void report(long n, const char *call) {
+  const char *count = getenv("LSP_FAULT_COUNT_FILE");
+  const char *trace = getenv("LSP_FAULT_TRACE_FILE");
+  char line[PATH_MAX + 64];
+  const int error = errno;
+  if (count != NULL)
+    put_line(count, 0, line, snprintf(line, sizeof line, "%ld\n", n));
+  if (trace != NULL)
+    put_line(trace, O_APPEND, line,
+             snprintf(line, sizeof line, "%ld %s %s\n", n, call, matched));
   errno = error;
 }
 
@@ -97,12 +113,12 @@ static _Noreturn void die(void) {
 
 /* Counts a call that matches and says what becomes of it; errno is set for FAIL.
  * can_halve: the call is a write. */
-static verdict judge(int can_halve) {
+static verdict judge(const char *call, int can_halve) {
   const char *at_text = getenv("LSP_FAULT_AT");
   const long at = at_text == NULL ? 0 : atol(at_text);
   const fault_mode mode = mode_of(getenv("LSP_FAULT_MODE"));
   const long n = atomic_fetch_add(&calls, 1) + 1;
-  report(n);
+  report(n, call);
   if (mode == SHORT && can_halve && at_text == NULL)
     return HALF;
   if (at < 1 || mode == COUNT || (mode == STICKY ? n < at : n != at))
@@ -138,7 +154,7 @@ static ssize_t write_half_of(int fd, const struct iovec *v, int count, int64_t o
  * are functions of their own in glibc. */
 
 ssize_t write(int fd, const void *data, size_t n) {
-  const verdict v = fd_matches(fd) ? judge(1) : PASS;
+  const verdict v = fd_matches(fd) ? judge("write", 1) : PASS;
   if (v == FAIL)
     return -1;
   return v == PASS ? (ssize_t)syscall(SYS_write, fd, data, n)
@@ -146,7 +162,7 @@ ssize_t write(int fd, const void *data, size_t n) {
 }
 
 static ssize_t write_at(int fd, const void *data, size_t n, int64_t offset) {
-  const verdict v = fd_matches(fd) ? judge(1) : PASS;
+  const verdict v = fd_matches(fd) ? judge("write", 1) : PASS;
   if (v == FAIL)
     return -1;
   return v == PASS ? (ssize_t)syscall(SYS_pwrite64, fd, data, n, offset)
@@ -163,7 +179,7 @@ ssize_t pwrite64(int fd, const void *data, size_t n, off64_t offset) {
 
 static ssize_t write_vector_at(int fd, const struct iovec *data, int n,
                                int64_t offset) {
-  const verdict v = fd_matches(fd) ? judge(1) : PASS;
+  const verdict v = fd_matches(fd) ? judge("write", 1) : PASS;
   if (v == FAIL)
     return -1;
   return v == PASS ? (ssize_t)syscall(SYS_pwritev, fd, data, n, offset, 0L)
@@ -179,23 +195,28 @@ ssize_t pwritev64(int fd, const struct iovec *data, int n, off64_t offset) {
 }
 
 int fsync(int fd) {
-  return fd_matches(fd) && judge(0) == FAIL ? -1 : (int)syscall(SYS_fsync, fd);
+  return fd_matches(fd) && judge("sync", 0) == FAIL ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd) {
-  return fd_matches(fd) && judge(0) == FAIL ? -1 : (int)syscall(SYS_fdatasync, fd);
+  return fd_matches(fd) && judge("sync", 0) == FAIL ? -1
+                                                    : (int)syscall(SYS_fdatasync, fd);
 }
 
 int ftruncate(int fd, off_t n) {
-  return fd_matches(fd) && judge(0) == FAIL ? -1 : (int)syscall(SYS_ftruncate, fd, n);
+  return fd_matches(fd) && judge("ftruncate", 0) == FAIL
+             ? -1
+             : (int)syscall(SYS_ftruncate, fd, n);
 }
 
 int ftruncate64(int fd, off64_t n) {
-  return fd_matches(fd) && judge(0) == FAIL ? -1 : (int)syscall(SYS_ftruncate, fd, n);
+  return fd_matches(fd) && judge("ftruncate", 0) == FAIL
+             ? -1
+             : (int)syscall(SYS_ftruncate, fd, n);
 }
 
 int fallocate(int fd, int how, off_t at, off_t n) {
-  return fd_matches(fd) && judge(0) == FAIL
+  return fd_matches(fd) && judge("fallocate", 0) == FAIL
              ? -1
              : (int)syscall(SYS_fallocate, fd, how, at, n);
 }
@@ -205,19 +226,19 @@ int fallocate64(int fd, int how, off64_t at, off64_t n) {
 }
 
 int rename(const char *from, const char *to) {
-  return (path_matches(from) || path_matches(to)) && judge(0) == FAIL
+  return (path_matches(from) || path_matches(to)) && judge("rename", 0) == FAIL
              ? -1
              : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int unlink(const char *path) {
-  return path_matches(path) && judge(0) == FAIL
+  return path_matches(path) && judge("unlink", 0) == FAIL
              ? -1
              : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 static int open_at(int folder, const char *path, int how, mode_t rights) {
-  if ((how & O_CREAT) != 0 && path_matches(path) && judge(0) == FAIL)
+  if ((how & O_CREAT) != 0 && path_matches(path) && judge("open", 0) == FAIL)
     return -1;
   return (int)syscall(SYS_openat, folder, path, how, rights);
 }

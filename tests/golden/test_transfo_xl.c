@@ -18,7 +18,7 @@ enum { DOCUMENTS_MAX = 8, PATH_SIZE = 1024 };
 static const double tolerance = 1e-5;
 
 typedef struct {
-  char dir[PATH_SIZE], output[PATH_SIZE];
+  char dir[PATH_SIZE / 2], output[PATH_SIZE];
   char input[DOCUMENTS_MAX][PATH_SIZE];
   int64_t documents, mem_empty;
   int is_text;

@@ -6,8 +6,8 @@
 
 enum { CORPORA = 400, DOCUMENTS = 14, PANELS = 2000, LOANS = 4000, TILES = 400 };
 
-static const int rank_counts[] = {1, 2, 3, 4, 7, 50};
-enum { RANK_COUNTS = sizeof rank_counts / sizeof *rank_counts, RANKS_MOST = 50 };
+static const int rank_counts[] = {1, 2, 3, 4, 7, 50, 70};
+enum { RANK_COUNTS = sizeof rank_counts / sizeof *rank_counts };
 
 /* A panel as the text of grid.h has it: 64, 64, 128, 256, 256, ... from position 0. */
 typedef struct {
@@ -189,6 +189,26 @@ static void spans_walk_all_tokens(const corpus *c, lsp_random *random) {
 static void test_waves_and_spans_hold_every_token_once_in_order(void **state) {
   (void)state;
   for_corpora(2, spans_walk_all_tokens);
+}
+
+/* The memory of a document that is taken up in mid-panel lies with rank 0. */
+static void first_panel_is_rank_0s(const corpus *c, lsp_random *random) {
+  const int64_t limit = random_limit(random);
+  static const int many[] = {1, 3, 50, 63, 64, 65, 127, 1000, 40000};
+  for (int64_t first = 0; first < c->panels;) {
+    const lsp_range wave = lsp_plan_wave(&c->plan, first, limit);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+      const lsp_range span = lsp_plan_span(&c->plan, wave, 0, many[i]);
+      assert_true(span.first == first && span.end > first);
+    }
+    first = wave.end;
+  }
+}
+
+static void
+test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks(void **state) {
+  (void)state;
+  for_corpora(7, first_panel_is_rank_0s);
 }
 
 /* ---- Patterns */
@@ -460,11 +480,13 @@ static void test_borrowed_tiles_do_not_grow_with_the_document(void **state) {
     }
 }
 
-LSP_TESTS(cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
-          cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
-          cmocka_unit_test(test_waves_and_spans_hold_every_token_once_in_order),
-          cmocka_unit_test(test_pattern_is_the_set_of_keys_that_are_seen),
-          cmocka_unit_test(test_loans_give_each_past_once_and_both_sides_agree),
-          cmocka_unit_test(test_owned_tiles_are_those_of_the_panels),
-          cmocka_unit_test(test_carry_into_the_first_panel_reaches_the_snapshot),
-          cmocka_unit_test(test_borrowed_tiles_do_not_grow_with_the_document))
+LSP_TESTS(
+    cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
+    cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
+    cmocka_unit_test(test_waves_and_spans_hold_every_token_once_in_order),
+    cmocka_unit_test(test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks),
+    cmocka_unit_test(test_pattern_is_the_set_of_keys_that_are_seen),
+    cmocka_unit_test(test_loans_give_each_past_once_and_both_sides_agree),
+    cmocka_unit_test(test_owned_tiles_are_those_of_the_panels),
+    cmocka_unit_test(test_carry_into_the_first_panel_reaches_the_snapshot),
+    cmocka_unit_test(test_borrowed_tiles_do_not_grow_with_the_document))

@@ -1,0 +1,85 @@
+#!/bin/sh
+# longspan info: models, outputs, memory files, outputs under way, and what is none.
+set -eu
+. "$(dirname "$0")/../runs.sh"
+
+# says PATTERN...: each is a line of the last `info`.
+says() {
+  for pattern in "$@"; do
+    grep -qe "$pattern" said || { cat said >&2 && fail "does not say '$pattern'"; }
+  done
+}
+
+# bad PATTERN PATH: exit status 1 and one line that matches.
+bad() {
+  status=0
+  "$LONGSPAN" info "$2" >said 2>err || status=$?
+  [ $status -eq 1 ] || fail "$2: exit status $status, expected 1"
+  [ "$(wc -l <err)" -eq 1 ] || { cat err >&2 && fail "$2: not one line"; }
+  grep -q "^longspan: .*$1" err || { cat err >&2 && fail "$2: expected '$1'"; }
+}
+
+# Parameters, counted from the tensors themselves.
+for model in law wt103 untied-bf16 div1-noshare div2-nocut; do
+  count=$(python3 - "$FIXTURES/$model" <<'END'
+import glob, json, math, struct, sys
+n = 0
+for name in glob.glob(sys.argv[1] + "/model*.safetensors"):
+    data = open(name, "rb").read()
+    header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    n += sum(math.prod(t["shape"]) for name, t in header.items()
+             if name != "__metadata__" and not name.endswith("inv_freq"))
+print(f"{n:,}")
+END
+  )
+  "$LONGSPAN" info "$FIXTURES/$model" >said
+  says "^  parameters *$count\$" '^  layers *[12], ' '^  stored .* tensors of '
+done
+"$LONGSPAN" info "$FIXTURES/law" >said
+says '^  segment *80 tokens' '^  memory *96 positions' ' back 175 positions' 'bytes'
+passed "models"
+
+python3 -c 'print("A line of text that says little. " * 60)' >text
+run 1 --model "$FIXTURES/law" --output out.h5 --snapshot-every 3 text
+"$LONGSPAN" info out.h5 >said
+bits=$(python3 -c 'import h5py
+print("%.4f" % h5py.File("out.h5")["documents/bits_per_byte"][0])')
+says 'an output of longspan, complete' '^  tokens *1,981 in 1 document$' \
+  '^  each token has *id, nll$' "^  bits per byte *$bits\$" '^  segment *80$' \
+  "^  text  *1,981 *$bits\$"
+"$LONGSPAN" info out.memory.h5 >said
+says 'memory snapshots of longspan' '^  snapshots *9$' '2 layers, 175 rows of width 32' \
+  '^ *0 *0 *240 *175$' '^ *8 *0 *1,981 *175$'
+passed "outputs and memory files"
+
+# A run stopped on request leaves an output under way, which info does not touch.
+python3 -c 'print("A line of text that says little. " * 60000)' >long
+status=0
+start 1 --model "$FIXTURES/law" --output way.h5 --wave-tokens 256 --max-time 1 long \
+  >said 2>&1 || status=$?
+[ $status -eq 75 ] || { cat said >&2 && fail "stopped run: exit status $status"; }
+cp way.h5.journal before
+for path in way.h5 way.h5.part way.h5.journal; do
+  "$LONGSPAN" info $path >said
+  says '^way.h5: an output of longspan, not finished$' \
+    '^  committed *[0-9,]* of 1,980,001 tokens' '^  so far *[0-9.]* bits a token' \
+    '^  to go on *.*--resume'
+done
+printf 'torn' >>way.h5.journal
+"$LONGSPAN" info way.h5 >said
+says 'not finished'
+printf 'torn' >>before
+cmp way.h5.journal before || fail "info changed the journal"
+passed "outputs under way"
+
+head -c 3000 out.h5 >cut.h5
+: >empty.h5
+mkdir folder
+bad 'No such file' absent.h5
+bad 'cut.h5: ' cut.h5
+bad 'empty.h5: ' empty.h5
+bad 'text: not a readable HDF5 file' text
+bad 'folder/config.json: ' folder
+printf 'nothing' >broken.h5.journal
+bad 'broken.h5.journal: not a journal' broken.h5
+passed "what is none"

@@ -1,0 +1,136 @@
+#!/bin/sh
+# longspan show: an output of which every figure is known, beside its text.
+set -eu
+. "$(dirname "$0")/../runs.sh"
+
+# says PATTERN...: each is a line of the last `show`.
+says() {
+  for pattern in "$@"; do
+    grep -qe "$pattern" said || { cat said >&2 && fail "does not say '$pattern'"; }
+  done
+}
+
+# bad STATUS PATTERN ARGUMENT...: that exit status and one line that matches.
+bad() {
+  expected=$1 pattern=$2
+  shift 2
+  status=0
+  "$LONGSPAN" show "$@" >said 2>err || status=$?
+  [ $status -eq "$expected" ] || { cat err >&2 && fail "$*: exit status $status"; }
+  [ "$(wc -l <err)" -eq 1 ] || { cat err >&2 && fail "$*: not one line"; }
+  grep -qe "^longspan: .*$pattern" err || { cat err >&2 && fail "expected '$pattern'"; }
+}
+
+# The book: a table of contents, a volume and three chapters; Marianne is dear without
+# memory; one sentence surprises.
+cat >make_book.py <<'END'
+import sys
+plain = "Nothing of note was to be seen by anybody at all on that day. " * 20
+odd = "Zebras quickly vex jumpy dwarfs in a “fjörd” & <glen>! "
+name = "They talked to Marianne. " * 10
+book = "CONTENTS\n\nCHAPTER I\n\nCHAPTER II\n\nCHAPTER III\n\nVOLUME I\n\n"
+for number, more in (("I", ""), ("II", odd), ("III", name)):
+    book += f"CHAPTER {number}\n\n{plain}{more}\n\n"
+open(sys.argv[1], "wb").write(book.encode() + b"A stray \xff byte.\n")
+END
+python3 make_book.py book
+run 1 --model "$FIXTURES/law" --output out.h5 book
+run 1 --model "$FIXTURES/law" --output base.h5 --mem-len 0 book
+"$LONGSPAN" show out.h5 book --baseline base.h5 >said
+says '^Bits per byte' '^  VOLUME I, CHAPTER I ' '^The most surprising sentences' \
+  '^The words that memory helped most'
+
+# The same files with figures that are known: a bit a byte in chapter I, two elsewhere,
+# nine in the odd sentence; a Marianne saves 3 bits, 0.5 a byte beyond its first two.
+cat >set_nll.py <<'END'
+import h5py, numpy as np, sys
+text = open("book", "rb").read()
+bits = np.full(len(text), 2.0)
+bits[: text.index(b"CHAPTER II\n\nNothing")] = 1.0
+at = text.index(b"Zebras")
+bits[at : text.index(b"!", at) + 1] = 9.0
+base = bits.copy()
+for i in range(len(text)):
+    if text[i:].startswith(b"Marianne"):
+        base[i + 2 : i + 8] += 0.5
+for name, value in (("out.h5", bits), ("base.h5", base)):
+    with h5py.File(name, "r+") as f:
+        f["tokens/nll"][:] = (value * np.log(2)).astype(np.float32)
+        f["tokens/nll"][0] = np.nan
+END
+python3 set_nll.py
+"$LONGSPAN" show out.h5 book >said
+says '^  VOLUME I, CHAPTER I  *0\.999 #*$\|^  VOLUME I, CHAPTER I  *1\.000 #*$' \
+  '^  CHAPTER II  *2\.[2-9][0-9]* #*$' '^  CHAPTER III  *2\.000 #*$'
+[ "$(grep -c '^  .*CHAPTER' said)" -eq 3 ] || fail "not three chapters"
+[ "$(grep -n 'bits per byte, at' said | head -1 | sed 's/.*  //; s/,.*//')" = \
+  "9.00 bits per byte" ] || { cat said >&2 && fail "not the odd sentence first"; }
+says '^    Zebras quickly vex jumpy dwarfs in a “fjörd” & <glen>!$'
+[ "$(grep -c 'bits per byte, at' said)" -eq 5 ] || fail "not five sentences"
+! grep -q 'helped most' said || fail "words without a baseline"
+awk 'length > 80 { bad = 1 } END { exit bad }' said || fail "more than 80 columns"
+passed "chapters and sentences"
+
+"$LONGSPAN" show out.h5 book --baseline base.h5 >said
+says '^ *30\.0 *10 *3\.00  Marianne  *\(.* \)*talked to Marianne$' \
+  '^  CHAPTER III  *2\.000 *-0\.0[0-9]* #' '^  CHAPTER II  *2\.[0-9]* *[-+]0\.000 #'
+[ "$(sed -n '/each  word/,$p' said | wc -l)" -eq 2 ] || fail "not one word"
+passed "words that memory helped"
+
+# The page: the whole text, coloured, in one file that asks for no other.
+"$LONGSPAN" show out.h5 book --html page.html >said
+says '^The text in colours: page.html$'
+cat >check_page.py <<'END'
+from html.parser import HTMLParser
+class Page(HTMLParser):
+    text, level, inside, levels, anchors, links = "", None, 0, {}, [], []
+    def handle_starttag(self, tag, attributes):
+        a = dict(attributes)
+        self.inside += (tag, a.get("class")) == ("div", "text")
+        if tag == "b":
+            self.level = a["class"]
+        if tag == "a":
+            (self.links if "href" in a else self.anchors).append(a.get("href", a.get("id")))
+    def handle_endtag(self, tag):
+        self.inside -= tag == "div"
+    def handle_data(self, data):
+        if self.inside:
+            self.text += data
+            for word in data.split():
+                self.levels[word] = self.level
+data = open("page.html", "rb").read().decode("utf-8")
+page = Page()
+page.feed(data)
+book = open("book", "rb").read().decode("utf-8", "replace")
+assert page.text == book, "the text is not the book's"
+assert page.levels["“fjörd”"] == "q9" and page.levels["Marianne."] == "q4", page.levels
+assert page.links == ["#c0", "#c1", "#c2"] and page.anchors == ["c0", "c1", "c2"]
+assert "://" not in data and "<script" not in data and not data.count("src=")
+END
+python3 check_page.py
+[ ! -e page.html.tmp ] || fail "page.html.tmp is left"
+passed "page"
+
+# Without headings: twenty equal parts. Several texts: each has a chart of its own.
+head -c 4000 /dev/zero | tr '\0' 'x' >plain
+run 1 --model "$FIXTURES/law" --output two.h5 plain book
+"$LONGSPAN" show two.h5 plain book >said
+[ "$(grep -c '^  from [0-9]* %' said)" -eq 20 ] || fail "not twenty parts"
+says '^Bits per byte: plain$' '^Bits per byte: book$' '^  CHAPTER III '
+"$LONGSPAN" show two.h5 book >said # found by its name
+says '^Bits per byte: book$'
+passed "texts"
+
+sed 's/Zebras/Zebrus/' book >other
+head -c 1000 book >short
+bad 1 "other: byte $(grep -abo Zebras book | cut -d: -f1 | awk '{ print $1 + 4 }') is 117" \
+  out.h5 other
+bad 1 'short: 1000 bytes, but document 0' out.h5 short
+bad 1 'two.h5: .*same texts' out.h5 book --baseline two.h5
+bad 1 'two.h5 has no document of this name' two.h5 other
+bad 1 'a memory file' out.memory.h5 book
+bad 1 'absent' out.h5 absent
+bad 1 'page.html' out.h5 book --html absent/page.html
+bad 2 'show takes FILE.h5' out.h5
+bad 2 'no such option; did you mean --html' out.h5 book --htm x
+passed "what does not belong together"

@@ -1,0 +1,147 @@
+#!/bin/sh
+# Where the text comes from makes no difference: file, folder, list, standard input,
+# token ids, Megatron dataset, own output.
+set -eu
+. "$(dirname "$0")/../runs.sh"
+
+law="--model $FIXTURES/law"
+results="--write id,nll,hidden --snapshots documents"
+
+# into NAME ARGUMENT...: a run on one rank.
+into() {
+  name=$1
+  shift
+  # shellcheck disable=SC2086 # lists of words
+  run 1 $law $results --output "$name.h5" --overwrite "$@"
+}
+
+same_file() {
+  [ "$(hash "$1")" = "$(hash "$2")" ] || fail "$3: other bytes"
+  passed "$3"
+}
+
+# ---- Standard input. Its document is called "-": so is this file of a folder.
+
+mkdir folder
+book 3001 41 >folder/-
+into file folder
+into spooled - <folder/-
+same_file file spooled "standard input is as a file"
+for ranks in 1 3; do
+  # shellcheck disable=SC2086 # lists of words
+  cat folder/- | run $ranks $law $results --output piped.h5 --overwrite -
+  same_file file piped "standard input by a pipe, $ranks ranks"
+done
+# Another text to the same output is another text.
+mkdir other
+book 2999 42 >other/-
+into file other
+into spooled - <other/-
+same_file file spooled "standard input a second time is read again"
+mkdir empty
+: >empty/-
+into nothing empty
+into silence - </dev/null
+same_file nothing silence "standard input without a byte"
+
+# ---- Folders and lists: the order of documents is that of the bytes of their paths
+
+mkdir -p many/A many/b/c
+book 700 43 >many/A-1
+book 300 44 >many/A/z
+book 64 45 >many/B
+: >many/a
+book 1000 46 >many/b/c/d
+book 129 47 >many/é
+book 9 48 >many/.hidden
+(
+  cd many
+  printf '%s\n' A-1 A/z B '' a b/c/d é >../list
+  into ../listed @../list
+  into ../named A-1 A/z B a b/c/d é
+)
+into folder many
+same_file listed named "a list is as its files"
+same_file listed folder "a folder is as its files in order"
+
+# ---- Token ids
+
+can_read "token ids" || exit 0
+
+# as_text NAME WHAT: the same ids, results and sums as the text has.
+as_text() {
+  for dataset in /tokens/id /tokens/nll /tokens/hidden /documents/token_start \
+    /documents/token_count /documents/n_bytes /documents/nll_count /documents/nll_sum \
+    /documents/bits_per_byte; do
+    column folder.h5 $dataset >expected
+    column "$1.h5" $dataset | cmp -s - expected || fail "$2: $dataset differs"
+  done
+  for dataset in position rows last_id hidden keys values; do
+    column folder.memory.h5 /snapshots/$dataset >expected
+    column "$1.memory.h5" /snapshots/$dataset | cmp -s - expected ||
+      fail "$2: /snapshots/$dataset differs"
+  done
+  passed "$2"
+}
+
+into own folder.h5
+as_text own "own output"
+
+if ! command -v python3 >/dev/null; then
+  echo "passed over without python3: u16, u32, Megatron"
+  exit 0
+fi
+python3 - <<'END'
+import array, os, struct
+
+texts = [open(os.path.join("many", p), "rb").read()
+         for p in ("A-1", "A/z", "B", "a", "b/c/d", "é")]
+
+
+def ids(kind, text):
+    a = array.array(kind, text)
+    assert a.itemsize == {"B": 1, "H": 2, "i": 4}[kind]
+    return a.tobytes()
+
+
+# The format is little-endian, and so is every machine that these tests know.
+for name, kind in (("u16", "H"), ("u32", "i")):
+    os.mkdir(name)
+    for d, text in enumerate(texts):
+        open("%s/%d" % (name, d), "wb").write(ids(kind, text))
+
+# Each document in sequences of at most 250 tokens.
+for name, kind, code in (("bytes", "B", 1), ("short", "H", 8), ("int", "i", 4)):
+    lengths, edges = [], [0]
+    for text in texts:
+        rest = len(text)
+        while rest > 0:
+            lengths.append(min(rest, 250))
+            rest -= lengths[-1]
+        edges.append(len(lengths))
+    width = array.array(kind).itemsize
+    pointers = [width * sum(lengths[:i]) for i in range(len(lengths))]
+    with open(name + ".idx", "wb") as f:
+        f.write(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, code, len(lengths), len(edges)))
+        f.write(struct.pack("<%di" % len(lengths), *lengths))
+        f.write(struct.pack("<%dq" % len(pointers), *pointers))
+        f.write(struct.pack("<%dq" % len(edges), *edges))
+    open(name + ".bin", "wb").write(b"".join(ids(kind, text) for text in texts))
+END
+
+for format in u16 u32; do
+  into $format --input-format $format $format
+  as_text $format "token ids, $format"
+done
+into spooled --input-format u16 - <u16/4
+into one many/b/c/d
+column one.h5 /tokens/nll >expected
+column spooled.h5 /tokens/nll | cmp -s - expected || fail "u16 by standard input"
+passed "u16 by standard input"
+for kind in bytes short int; do
+  into megatron $kind.idx
+  as_text megatron "Megatron dataset of $kind"
+done
+into prefix --input-format megatron int
+into megatron int.bin
+same_file megatron prefix "a Megatron dataset by any of its names"
