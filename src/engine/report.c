@@ -263,7 +263,8 @@ static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *
   return st;
 }
 
-lsp_status lsp_report_end(lsp_run *e, const char *state) {
+/* Collective. FILE.run.json, and the table once the run has ended. */
+lsp_status lsp_report_end(lsp_run *e, const char *state, int with_table) {
   totals t;
   collect(e, &t);
   json_t *hosts = hosts_json(e->ctx);
@@ -271,10 +272,32 @@ lsp_status lsp_report_end(lsp_run *e, const char *state) {
   if (e->ctx->rank == 0)
     st = write_run_json(e, &t, state, hosts);
   st = lsp_agree(e->ctx, st);
-  if (!e->ctx->quiet && e->ctx->rank == 0) {
+  if (with_table && !e->ctx->quiet && e->ctx->rank == 0) {
     print_phases(e, &t);
     print_rates(e, &t);
     print_score(e);
   }
+  return st;
+}
+
+/* Rank 0. A run that was killed after its output had got its name has not said so. */
+lsp_status lsp_report_finished(const lsp_run *e) {
+  enum { MOST_BYTES = 1 << 24 };
+  char path[4096];
+  json_t *o = NULL;
+  lsp_failure *why = &e->ctx->why;
+  LSP_TRY(lsp_store_beside(e->options->output, ".run.json", path, sizeof path, why));
+  if (access(path, F_OK) != 0 || lsp_json_read(path, MOST_BYTES, &o, NULL) != LSP_OK)
+    return LSP_OK; /* facts that nobody needs to go on */
+  const char *state = json_string_value(json_object_get(o, "state"));
+  const int said = state != NULL && strcmp(state, "done") == 0;
+  char *text = NULL;
+  if (!said && json_object_set_new(o, "state", json_string("done")) == 0)
+    text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  json_decref(o);
+  lsp_status st = LSP_OK;
+  if (text != NULL)
+    st = lsp_replace_file(path, text, strlen(text), why);
+  free(text);
   return st;
 }

@@ -85,6 +85,21 @@ static int is_basename(const char *file) {
   return 1;
 }
 
+static lsp_status not_plain(const char *index, const char *tensor, const char *file,
+                            lsp_failure *why) {
+  char shown[64] = "no text";
+  if (file != NULL)
+    (void)snprintf(shown, sizeof shown, "%s", file);
+  for (char *at = shown; *at != '\0'; at++)
+    if ((unsigned char)*at < 0x20 || *at == 0x7f)
+      *at = '?';
+  return lsp_fail(why, LSP_E_FORMAT,
+                  "%s: weight_map: tensor \"%s\" is mapped to \"%s\", which is not the "
+                  "plain name of a file in the same folder; do not use this checkpoint "
+                  "unless you trust it, and correct the index",
+                  index, tensor, shown);
+}
+
 /* The file names of the map, sorted, each once, lent by the map. */
 static lsp_status list_files(const char *index, json_t *map, const char **file,
                              size_t *count, lsp_failure *why) {
@@ -95,11 +110,7 @@ static lsp_status list_files(const char *index, json_t *map, const char **file,
     const char *text = json_string_value(value);
     LSP_TRY(lsp__safetensors_name(index, name, why));
     if (text == NULL || !is_basename(text))
-      return lsp_fail(why, LSP_E_FORMAT,
-                      "%s: weight_map: tensor \"%s\" is not mapped to the plain name "
-                      "of a file in the same folder; do not use this checkpoint unless "
-                      "you trust it, and correct the index",
-                      index, name);
+      return not_plain(index, name, text, why);
     file[n++] = text;
   }
   qsort(file, n, sizeof *file, by_text);

@@ -64,15 +64,19 @@ block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
         acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
     }
   }
-  for (int i = 0; i < n; i++) {
-    const vec scale = v_set(p->scale != NULL ? p->scale[row + i] : 1.0f);
-    for (int j = 0; j < vecs; j++) {
-      if (p->init != NULL)
-        acc[i][j] = v_fma(
-            v_load(p->init + (row + i) * p->ldi + col + j * VLEN), scale, acc[i][j]);
+  const float *init = p->init != NULL ? p->init + row * p->ldi + col : NULL;
+  if (init != NULL && p->scale != NULL)
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < vecs; j++)
+        acc[i][j] = v_fma(v_load(init + i * p->ldi + j * VLEN), v_set(p->scale[row + i]),
+                          acc[i][j]);
+  else if (init != NULL)
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < vecs; j++)
+        acc[i][j] = v_add(v_load(init + i * p->ldi + j * VLEN), acc[i][j]);
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++)
       v_store(p->c + (row + i) * p->ldc + col + j * VLEN, acc[i][j]);
-    }
-  }
 }
 
 static inline int least(const int *value, int row, int n, int otherwise) {

@@ -99,7 +99,7 @@ texts = [open(os.path.join("many", p), "rb").read()
 
 
 def ids(kind, text):
-    a = array.array(kind, text)
+    a = array.array(kind, list(text))
     assert a.itemsize == {"B": 1, "H": 2, "i": 4}[kind]
     return a.tobytes()
 
