@@ -48,8 +48,8 @@ grep -nE '\<MPI_[A-Z][a-z_]+ *\(' -r src --include='*.[ch]' |
   grep -vE '^src/(base|comm|store|engine|cli)/' |
   sed 's/\([^:]*:[^:]*\):.*/\1: only base, comm, store, engine and cli may call MPI/' >>"$bad"
 grep -nE '\<MPI_(I?[BSR]?send|I?M?recv|Sendrecv|(Send|Recv)_init)[a-z_]* *\(' -ri src \
-  --include='*.[ch]' | grep -vE '^src/(comm|store)/' |
-  sed 's/\([^:]*:[^:]*\):.*/\1: only comm and store may send and receive/' >>"$bad"
+  --include='*.[ch]' | grep -v '^src/comm/' |
+  sed 's/\([^:]*:[^:]*\):.*/\1: only comm may send and receive/' >>"$bad"
 
 # layers.txt and include/lsp/ name the same headers.
 listed=$(sed '/^#/d; s/^[^ ]* *//' .ci/layers.txt)

@@ -80,10 +80,11 @@ book() {
       return seed % n
     }
     BEGIN {
-      count = split("the of and to a in that it was he for on is with as his at by had " \
-        "not but from her they she were which you one all said there been river house " \
-        "evening captain letter answered morning nothing window remember mountain " \
-        "garden sister without business winter silence candle journey stranger", word, " ")
+      count = split("the of and to a in that it was he for on is with as his at by " \
+        "had not but from her they she were which you one all said there been river " \
+        "house evening captain letter answered morning nothing window remember " \
+        "mountain garden sister without business winter silence candle journey " \
+        "stranger", word, " ")
       while (written < bytes) {
         words = 4 + below(16)
         sentence = ""
@@ -122,8 +123,8 @@ rows() {
 }
 
 # cores: the BLAS cores to test with, "default" and "Haswell" if they differ. With
-# OpenBLAS's Haswell kernels a row's bits depend on its place in a call, so what holds by
-# luck alone elsewhere shows itself.
+# OpenBLAS's Haswell kernels a row's bits depend on its place in a call, so what holds
+# by luck alone elsewhere shows itself.
 cores() {
   echo default
   [ -z "${OPENBLAS_CORETYPE-}" ] || return 0

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* Model and tokenizer files nest 5 deep at most. */
-enum { DEPTH_MAX = 32, QUOTE_SIZE = 64, KEY_SIZE = 96 };
+enum { DEPTH_MAX = 32, QUOTE_SIZE = 64, KEY_SIZE = 256 };
 
 lsp__json_extent lsp__json_measure(const char *text, size_t bytes) {
   lsp__json_extent extent = {0};
@@ -57,28 +57,41 @@ static void make_printable(char *text) {
       *text = '?';
 }
 
-/* The last key before a place in a text, as " (key "NAME")"; empty if there is none.
- * bare: the key's own colon need not have come. */
+/* The keys that lead to a place in a text, outermost first, as " (key "A.B")"; empty if
+ * there are none. bare: the last may be without its colon. The text nests no deeper
+ * than DEPTH_MAX. */
 static void name_key(const char *text, size_t bytes, int place, int bare,
                      char out[KEY_SIZE]) {
-  size_t begin = 0, end = 0, key = 0, key_end = 0;
-  int in_string = 0;
-  out[0] = '\0';
+  struct {
+    size_t at, length;
+  } key[DEPTH_MAX + 1] = {{0, 0}};
+  size_t begin = 0, length = 0;
+  int depth = 0, in_string = 0, used = 0;
   for (size_t i = 0; i < bytes && (int64_t)i < place; i++) {
     const char c = text[i];
     if (in_string && c == '\\') {
       i++;
     } else if (c == '"') {
-      *(in_string ? &end : &begin) = i;
       in_string = !in_string;
+      *(in_string ? &begin : &length) = in_string ? i + 1 : i - begin;
+    } else if (!in_string && (c == '{' || c == '[') && depth < DEPTH_MAX) {
+      key[++depth].length = 0;
+    } else if (!in_string && (c == '}' || c == ']') && depth > 0) {
+      depth--;
     }
     if (!in_string && (c == ':' || (bare && c == '"'))) {
-      key = begin + 1;
-      key_end = end;
+      key[depth].at = begin;
+      key[depth].length = length;
     }
   }
-  if (key < key_end && key_end - key < KEY_SIZE - 16)
-    (void)snprintf(out, KEY_SIZE, " (key \"%.*s\")", (int)(key_end - key), text + key);
+  out[0] = '\0';
+  for (int d = 0; d <= depth; d++)
+    if (key[d].length > 0 && key[d].length < (size_t)(KEY_SIZE - used) / 2)
+      used +=
+          snprintf(out + used, (size_t)(KEY_SIZE - used), "%s%.*s",
+                   used == 0 ? " (key \"" : ".", (int)key[d].length, text + key[d].at);
+  if (used > 0 && used < KEY_SIZE - 3)
+    (void)strcpy(out + used, "\")");
   make_printable(out);
 }
 

@@ -123,7 +123,7 @@ void lsp_store_close(lsp_store **store) {
   for (int i = 0; i < LSP__FILES; i++)
     if (s->fd[i] >= 0)
       (void)close(s->fd[i]);
-  lsp__store_rows_close(s);
+  lsp_route_close(&s->route);
   lsp_journal_close(&s->journal);
   if (s->lock >= 0)
     (void)close(s->lock);

@@ -5,12 +5,13 @@
  *   store_state.c   rank 0: what lies in the folder, locks, identities
  *   store_create.c  rank 0: skeletons, creation, removal
  *   store_resume.c  rank 0: the record to go on from, slots verified
- *   store_rows.c    rows of the output and who writes them
+ *   store_rows.c    rows of the output (who writes them: lsp/route.h)
  *   store_memory.c  rows of snapshots and slots
  *   store_commit.c  commit and finish */
 #ifndef LSP_STORE_INTERNAL_H
 #define LSP_STORE_INTERNAL_H
 
+#include "lsp/route.h"
 #include "lsp/store.h"
 
 #include <jansson.h>
@@ -23,9 +24,6 @@ enum {
   LSP__SLOT, /* and LSP__SLOT + 1 */
   LSP__FILES = LSP__SLOT + 2
 };
-
-/* No two ranks write into one aligned piece of a file of this size. */
-static const int64_t LSP__UNIT = (int64_t)1 << 20;
 
 typedef struct {
   char at[PATH_MAX];
@@ -55,12 +53,6 @@ typedef struct {
   lsp__path output, output_part, memory, memory_part, slot[2], journal;
 } lsp__names;
 
-/* Bytes [begin, end) of the output, and the owner of the unit that its last byte lies
- * in; end <= begin: none. */
-typedef struct {
-  int64_t begin, end, owner;
-} lsp__reach;
-
 /* Rows written to the slot of the commit to come. */
 typedef struct {
   uint64_t sum;
@@ -75,10 +67,7 @@ struct lsp_store {
   int fd[LSP__FILES];
   int dirty[LSP__FILES];
   lsp__slot_sum slot_sum;
-  char *from, *to, *whole; /* LSP__UNIT bytes (and a header): received, to be sent, to
-                              be written */
-  MPI_Datatype reach_type;
-  MPI_Op reach_op;
+  lsp_route *route;
   lsp_journal *journal; /* rank 0 */
   int lock;             /* rank 0: the journal, held until close; -1: none */
   lsp_written written;
@@ -117,10 +106,6 @@ lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
 
 /* Local. Removes if there; the folder is not synced. */
 lsp_status lsp__store_remove(const char *path, lsp_failure *why);
-
-/* store_rows.c. Collective, local. */
-lsp_status lsp__store_rows_open(lsp_store *s);
-void lsp__store_rows_close(lsp_store *s);
 
 /* store_memory.c. Local. Checksum of row `row` of layer `layer` (values: kv = 1). */
 uint64_t lsp__store_row_sum(const lsp__facts *f, int kv, int layer, int64_t row,

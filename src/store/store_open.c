@@ -96,7 +96,7 @@ static lsp_status open_all(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store *
     return LSP_OK;
   status = open_files(s);
   if (status == LSP_OK)
-    status = lsp__store_rows_open(s);
+    status = lsp_route_open(ctx, &s->route);
   return lsp_agree(ctx, status);
 }
 
@@ -116,8 +116,6 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   s->ctx = ctx;
   s->lock = -1;
   s->slot_sum.first = INT64_MAX;
-  s->reach_type = MPI_DATATYPE_NULL;
-  s->reach_op = MPI_OP_NULL;
   for (int i = 0; i < LSP__FILES; i++)
     s->fd[i] = -1;
   status = open_all(ctx, spec, s);

@@ -122,7 +122,8 @@ for name, kind, code in (("bytes", "B", 1), ("short", "H", 8), ("int", "i", 4)):
     width = array.array(kind).itemsize
     pointers = [width * sum(lengths[:i]) for i in range(len(lengths))]
     with open(name + ".idx", "wb") as f:
-        f.write(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, code, len(lengths), len(edges)))
+        f.write(b"MMIDIDX\0\0")
+        f.write(struct.pack("<QBQQ", 1, code, len(lengths), len(edges)))
         f.write(struct.pack("<%di" % len(lengths), *lengths))
         f.write(struct.pack("<%dq" % len(pointers), *pointers))
         f.write(struct.pack("<%dq" % len(edges), *edges))

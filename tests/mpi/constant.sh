@@ -35,7 +35,8 @@ for case in law:3 law-same:2; do
       waves=$(($(wc -c <$length.txt) / wave))
       layers=$(fact $length layers)
       expect wave_tokens "$(fact $length wave_tokens)" $wave
-      expect "messages of a rank" "$(fact $length messages_sent max)" $((waves * layers))
+      expect "messages of a rank" "$(fact $length messages_sent max)" \
+        $((waves * layers))
       expect "bytes of a rank" "$(fact $length bytes_sent max)" \
         $((waves * layers * lent))
       # The last rank has nobody to lend to in the last wave.

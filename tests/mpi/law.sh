@@ -50,7 +50,8 @@ law() {
   shift 2
   # shellcheck disable=SC2086 # lists of words
   {
-    run 1 --model "$FIXTURES/$model" --output one.h5 --overwrite $results --threads 1 "$@"
+    run 1 --model "$FIXTURES/$model" --output one.h5 --overwrite $results \
+      --threads 1 "$@"
     expected=$(hash one)
     runs=1
     for phase in $phases; do
@@ -63,7 +64,8 @@ law() {
         [ -z "$small" ] || [ $ranks -eq 3 ] || continue
         run $ranks --model "$FIXTURES/$model" --output other.h5 --overwrite $results \
           $set_of "$@"
-        [ "$(hash other)" = "$expected" ] || fail "$core: $model: $*: $ranks ranks $set_of"
+        [ "$(hash other)" = "$expected" ] ||
+          fail "$core: $model: $*: $ranks ranks $set_of"
         runs=$((runs + 1))
       done
     done
@@ -151,7 +153,8 @@ interrupted() {
   # shellcheck disable=SC2086,SC2016 # lists of words; expanded by the inner shell
   timeout -k 5 $limit sh -c 'echo $$ >pid.new; mv pid.new pid; exec "$@"' sh \
     $launcher "$LONGSPAN" run --quiet --model "$FIXTURES/law" --output parts.h5 \
-    --resume $results --wave-tokens $((256 * ranks)) many long.txt >said 2>&1 || status=$?
+    --resume $results --wave-tokens $((256 * ranks)) many long.txt \
+    >"$work/said" 2>&1 || status=$?
   wait $watcher
 }
 
@@ -173,7 +176,7 @@ stopped_and_resumed() {
     0) break ;;
     75) stops=$((stops + 1)) ;;
     137) kills=$((kills + 1)) ;;
-    *) cat said >&2 && fail "exit status $status after $signal on $ranks ranks" ;;
+    *) complain "exit status $status after $signal on $ranks ranks" ;;
     esac
     [ $turn -lt 200 ] || fail "no end after $turn runs"
   done
