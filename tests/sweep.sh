@@ -82,8 +82,9 @@ points() {
     }' calls
 }
 
+# wrong REASON: of the point that is tried.
 wrong() {
-  echo "FAILED: $*" | tee -a "$work/failures" >&2
+  echo "FAILED: $*" >&2
 }
 
 # sweep: `try FOLDER MODE RANK NUMBER CALL FILE` for each line of standard input, two
@@ -96,7 +97,8 @@ sweep() {
       while read -r mode rank at call file; do
         # Failures are collected: a sweep shows all of them.
         try "out.$worker" "$mode" "$rank" "$at" "$call" "$file" ||
-          wrong "$mode at rank $rank, call $at ($call $file)"
+          echo "FAILED: $mode at rank $rank, call $at ($call $file)" |
+          tee -a "$work/failures" >&2
       done &
     eval "pid_$worker=$!"
   done

@@ -36,7 +36,7 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "memory snapshots: at the last position (default), at the end of each document")     \
   X(INT, snapshot_every, -1, 1, 1 << 24, 1, "N",                                         \
     "memory snapshots after every N segments of each document, too")                     \
-  X(TEXT, from_snapshot, NULL, 0, 0, 0, "FILE",                                          \
+  X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                          \
     "go on from the last snapshot of FILE.memory.h5 with the first document")            \
   X(INT, wave_tokens, -1, 1, (int64_t)1 << 40, 0, "N",                                   \
     "tokens that all ranks process between two commits (default: about 30 s of work)")   \

@@ -45,20 +45,20 @@ static void put_words(FILE *f, const char *list, int64_t bits) {
   (void)fputc(']', f);
 }
 
-/* Semantic options are numbers and words: no text that would have to be escaped. */
+/* Of a text whether it was given: its content is in the file's identity. */
 static void put_value(FILE *f, const char *kind, const char *list, int64_t low,
                       int64_t high, int64_t value) {
   if (strcmp(kind, "WORDS") == 0)
     put_word(f, list, low, high, value);
   else if (strcmp(kind, "WRITE") == 0)
     put_words(f, list, value);
-  else if (strcmp(kind, "FLAG") == 0)
+  else if (strcmp(kind, "FLAG") == 0 || strcmp(kind, "TEXT") == 0)
     (void)fputs(value ? "true" : "false", f);
   else
     put_int(f, value);
 }
 
-#define VALUE_TEXT(field) 0
+#define VALUE_TEXT(field) options->field != NULL
 #define VALUE_INT(field) options->field
 #define VALUE_TIME(field) options->field
 #define VALUE_FLAG(field) options->field

@@ -26,6 +26,7 @@
   X(FEED, "output and feed-forward")                                                     \
   X(WAIT, "wait for halos")                                                              \
   X(HEAD, "log-probabilities")                                                           \
+  X(LEVEL, "wait for other ranks")                                                       \
   X(WRITE, "write")                                                                      \
   X(COMMIT, "sync and commit")
 

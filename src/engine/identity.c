@@ -65,8 +65,9 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   put(p, "input", "%s", hash);
   put(p, "documents", "%lld", (long long)e->plan.documents);
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->plan));
-  put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id " : "",
-      (w & LSP_WRITE_NLL) != 0 ? "nll " : "", (w & LSP_WRITE_HIDDEN) != 0 ? "hidden" : "");
+  put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id" : "",
+      (w & LSP_WRITE_NLL) != 0 ? " nll" : "",
+      (w & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
   put(p, "snapshots", "%s", when[e->options->snapshots]);
   put(p, "snapshot_every", "%lld", (long long)lsp_max(0, e->options->snapshot_every));
   put(p, "from_snapshot", "%s", from_hash);

@@ -225,6 +225,13 @@ static void put_environment(json_t *o) {
       (void)json_object_set_new(o, name[i], json_string(getenv(name[i])));
 }
 
+static void put_options(json_t *o, const lsp_options *options) {
+  char *text = lsp_options_record(options);
+  if (text != NULL)
+    (void)json_object_set_new(o, "semantic_options", json_loads(text, 0, NULL));
+  free(text);
+}
+
 static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *state,
                                  json_t *hosts) {
   char path[4096];
@@ -244,6 +251,7 @@ static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *
   put_time(o, "started", now - (time_t)(MPI_Wtime() - e->ctx->started));
   put_time(o, "ended", now);
   put_environment(o);
+  put_options(o, e->options);
   (void)json_object_set_new(o, "seconds", phases_json(t, P));
   (void)json_object_set_new(o, "wall_seconds", spread_json(&t->wall, P));
   (void)json_object_set_new(o, "cpu_seconds", spread_json(&t->cpu, P));

@@ -111,6 +111,9 @@ static lsp_status run_wave(lsp_run *e) {
     st = read_tokens(e);
   LSP_TRY(lsp_agree(e->ctx, st));
   compute(e);
+  const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
+  LSP_MPI(MPI_Barrier(e->ctx->comm));
+  e->clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
   lsp_snapshot_ends(e);
   lsp_results_write(e);
   lsp_commit next = e->commit;

@@ -254,8 +254,9 @@ static lsp_status check_shape(const reading *r, const slot *s, const lsp_tensor 
   (void)snprintf(want, sizeof want, s->rank == 1 ? "%lld" : "%lld, %lld",
                  (long long)s->shape[0], (long long)s->shape[1]);
   return lsp_fail(r->why, LSP_E_FORMAT,
-                  "%s: tensor %s has shape [%s], config.json asks for [%s]",
-                  lsp_checkpoint_path(r->checkpoint, t), t->name, have, want);
+                  "%s: tensor %s is %s of shape [%s], config.json asks for [%s]",
+                  lsp_checkpoint_path(r->checkpoint, t), t->name, t->dtype_name, have,
+                  want);
 }
 
 /* Reads one tensor into out. */

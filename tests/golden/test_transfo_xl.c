@@ -104,9 +104,9 @@ static double worst_nll(const lsp_file_view *view, const fixture *f,
   double *want = expected(c, d, "nll", &n);
   float *have = rows_of(view, f, LSP_TOKENS_NLL, view->output.token_start[d], n);
   assert_int_equal(n, view->output.token_start[d + 1] - view->output.token_start[d]);
-  assert_true(isnan(have[0]));
+  assert_true(isnan(have[0]) != 0);
   for (int64_t i = 1; i < n; i++) {
-    assert_false(isnan(have[i]));
+    assert_false(isnan(have[i]) != 0);
     worst = fmax(worst, fabs(have[i] - want[i]) / fmax(1, want[i]));
   }
   free(want);
