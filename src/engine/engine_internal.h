@@ -140,9 +140,13 @@ typedef struct {
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core);
 double lsp_run_gemm_rate(const lsp_run *e); /* FLOP/s of this rank */
 lsp_status lsp_run_open_model(lsp_run *e);
-lsp_status lsp_run_open_corpus(lsp_run *e);
 lsp_status lsp_run_open_buffers(lsp_run *e);
 void lsp_run_close(lsp_run *e);
+
+/* inputs.c */
+lsp_status lsp_run_open_corpus(lsp_run *e);
+lsp_status lsp_inputs_done(const lsp_run *e); /* Local: the copy of standard input goes */
+int lsp_inputs_finished(const lsp_run *e);    /* Collective: nothing is left to do */
 
 /* prepare.c: what is made from the weights, once */
 int64_t lsp_prepared_floats(const lsp_run *e);

@@ -207,6 +207,7 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   LSP_TRY(lsp_report_end(e, "finishing", 0));
   const double begin = MPI_Wtime();
   LSP_TRY(lsp_store_finish(e->store));
+  LSP_TRY(lsp_agree(e->ctx, lsp_inputs_done(e)));
   e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
   return lsp_report_end(e, "done", 1);
 }
@@ -218,8 +219,12 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   LSP_TRY(lsp_run_agree_kernels(e, core));
   LSP_TRY(lsp_run_open_model(e));
   LSP_TRY(lsp_snapshot_open(e, from, from_hash));
-  LSP_TRY(lsp_run_open_corpus(e));
-  LSP_TRY(lsp_run_open_store(e, from_hash, &state));
+  if (lsp_inputs_finished(e))
+    state = LSP_STORE_FINISHED;
+  if (state == LSP_STORE_NEW) {
+    LSP_TRY(lsp_run_open_corpus(e));
+    LSP_TRY(lsp_run_open_store(e, from_hash, &state));
+  }
   if (state == LSP_STORE_FINISHED) {
     lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);
     return lsp_agree(e->ctx, e->ctx->rank == 0 ? lsp_report_finished(e) : LSP_OK);

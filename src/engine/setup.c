@@ -1,5 +1,4 @@
-/* From options to a run that can begin: kernels agreed, model in memory, corpus listed,
- * buffers sized. */
+/* From options to a run that can begin: kernels agreed, model in memory, buffers sized. */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
 
@@ -32,6 +31,17 @@ static int default_threads(const lsp_ctx *ctx) {
   return whole && mine > ctx->node_size ? mine / ctx->node_size : whole ? 1 : mine;
 }
 
+/* Idle threads of OpenMP spin, and take the time of those that work. */
+static void warn_if_crowded(const lsp_run *e) {
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  const int64_t wanted = (int64_t)e->ctx->node_size * e->threads;
+  if (e->threads > 1 && wanted > cores && getenv("OMP_WAIT_POLICY") == NULL)
+    lsp_say(e->ctx,
+            "longspan: %d ranks of %d threads on %ld cores: use fewer, or set "
+            "OMP_WAIT_POLICY=passive",
+            e->ctx->node_size, e->threads, cores);
+}
+
 /* Core of the BLAS library: the recorded one; the user's; the library's own choice where
  * all processors are of one kind; else what the weakest of them runs. */
 static const char *agreed_core(lsp_run *e, const char *recorded) {
@@ -54,6 +64,7 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
   e->kernels = lsp_kernels_of(e->isa);
   e->threads = (int)(e->options->threads > 0 ? e->options->threads
                                              : default_threads(e->ctx));
+  warn_if_crowded(e);
   const char *core = agreed_core(e, recorded_core);
   LSP_TRY(lsp_agree(e->ctx, lsp_blas_open(core, &e->ctx->why)));
   if (!lsp_all_same(e->ctx, text_hash(lsp_blas_core())))
@@ -144,96 +155,6 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   lsp_prepare(e, e->shared.floats + weights, e->shared.owner);
   lsp_shared_seal(ctx, &e->shared);
   return LSP_OK;
-}
-
-/* --- corpus -------------------------------------------------------------------------- */
-
-static lsp_status check_tokenizer(const lsp_run *e) {
-  const lsp_document *d =
-      lsp_corpus_count(e->corpus) > 0 ? lsp_corpus_document(e->corpus, 0) : NULL;
-  if (d != NULL && d->width == 1 && !e->config.bytes_tokenizer &&
-      e->options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(&e->ctx->why, LSP_E_INPUT,
-                    "%s: text, but %s/config.json does not say \"tokenizer\": \"bytes\"; "
-                    "give token files (--input-format u16, u32 or megatron)",
-                    d->name, e->options->model);
-  return LSP_OK;
-}
-
-/* A copy of standard input belongs to the run that made it: an earlier one is used to
- * resume and for nothing else. It stays where the store will refuse to overwrite. */
-static lsp_status forget_spool(const lsp_run *e, const char *spool) {
-  const lsp_options *o = e->options;
-  char journal[4096];
-  LSP_TRY(lsp_store_beside(o->output, ".h5.journal", journal, sizeof journal,
-                           &e->ctx->why));
-  const int begun = access(o->output, F_OK) == 0 || access(journal, F_OK) == 0;
-  if (!o->resume && (o->overwrite || !begun))
-    (void)unlink(spool);
-  return LSP_OK;
-}
-
-static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
-  char spool[4096];
-  lsp_failure *why = &e->ctx->why;
-  LSP_TRY(lsp_store_beside(e->options->output, ".stdin", spool, sizeof spool, why));
-  LSP_TRY(forget_spool(e, spool));
-  const lsp_corpus_spec spec = {.format = (lsp_input_format)e->options->input_format,
-                                .inputs = e->options->inputs,
-                                .input_count = e->options->input_count,
-                                .spool = spool,
-                                .hdf5_reader = lsp_output_documents};
-  LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
-  LSP_TRY(check_tokenizer(e));
-  LSP_TRY(lsp_corpus_hash(e->corpus, e->corpus_hash, why));
-  return lsp_corpus_pack(e->corpus, packed, bytes, why);
-}
-
-static lsp_status share_corpus(lsp_run *e) {
-  lsp_ctx *ctx = e->ctx;
-  void *packed = NULL;
-  size_t bytes = 0;
-  lsp_status st = LSP_OK;
-  if (ctx->rank == 0)
-    st = list_corpus(e, &packed, &bytes);
-  st = lsp_agree(ctx, st);
-  if (st == LSP_OK) {
-    lsp_bcast(ctx->comm, &bytes, sizeof bytes);
-    if (ctx->rank != 0)
-      packed = malloc(bytes + 1);
-    if (packed == NULL)
-      st = lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for the list of documents");
-    st = lsp_agree(ctx, st);
-  }
-  if (st == LSP_OK) {
-    lsp_bcast(ctx->comm, packed, bytes);
-    lsp_bcast(ctx->comm, e->corpus_hash, sizeof e->corpus_hash);
-    if (ctx->rank != 0)
-      st = lsp_corpus_unpack(packed, bytes, &e->corpus, &ctx->why);
-    st = lsp_agree(ctx, st);
-  }
-  free(packed);
-  return st;
-}
-
-lsp_status lsp_run_open_corpus(lsp_run *e) {
-  LSP_TRY(share_corpus(e));
-  const int64_t n = lsp_corpus_count(e->corpus);
-  const lsp_pattern pattern = e->plan.pattern;
-  int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);
-  lsp_status st = LSP_OK;
-  if (tokens == NULL) {
-    st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
-                  (long long)n);
-  } else {
-    for (int64_t d = 0; d < n; d++)
-      tokens[d] = lsp_corpus_document(e->corpus, d)->tokens;
-    st = lsp_plan_open(&e->plan, n, tokens, e->start_position, &pattern, &e->ctx->why);
-  }
-  free(tokens);
-  if (st == LSP_OK)
-    st = lsp_list_stops(e);
-  return lsp_agree(e->ctx, st);
 }
 
 /* --- buffers ------------------------------------------------------------------------- */

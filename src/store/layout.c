@@ -533,8 +533,10 @@ static lsp_status reserve(const target *t, int64_t bytes, lsp_failure *why) {
         "choose another --output",
         t->path, gib((double)bytes), gib(there), strerror(error));
   if (error != 0)
-    return lsp_fail(why, LSP_E_IO, "%s: cannot make a file of %.3f GiB: %s", t->path,
-                    gib((double)bytes), strerror(error));
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: cannot make a file of %.3f GiB: %s; check the disk and its mount, "
+                    "or choose another --output",
+                    t->path, gib((double)bytes), strerror(error));
   return LSP_OK;
 }
 
@@ -553,8 +555,10 @@ lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
   target t = {-1, temporary};
   t.fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (t.fd < 0)
-    return lsp_fail(why, LSP_E_IO, "%s: cannot be made: %s", temporary,
-                    strerror(errno));
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: cannot be made: %s; check the folder, its permissions and its "
+                    "free space",
+                    temporary, strerror(errno));
   lsp_status status = fill(skeleton, &t, why);
   if (close(t.fd) != 0 && status == LSP_OK)
     status = lsp_fail(why, LSP_E_IO, "%s: close: %s", temporary, strerror(errno));

@@ -106,6 +106,8 @@ static lsp_status check_and_rename(lsp_store *s) {
     LSP_TRY(lsp_layout_check(memory, "longspan-memory", &s->why));
   if (memory[0] != '\0' && strcmp(memory, n->memory.at) != 0)
     LSP_TRY(lsp_rename(memory, n->memory.at, &s->why));
+  if (memory[0] == '\0' && s->overwrite) /* that of the output that is replaced */
+    LSP_TRY(lsp__store_remove(n->memory.at, &s->why));
   LSP_TRY(lsp_rename(output, n->output.at, &s->why));
   LSP_TRY(lsp__store_remove(n->journal.at, &s->why));
   LSP_TRY(lsp_sync_folder_of(n->journal.at, &s->why));

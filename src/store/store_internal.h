@@ -70,6 +70,7 @@ struct lsp_store {
   lsp_route *route;
   lsp_journal *journal; /* rank 0 */
   int lock;             /* rank 0: the journal, held until close; -1: none */
+  int overwrite;
   lsp_written written;
 };
 

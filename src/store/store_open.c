@@ -114,6 +114,7 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   }
   LSP_ASSERT(s != NULL);
   s->ctx = ctx;
+  s->overwrite = spec->overwrite;
   s->lock = -1;
   s->slot_sum.first = INT64_MAX;
   for (int i = 0; i < LSP__FILES; i++)
