@@ -337,6 +337,7 @@ def write_checkpoint(model, directory):
     save_file(half, temporary + "weights", metadata={"format": "pt"})
     os.chmod(temporary + "weights", 0o644)
     config = model.config.to_diff_dict() | {"tie_word_embeddings": True, "torch_dtype": "float16"}
+    config.pop("dtype", None)
     with open(temporary + "config", "w", encoding="utf-8") as file:
         json.dump(config, file, indent=2, sort_keys=True)
         file.write("\n")
@@ -395,13 +396,12 @@ class Trainer:
     def report(self, step, progress, started, losses):
         """Export a checkpoint and print how far training has come."""
         write_checkpoint(self.model, self.args.output)
-        line = f"{(time.time() - started) / 60:6.1f} min  step {step}  progress {progress:.3f}  "
-        line += f"{step * self.args.batch * self.args.segment / (time.time() - started):.0f} bytes/s  "
-        line += f"train {np.mean(losses):.4f}"
-        if self.args.holdout:
-            text = read_bytes(self.args.holdout)[:self.args.eval_bytes]
-            line += f"  holdout {bits_per_byte(self.model, text, self.args.tgt_len, self.args.mem_len):.4f}"
-            line += f" (memory 128: {bits_per_byte(self.model, text, self.args.tgt_len, 128):.4f})"
+        args, seconds = self.args, time.time() - started
+        line = f"{seconds / 60:6.1f} min  step {step}  progress {progress:.3f}  "
+        line += f"{step * args.batch * args.segment / seconds:.0f} bytes/s  train {np.mean(losses):.4f}"
+        if args.holdout:
+            text = read_bytes(args.holdout)[:args.eval_bytes]
+            line += f"  holdout {bits_per_byte(self.model, text, args.tgt_len, args.mem_len):.4f}"
         print(line, flush=True)
 
     def progress(self, started):

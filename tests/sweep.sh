@@ -64,10 +64,12 @@ whole=$(hash whole/o)
 [ "$(contents whole)" = "o.h5 o.memory.h5 o.run.json" ] ||
   fail "undisturbed: leaves $(contents whole)"
 
-# points MODE WHICH: lines "MODE RANK NUMBER CALL FILE". A sample has each kind of call
-# on each file, as it occurs for the WHICH-th time (counted around).
+# points MODE WHICH [STEP FIRST]: lines "MODE RANK NUMBER CALL FILE". A sample has each
+# kind of call on each file, as it occurs for the WHICH-th time (counted around); with
+# STEP only every STEP-th kind.
 points() {
-  awk -v mode="$1" -v which="$2" -v full="${LSP_SWEEP-}" '
+  awk -v mode="$1" -v which="$2" -v step="${3-1}" -v first="${4-0}" \
+    -v full="${LSP_SWEEP-}" '
     (mode == "torn" || mode == "short") && $3 != "write" { next }
     full == "full" { print mode, $0; next }
     {
@@ -77,7 +79,7 @@ points() {
       line[kind, count[kind]++] = $0
     }
     END {
-      for (i = 1; i <= kinds; i++)
+      for (i = 1 + first; i <= kinds; i += step)
         print mode, line[order[i], (which - 1) % count[order[i]]]
     }' calls
 }

@@ -78,8 +78,8 @@ const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d);
 lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
                            int64_t vocabulary, int32_t *id, lsp_failure *why);
 
-/* XXH3-128 over (number of documents; then for each: number of tokens, 1 or 4, tokens as
- * stored bytes if the width is 1, else as 4 bytes each; numbers are int64, all
+/* XXH3-128 over (number of documents; then for each: number of tokens, 1 or 4, tokens
+ * as stored bytes if the width is 1, else as 4 bytes each; numbers are int64, all
  * little-endian): what the text is, not where it lies or what it is called. Reads
  * everything once. */
 lsp_status lsp_corpus_hash(lsp_corpus *c, unsigned char out[16], lsp_failure *why);

@@ -47,14 +47,15 @@ void lsp_bcast(MPI_Comm comm, void *data, size_t bytes);
 void lsp_say(const lsp_ctx *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Local. n as an MPI count. Callers split what may be larger, so this is an invariant. */
+/* Local. n as an MPI count. Callers split what may be larger, so this is an invariant.
+ */
 static inline int lsp_count(int64_t n) {
   LSP_ASSERT(n >= 0 && n <= INT32_MAX);
   return (int)n;
 }
 
 /* An MPI call that must succeed. */
-#define LSP_MPI(call)                                                                    \
+#define LSP_MPI(call)                                                                  \
   ((call) == MPI_SUCCESS ? (void)0 : lsp_panic(__FILE__, __LINE__, #call))
 
 #endif

@@ -16,7 +16,7 @@ lsp_status lsp_write_at(int fd, const char *path, const void *data, int64_t n,
 lsp_status lsp_read_at(int fd, const char *path, void *data, int64_t n, int64_t offset,
                        lsp_failure *why);
 
-lsp_status lsp_sync_file(int fd, const char *path, lsp_failure *why);   /* fdatasync */
+lsp_status lsp_sync_file(int fd, const char *path, lsp_failure *why); /* fdatasync */
 lsp_status lsp_sync_folder_of(const char *path, lsp_failure *why);
 lsp_status lsp_rename(const char *from, const char *to, lsp_failure *why); /* + sync */
 

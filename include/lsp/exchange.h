@@ -3,9 +3,9 @@
  *   rank r-1:  [ ............... | tail ]
  *   rank r  :             [ past | own ............ | tail ]
  *
- * What is lent and borrowed is listed, then begun and ended, once a layer. A message moves only while someone is inside MPI, so compute calls
- * lsp_exchange_poll every few milliseconds. The only user of point-to-point MPI; knows
- * nothing of layers. */
+ * What is lent and borrowed is listed, then begun and ended, once a layer. A message
+ * moves only while someone is inside MPI, so compute calls lsp_exchange_poll every few
+ * milliseconds. The only user of point-to-point MPI; knows nothing of layers. */
 #ifndef LSP_EXCHANGE_H
 #define LSP_EXCHANGE_H
 

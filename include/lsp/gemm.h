@@ -31,8 +31,8 @@ const char *lsp_blas_description(void);
 
 /* Local, thread-safe. c = a b^T (+ c if accumulate):
  *   a (m, k), b (n, k), c (m, n), row-major and dense.
- * m is the row count of a panel, never a shorter last call: with some cores a row's bits
- * depend on it and on the row's place. */
+ * m is the row count of a panel, never a shorter last call: with some cores a row's
+ * bits depend on it and on the row's place. */
 void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
               int accumulate);
 

@@ -3,10 +3,9 @@
  *   FILE.h5.journal = header | record 0 | record 1 | ...
  *   header: magic "LSPJRNL1", u32 version, u32 bytes of the identity text, XXH3-64 of
  *           the rest, the identity text: a JSON object of strings (what the run is made
- *           of: layout, model, input, semantic options, kernels), zeros up to a multiple
- *           of 128
- *   record: 128 bytes, little-endian, as lsp_commit below with the previous record's
- *           checksum and its own (XXH3-64)
+ *           of: layout, model, input, semantic options, kernels), zeros up to a
+ * multiple of 128 record: 128 bytes, little-endian, as lsp_commit below with the
+ * previous record's checksum and its own (XXH3-64)
  *
  * A record counts when it is whole and names its predecessor; the rest of the file
  * after the last such record is a torn tail and is dropped. Local; rank 0 only. */
@@ -18,14 +17,14 @@
 #include <stdint.h>
 
 typedef struct {
-  int64_t panel_end;    /* panels of the corpus finished, from its beginning */
-  int64_t token_end;    /* tokens finished */
-  int32_t slot;         /* 0 or 1: which slot holds the memory at this place; -1: none is
-                           needed (between documents) */
-  uint64_t slot_sum;    /* order-free checksum of the slot's rows */
-  int64_t slot_rows;    /* rows that the slot holds of every layer: the last ones of R */
-  int64_t open_count;   /* predicted tokens so far of the document under way */
-  uint64_t open_low;    /* its nll so far, 2^-40 nat, 128 bits */
+  int64_t panel_end;  /* panels of the corpus finished, from its beginning */
+  int64_t token_end;  /* tokens finished */
+  int32_t slot;       /* 0 or 1: which slot holds the memory at this place; -1: none is
+                         needed (between documents) */
+  uint64_t slot_sum;  /* order-free checksum of the slot's rows */
+  int64_t slot_rows;  /* rows that the slot holds of every layer: the last ones of R */
+  int64_t open_count; /* predicted tokens so far of the document under way */
+  uint64_t open_low;  /* its nll so far, 2^-40 nat, 128 bits */
   int64_t open_high;
   int64_t corpus_count; /* the same over everything finished, for the progress line */
   uint64_t corpus_low;
@@ -43,7 +42,8 @@ lsp_status lsp_journal_create(const char *path, const char *identity_json,
  * LSP_E_INPUT: there is none; LSP_E_FORMAT: it is none, or its header is damaged. */
 lsp_status lsp_journal_open(const char *path, lsp_journal **out, lsp_failure *why);
 
-/* The identity text alone, which the caller frees; changes nothing. Statuses as above. */
+/* The identity text alone, which the caller frees; changes nothing. Statuses as above.
+ */
 lsp_status lsp_journal_peek(const char *path, char **identity_json, lsp_failure *why);
 
 void lsp_journal_close(lsp_journal **j);

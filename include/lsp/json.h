@@ -17,8 +17,8 @@ lsp_status lsp_json_read(const char *path, size_t max_bytes, json_t **out,
                          lsp_failure *why);
 
 /* The same from memory; `name` stands for it in messages. */
-lsp_status lsp_json_parse(const char *name, const char *text, size_t bytes, json_t **out,
-                          lsp_failure *why);
+lsp_status lsp_json_parse(const char *name, const char *text, size_t bytes,
+                          json_t **out, lsp_failure *why);
 
 /* One key of an object read from `path` (used in messages only).
  * required != 0: a missing key is an error; otherwise *value keeps what it holds

@@ -1,8 +1,9 @@
 /* The table of kernels: plain C fills every entry, an instruction set replaces them.
  *
  * All entries are defined element by element as chains of fused multiply-adds and as
- * sums over 16 fixed lanes, so that plain C, AVX2 and AVX-512 give the same bits; a test
- * holds them to it. Row-major everywhere, last index fastest. Local, thread-safe. */
+ * sums over 16 fixed lanes, so that plain C, AVX2 and AVX-512 give the same bits; a
+ * test holds them to it. Row-major everywhere, last index fastest. Local, thread-safe.
+ */
 #ifndef LSP_KERNELS_H
 #define LSP_KERNELS_H
 
@@ -17,13 +18,14 @@ enum {
 typedef enum { LSP_ISA_PLAIN, LSP_ISA_AVX2, LSP_ISA_AVX512, LSP_ISA_COUNT } lsp_isa;
 
 /* c = scale * init + a b: for each element one chain of fused multiply-adds in rising
- * depth, begun with 0, and one more that adds scale * init (so that sums over many tiles
- * err with the number of tiles, not of terms). Sizes up to LSP_BLOCK rows; cols a multiple of LSP_LANES. */
+ * depth, begun with 0, and one more that adds scale * init (so that sums over many
+ * tiles err with the number of tiles, not of terms). Sizes up to LSP_BLOCK rows; cols a
+ * multiple of LSP_LANES. */
 typedef struct {
-  const float *a; /* (rows, depth), leading dimension lda */
-  const float *b; /* (depth, cols), ldb */
-  const float *init; /* (rows, cols), ldi; NULL: zeros. ldi may be any number: a row that
-                        is read at a shifting offset has ldi = ld - 1 */
+  const float *a;     /* (rows, depth), leading dimension lda */
+  const float *b;     /* (depth, cols), ldb */
+  const float *init;  /* (rows, cols), ldi; NULL: zeros. ldi may be any number: a row
+                         that  is read at a shifting offset has ldi = ld - 1 */
   const float *scale; /* (rows); NULL: ones */
   float *c;           /* (rows, cols), ldc; may be init */
   int64_t lda, ldb, ldi, ldc;
@@ -63,11 +65,12 @@ typedef struct {
 
   /* y = (x + bias) * scale for one head: rows of ldx in, rows of ldy out, the columns
    * from width to ldy zero */
-  void (*shift_scale)(int rows, int width, const float *x, int64_t ldx, const float *bias,
-                      float scale, float *y, int64_t ldy);
+  void (*shift_scale)(int rows, int width, const float *x, int64_t ldx,
+                      const float *bias, float scale, float *y, int64_t ldy);
 
-  /* Online log-sum-exp of a row of logits x + bias (bias may be NULL): top and sum as in
-   * softmax_tile, begun with top = -FLT_MAX, sum = 0. x is overwritten by x + bias. */
+  /* Online log-sum-exp of a row of logits x + bias (bias may be NULL): top and sum as
+   * in softmax_tile, begun with top = -FLT_MAX, sum = 0. x is overwritten by x + bias.
+   */
   void (*logsumexp)(int64_t n, float *x, const float *bias, float *top, float *sum);
 } lsp_kernels;
 

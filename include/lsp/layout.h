@@ -1,9 +1,8 @@
 /* The files that longspan writes, drawn where they are made. The only user of HDF5.
  *
- * FILE.h5 (the output)                                       dims, each a dimension scale
- *   /                       attributes: format = "longspan-output", format_version = "1",
- *                           and every (key, value) of the spec: config, hashes, semantic
- *                           options, kernels
+ * FILE.h5 (the output)                                       dims, each a dimension
+ * scale /                       attributes: format = "longspan-output", format_version
+ * = "1", and every (key, value) of the spec: config, hashes, semantic options, kernels
  *   /tokens/token           scale without data (a dimension, not a variable)   N
  *   /tokens/feature         likewise, only with hidden                          D
  *   /tokens/id       int32   (token)            token ids
@@ -37,10 +36,10 @@
  *                          are zero (never written)
  *   feature = head * head_width + component
  *
- * Both are laid out by HDF5 in memory (memfd), every dataset contiguous, allocated early,
- * never filled, without times, those of 1 MiB and more aligned to 1 MiB: the bytes are a
- * function of the spec. What is filled in later goes to known offsets by plain writes.
- * Local, all of it. */
+ * Both are laid out by HDF5 in memory (memfd), every dataset contiguous, allocated
+ * early, never filled, without times, those of 1 MiB and more aligned to 1 MiB: the
+ * bytes are a function of the spec. What is filled in later goes to known offsets by
+ * plain writes. Local, all of it. */
 #ifndef LSP_LAYOUT_H
 #define LSP_LAYOUT_H
 
@@ -73,11 +72,11 @@ typedef enum {
 
 typedef struct {
   int64_t tokens, documents, panels;
-  int hidden_width;                /* D */
+  int hidden_width; /* D */
   int write_id, write_nll, write_hidden;
-  const int64_t *token_start;      /* (documents + 1) */
-  const int64_t *n_bytes;          /* (documents) */
-  const char *const *name;         /* (documents) */
+  const int64_t *token_start; /* (documents + 1) */
+  const int64_t *n_bytes;     /* (documents) */
+  const char *const *name;    /* (documents) */
   const lsp_attribute *attribute;
   int attributes;
 } lsp_output_spec;
@@ -85,7 +84,7 @@ typedef struct {
 typedef enum {
   LSP_SNAPSHOT_LAST_ID,
   LSP_SNAPSHOT_HIDDEN,
-  LSP_SNAPSHOT_KEYS,   /* row = one snapshot: row_bytes = layers * rows * width * 4 */
+  LSP_SNAPSHOT_KEYS, /* row = one snapshot: row_bytes = layers * rows * width * 4 */
   LSP_SNAPSHOT_VALUES,
   LSP_MEMORY_DATASETS
 } lsp_memory_dataset;
@@ -93,8 +92,8 @@ typedef enum {
 typedef struct {
   int64_t snapshots;
   int layers;
-  int64_t rows;   /* R */
-  int width;      /* H * E */
+  int64_t rows; /* R */
+  int width;    /* H * E */
   int hidden_width;
   const int64_t *document, *position; /* (snapshots) */
   const lsp_attribute *attribute;
@@ -116,8 +115,8 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
 void lsp_skeleton_close(lsp_skeleton *skeleton);
 
 /* Puts a skeleton in place crash-safely: PATH.tmp, space reserved (fallocate, or
- * statvfs where the file system cannot), extents copied, fsync, rename to PATH, fsync of
- * the folder. */
+ * statvfs where the file system cannot), extents copied, fsync, rename to PATH, fsync
+ * of the folder. */
 lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
                                 lsp_failure *why);
 

@@ -3,8 +3,8 @@
  *   tile = for each head: keys (E, 64) transposed, so that a product with queries reads
  *          rows of 64 keys; then values (64, Ep), Ep = E padded to lanes, padding zero
  *
- * A run of tiles is one stretch of memory: what is lent to a neighbour is sent from where
- * it lies, and memory carried from wave to wave is such a run for every layer.
+ * A run of tiles is one stretch of memory: what is lent to a neighbour is sent from
+ * where it lies, and memory carried from wave to wave is such a run for every layer.
  * Row-major; H heads, E head width. Local. */
 #ifndef LSP_MEMORY_H
 #define LSP_MEMORY_H

@@ -1,5 +1,5 @@
-/* The options of a run: one table gives the structure's defaults, the parser, --help and
- * the record of semantic options in the file.
+/* The options of a run: one table gives the structure's defaults, the parser, --help
+ * and the record of semantic options in the file.
  *
  * A semantic option may change the answer (law 1); the others never do. */
 #ifndef LSP_OPTIONS_H
@@ -16,40 +16,41 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
  * H:MM:SS, MM:SS or seconds), WORDS (one of the list in `argument`, whose first word
  * stands for `lowest`, the next one for lowest + 1, ...), WRITE (several of the list:
  * word i is bit i) */
-#define LSP_OPTION_TABLE(X)                                                              \
-  X(TEXT, model, NULL, 0, 0, 0, "DIR",                                                   \
-    "checkpoint: a folder with config.json and model.safetensors")                       \
-  X(TEXT, output, NULL, 0, 0, 0, "FILE.h5",                                              \
-    "what to write; FILE.memory.h5 and FILE.run.json beside it")                         \
-  X(WRITE, write, LSP_WRITE_ID | LSP_WRITE_NLL, 0, 0, 1, "id,nll,hidden",                \
-    "per-token results, any of these (default: id,nll)")                                 \
-  X(INT, segment, -1, 1, 1 << 24, 1, "N",                                                \
-    "tokens a segment (default: tgt_len of the config, else mem_len, else 128)")         \
-  X(INT, mem_len, -1, 0, 1 << 24, 1, "N",                                                \
-    "positions of memory (default: mem_len of the config)")                              \
-  X(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, 1, "zeros|empty",    \
-    "memory before a document: zero vectors that are attended to, or none (default: "    \
-    "zeros, as the checkpoint's library does)")                                          \
-  X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                   \
-    "what the inputs are (default: by name, else text)")                                 \
-  X(WORDS, snapshots, LSP_SNAPSHOT_LAST, 0, 2, 1, "last|documents|none",                 \
-    "memory snapshots: at the last position (default), at the end of each document")     \
-  X(INT, snapshot_every, -1, 1, 1 << 24, 1, "N",                                         \
-    "memory snapshots after every N segments of each document, too")                     \
-  X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                          \
-    "go on from the last snapshot of FILE.memory.h5 with the first document")            \
-  X(INT, wave_tokens, -1, 1, (int64_t)1 << 40, 0, "N",                                   \
-    "tokens that all ranks process between two commits (default: about 30 s of work)")   \
-  X(FLAG, resume, 0, 0, 0, 0, "",                                                        \
-    "go on where an earlier run stopped; start if there is none; done if finished")      \
-  X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                    \
-  X(TIME, max_time, -1, 1, INT64_MAX, 0, "H:MM:SS",                                      \
-    "stop with everything committed before this much time has passed (exit status 75)")  \
-  X(INT, threads, -1, 1, 4096, 0, "N",                                                   \
-    "threads a rank (default: OMP_NUM_THREADS, else this rank's share of the cores)")    \
-  X(WORDS, isa, 3, 0, 2, 0, "plain|avx2|avx512",                                         \
-    "highest instruction set to use (default: the best that all ranks have)")            \
-  X(TEXT, log, NULL, 0, 0, 0, "FILE", "write the messages there, too")                   \
+#define LSP_OPTION_TABLE(X)                                                            \
+  X(TEXT, model, NULL, 0, 0, 0, "DIR",                                                 \
+    "checkpoint: a folder with config.json and model.safetensors")                     \
+  X(TEXT, output, NULL, 0, 0, 0, "FILE.h5",                                            \
+    "what to write; FILE.memory.h5 and FILE.run.json beside it")                       \
+  X(WRITE, write, LSP_WRITE_ID | LSP_WRITE_NLL, 0, 0, 1, "id,nll,hidden",              \
+    "per-token results, any of these (default: id,nll)")                               \
+  X(INT, segment, -1, 1, 1 << 24, 1, "N",                                              \
+    "tokens a segment (default: tgt_len of the config, else mem_len, else 128)")       \
+  X(INT, mem_len, -1, 0, 1 << 24, 1, "N",                                              \
+    "positions of memory (default: mem_len of the config)")                            \
+  X(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, 1, "zeros|empty",  \
+    "memory before a document: zero vectors that are attended to, or none (default: "  \
+    "zeros, as the checkpoint's library does)")                                        \
+  X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
+    "what the inputs are (default: by name, else text)")                               \
+  X(WORDS, snapshots, LSP_SNAPSHOT_LAST, 0, 2, 1, "last|documents|none",               \
+    "memory snapshots: at the last position (default), at the end of each document")   \
+  X(INT, snapshot_every, -1, 1, 1 << 24, 1, "N",                                       \
+    "memory snapshots after every N segments of each document, too")                   \
+  X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                        \
+    "go on from the last snapshot of FILE.memory.h5 with the first document")          \
+  X(INT, wave_tokens, -1, 1, (int64_t)1 << 40, 0, "N",                                 \
+    "tokens that all ranks process between two commits (default: about 30 s of work)") \
+  X(FLAG, resume, 0, 0, 0, 0, "",                                                      \
+    "go on where an earlier run stopped; start if there is none; done if finished")    \
+  X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \
+  X(TIME, max_time, -1, 1, INT64_MAX, 0, "H:MM:SS",                                    \
+    "stop with everything committed before this much time has passed (exit status "    \
+    "75)")                                                                             \
+  X(INT, threads, -1, 1, 4096, 0, "N",                                                 \
+    "threads a rank (default: OMP_NUM_THREADS, else this rank's share of the cores)")  \
+  X(WORDS, isa, 3, 0, 2, 0, "plain|avx2|avx512",                                       \
+    "highest instruction set to use (default: the best that all ranks have)")          \
+  X(TEXT, log, NULL, 0, 0, 0, "FILE", "write the messages there, too")                 \
   X(FLAG, quiet, 0, 0, 0, 0, "", "no progress, no table")
 
 typedef struct {
@@ -59,7 +60,7 @@ typedef struct {
 #define LSP_FIELD_FLAG int64_t
 #define LSP_FIELD_WORDS int64_t
 #define LSP_FIELD_WRITE int64_t
-#define X(kind, field, initial, low, high, semantic, argument, help)                     \
+#define X(kind, field, initial, low, high, semantic, argument, help)                   \
   LSP_FIELD_##kind field;
   LSP_OPTION_TABLE(X)
 #undef X
@@ -71,8 +72,8 @@ typedef struct {
 /* input_format is an lsp_input_format (LSP_INPUT_AUTO: not given), isa an lsp_isa
  * (LSP_ISA_COUNT: not given); the parser holds the numbers above to these. */
 
-/* Local. The semantic options as they were given, as a JSON object; null: not given. The
- * caller frees it; NULL: no memory. */
+/* Local. The semantic options as they were given, as a JSON object; null: not given.
+ * The caller frees it; NULL: no memory. */
 char *lsp_options_record(const lsp_options *options);
 
 #endif

@@ -115,7 +115,8 @@ lsp_tiles lsp_plan_carried(const lsp_plan *plan, int64_t panel);
 lsp_tiles lsp_plan_owned(const lsp_plan *plan, lsp_range span, int64_t document);
 
 /* One loan of tiles. Lender and borrower are ranks; the carried memory of a wave lies
- * with rank 0, as lender (from_carry) and as borrower for the wave to come (to_carry). */
+ * with rank 0, as lender (from_carry) and as borrower for the wave to come (to_carry).
+ */
 typedef struct {
   int peer;
   int64_t first, end; /* tiles of the document */

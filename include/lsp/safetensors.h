@@ -1,7 +1,8 @@
 /* Checkpoints in the safetensors format, one file or several with an index.
  *
  *   file:  u64 little-endian N | N bytes of JSON | tensor bytes, row-major
- *   JSON:  {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, ...}
+ *   JSON:  {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]},
+ * ...}
  *
  * Everything is checked before a tensor byte is read: header size (<= 100,000,000 and
  * within the file, at most 100,000 tensors), UTF-8, JSON with no duplicate keys, known
@@ -48,7 +49,8 @@ typedef struct lsp_checkpoint lsp_checkpoint;
 
 /* Opens DIR/model.safetensors, or the files that DIR/model.safetensors.index.json names
  * (plain basenames only), or `path` itself if it is a file. */
-lsp_status lsp_checkpoint_open(const char *path, lsp_checkpoint **out, lsp_failure *why);
+lsp_status lsp_checkpoint_open(const char *path, lsp_checkpoint **out,
+                               lsp_failure *why);
 
 /* Frees *c and sets it to NULL. NULL is accepted. */
 void lsp_checkpoint_close(lsp_checkpoint **c);
@@ -65,7 +67,8 @@ const char *lsp_checkpoint_path(const lsp_checkpoint *c, const lsp_tensor *t);
  * BF16 and refuses NaN and infinity (naming tensor and element); *_doubles takes the
  * same and no more; *_bytes gives the stored bytes. */
 lsp_status lsp_checkpoint_floats(const lsp_checkpoint *c, const lsp_tensor *t,
-                                 int64_t first, int64_t n, float *out, lsp_failure *why);
+                                 int64_t first, int64_t n, float *out,
+                                 lsp_failure *why);
 lsp_status lsp_checkpoint_doubles(const lsp_checkpoint *c, const lsp_tensor *t,
                                   int64_t first, int64_t n, double *out,
                                   lsp_failure *why);

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 typedef struct {
-  float *floats; /* 64-byte aligned; read-only after lsp_shared_seal but for the owner */
+  float
+      *floats; /* 64-byte aligned; read-only after lsp_shared_seal but for the owner */
   int64_t count;
-  int owner;     /* this rank fills the block (one a node; every rank where the node has
-                    no room to share) */
+  int owner; /* this rank fills the block (one a node; every rank where the node has
+                no room to share) */
   int is_window;
   MPI_Win window;
 } lsp_shared;

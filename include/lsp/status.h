@@ -11,15 +11,15 @@
 #include <stddef.h>
 
 /* name, exit status of the program, words */
-#define LSP_STATUS_TABLE(X)                                                              \
-  X(LSP_OK, 0, "done")                                                                   \
-  X(LSP_E_USAGE, 2, "wrong usage")                                                       \
-  X(LSP_E_INPUT, 1, "input not usable")                                                  \
-  X(LSP_E_FORMAT, 1, "file not as its format demands")                                   \
-  X(LSP_E_IO, 1, "reading or writing failed")                                            \
-  X(LSP_E_MEMORY, 1, "not enough memory")                                                \
-  X(LSP_E_LIMIT, 1, "beyond a limit of the program")                                     \
-  X(LSP_E_MISMATCH, 1, "does not belong to what is there already")                       \
+#define LSP_STATUS_TABLE(X)                                                            \
+  X(LSP_OK, 0, "done")                                                                 \
+  X(LSP_E_USAGE, 2, "wrong usage")                                                     \
+  X(LSP_E_INPUT, 1, "input not usable")                                                \
+  X(LSP_E_FORMAT, 1, "file not as its format demands")                                 \
+  X(LSP_E_IO, 1, "reading or writing failed")                                          \
+  X(LSP_E_MEMORY, 1, "not enough memory")                                              \
+  X(LSP_E_LIMIT, 1, "beyond a limit of the program")                                   \
+  X(LSP_E_MISMATCH, 1, "does not belong to what is there already")                     \
   X(LSP_E_STOPPED, 75, "stopped on request, all committed")
 
 typedef enum {
@@ -56,15 +56,15 @@ const char *lsp_status_words(lsp_status status);
 _Noreturn void lsp_panic(const char *file, int line, const char *what);
 void lsp_on_panic(void (*handler)(void));
 
-#define LSP_ASSERT(condition)                                                            \
+#define LSP_ASSERT(condition)                                                          \
   ((condition) ? (void)0 : lsp_panic(__FILE__, __LINE__, #condition))
 
 /* Returns from the calling function unless the expression is LSP_OK. */
-#define LSP_TRY(expression)                                                              \
-  do {                                                                                   \
-    const lsp_status lsp_try_status = (expression);                                      \
-    if (lsp_try_status != LSP_OK)                                                        \
-      return lsp_try_status;                                                             \
+#define LSP_TRY(expression)                                                            \
+  do {                                                                                 \
+    const lsp_status lsp_try_status = (expression);                                    \
+    if (lsp_try_status != LSP_OK)                                                      \
+      return lsp_try_status;                                                           \
   } while (0)
 
 #endif

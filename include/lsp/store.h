@@ -3,8 +3,8 @@
  *
  *   FILE.h5.part              the output under way     -> FILE.h5
  *   FILE.memory.h5.part       snapshots under way      -> FILE.memory.h5
- *   FILE.h5.slot0, .slot1     memory at the last two commits, in the memory file's layout
- *   FILE.h5.journal           what has been committed
+ *   FILE.h5.slot0, .slot1     memory at the last two commits, in the memory file's
+ * layout FILE.h5.journal           what has been committed
  *
  * Every rank writes its rows at known offsets. No two ranks write into one aligned MiB:
  * the rows at a border go to the rank that owns the unit. Then all sync, all agree, and
@@ -75,7 +75,7 @@ lsp_written lsp_store_written(const lsp_store *store);
 
 /* Local. FILE.h5 -> FILE.memory.h5, FILE.run.json, ...: the name with its ".h5" taken
  * off, if it has one, and the suffix added. */
-lsp_status lsp_store_beside(const char *path, const char *suffix, char *out, size_t size,
-                            lsp_failure *why);
+lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
+                            size_t size, lsp_failure *why);
 
 #endif

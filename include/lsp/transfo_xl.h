@@ -28,13 +28,13 @@ typedef struct {
 } lsp_txl_config;
 
 typedef struct {
-  const float *qkv;                /* (3 H E, D) queries, keys, values */
-  const float *r;                  /* (H E, D) of the relative positions */
-  const float *o;                  /* (D, H E) */
-  const float *u, *v;              /* (H, E) r_w_bias, r_r_bias */
+  const float *qkv;                     /* (3 H E, D) queries, keys, values */
+  const float *r;                       /* (H E, D) of the relative positions */
+  const float *o;                       /* (D, H E) */
+  const float *u, *v;                   /* (H, E) r_w_bias, r_r_bias */
   const float *norm1_gain, *norm1_bias; /* (D) */
-  const float *ff1, *ff1_bias;     /* (F, D), (F) */
-  const float *ff2, *ff2_bias;     /* (D, F), (D) */
+  const float *ff1, *ff1_bias;          /* (F, D), (F) */
+  const float *ff2, *ff2_bias;          /* (D, F), (D) */
   const float *norm2_gain, *norm2_bias; /* (D) */
 } lsp_txl_layer;
 
@@ -69,9 +69,10 @@ lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
 int64_t lsp_txl_floats(const lsp_txl_config *config);
 
 /* Local. Deals views into a block (lent for the life of the model), which may be filled
- * later; with block NULL only sizes are set. lsp_txl_close frees the tables, not the block. */
-lsp_status lsp_txl_open(const lsp_txl_config *config, const float *block, lsp_txl *model,
-                        lsp_failure *why);
+ * later; with block NULL only sizes are set. lsp_txl_close frees the tables, not the
+ * block. */
+lsp_status lsp_txl_open(const lsp_txl_config *config, const float *block,
+                        lsp_txl *model, lsp_failure *why);
 void lsp_txl_close(lsp_txl *model);
 
 /* Local; one rank a node (or one in all). Reads a checkpoint into the block, float32.

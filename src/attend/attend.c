@@ -18,11 +18,11 @@
 enum { B = LSP_BLOCK, WINDOW_STRIPS = 6, WINDOW = WINDOW_STRIPS * B };
 
 typedef struct {
-  float *qu, *qv;  /* (64, E padded) q + u and q + v, scaled */
-  float *score;    /* (64, 64) */
-  float *window;   /* (64, WINDOW) */
-  float *sum_out;  /* (64, E padded) weighted values */
-  float *clamped;  /* (64) position term beyond the clamp */
+  float *qu, *qv; /* (64, E padded) q + u and q + v, scaled */
+  float *score;   /* (64, 64) */
+  float *window;  /* (64, WINDOW) */
+  float *sum_out; /* (64, E padded) weighted values */
+  float *clamped; /* (64) position term beyond the clamp */
   float top[B], sum[B], decay[B];
   int low[B], high[B], strip_low[B];
   int at; /* column of the newest strip in the window */
@@ -73,7 +73,8 @@ static void add_strip(const lsp_attention *a, work *w, int64_t d) {
   float *out = w->window + w->at;
   const int64_t stored = d < r->n ? d : r->n - 1;
   for (int i = 0; i < a->rows; i++) {
-    /* distances of this row end at i - first_key: columns left of that are not needed */
+    /* distances of this row end at i - first_key: columns left of that are not needed
+     */
     const int64_t low = 64 * d + 63 - (i - a->first_key[i]);
     w->strip_low[i] = low < 0 ? 0 : low > B ? B : (int)low;
   }

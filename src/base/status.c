@@ -21,8 +21,8 @@ lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...
 
 int lsp_exit_status(lsp_status status) {
   switch (status) {
-#define X(name, exit_status, words)                                                      \
-  case name:                                                                             \
+#define X(name, exit_status, words)                                                    \
+  case name:                                                                           \
     return exit_status;
     LSP_STATUS_TABLE(X)
 #undef X
@@ -32,8 +32,8 @@ int lsp_exit_status(lsp_status status) {
 
 const char *lsp_status_words(lsp_status status) {
   switch (status) {
-#define X(name, exit_status, words)                                                      \
-  case name:                                                                             \
+#define X(name, exit_status, words)                                                    \
+  case name:                                                                           \
     return words;
     LSP_STATUS_TABLE(X)
 #undef X

@@ -16,21 +16,22 @@
 enum { TAG_HEAD = 211, TAG_INTERIOR, TAG_TAIL };
 enum { HEADER = sizeof(int64_t) }; /* of a message: offset of its bytes */
 
-/* Bytes [begin, end), and the owner of the unit that its last byte lies in; end <= begin:
- * none. */
+/* Bytes [begin, end), and the owner of the unit that its last byte lies in; end <=
+ * begin: none. */
 typedef struct {
   int64_t begin, end, owner;
 } reach;
 
 struct lsp_route {
   lsp_ctx *ctx;
-  char *from, *to, *whole; /* a unit (and a header): received, to be sent, to be written */
+  char *from, *to,
+      *whole; /* a unit (and a header): received, to be sent, to be written */
   MPI_Datatype reach_type;
   MPI_Op reach_op;
 };
 
-/* Bytes of one call: what this rank has, where the first of them lies in memory, and how
- * they are written. */
+/* Bytes of one call: what this rank has, where the first of them lies in memory, and
+ * how they are written. */
 typedef struct {
   lsp_route *route;
   reach mine;
@@ -117,8 +118,8 @@ static const char *at(const load *l, int64_t offset) {
   return l->data + (offset - l->mine.begin);
 }
 
-static void send_piece(const load *l, reach piece, int64_t owner,
-                       int tag, MPI_Request *request) {
+static void send_piece(const load *l, reach piece, int64_t owner, int tag,
+                       MPI_Request *request) {
   const int64_t n = piece.end - piece.begin;
   LSP_ASSERT(n > 0 && n <= LSP_ROUTE_UNIT);
   memcpy(l->route->to, &piece.begin, HEADER);
@@ -133,8 +134,8 @@ static int64_t receive_piece(const load *l, int64_t begin, int64_t end, char *to
   MPI_Status status;
   int got = 0;
   int64_t offset = 0;
-  LSP_MPI(MPI_Recv(l->route->from, lsp_count(LSP_ROUTE_UNIT + HEADER), MPI_BYTE, MPI_ANY_SOURCE,
-                   tag, l->route->ctx->comm, &status));
+  LSP_MPI(MPI_Recv(l->route->from, lsp_count(LSP_ROUTE_UNIT + HEADER), MPI_BYTE,
+                   MPI_ANY_SOURCE, tag, l->route->ctx->comm, &status));
   LSP_MPI(MPI_Get_count(&status, MPI_BYTE, &got));
   LSP_ASSERT(got > HEADER);
   memcpy(&offset, l->route->from, HEADER);
@@ -155,8 +156,7 @@ static void receive_and_write(const load *l, int64_t begin, int64_t end, int tag
 }
 
 /* A unit that other datasets share: rank 0 writes it. */
-static void write_common(const load *l, int64_t from, int64_t to,
-                         int tag) {
+static void write_common(const load *l, int64_t from, int64_t to, int tag) {
   const int64_t begin = l->begin > from ? l->begin : from;
   const int64_t end = l->end < to ? l->end : to;
   if (end <= begin)
@@ -170,8 +170,7 @@ static void write_common(const load *l, int64_t from, int64_t to,
     return;
   }
   if (!is_empty(&mine))
-    l->write(l->arg, at(l, mine.begin), mine.end - mine.begin,
-                     mine.begin);
+    l->write(l->arg, at(l, mine.begin), mine.end - mine.begin, mine.begin);
   receive_and_write(l, is_empty(&mine) ? begin : mine.end, end, tag);
 }
 
@@ -188,7 +187,8 @@ static void write_interior(const load *l, int64_t from, int64_t to) {
     return;
   reach mine = clipped(l, from, to), before = {0, 0, 0};
   mine.owner = l->route->ctx->rank;
-  LSP_MPI(MPI_Exscan(&mine, &before, 1, l->route->reach_type, l->route->reach_op, l->route->ctx->comm));
+  LSP_MPI(MPI_Exscan(&mine, &before, 1, l->route->reach_type, l->route->reach_op,
+                     l->route->ctx->comm));
   if (l->route->ctx->rank == 0) /* what Exscan leaves undefined */
     before = (reach){0, 0, 0};
   if (is_empty(&mine))
@@ -199,8 +199,7 @@ static void write_interior(const load *l, int64_t from, int64_t to) {
   if (owner != l->route->ctx->rank) {
     const int64_t unit_end = down(mine.begin) + LSP_ROUTE_UNIT;
     own.begin = mine.end < unit_end ? mine.end : unit_end;
-    send_piece(l, (reach){mine.begin, own.begin, 0}, owner, TAG_INTERIOR,
-               &request);
+    send_piece(l, (reach){mine.begin, own.begin, 0}, owner, TAG_INTERIOR, &request);
   }
   if (!is_empty(&own)) {
     const int64_t unit_end = up(own.end);
@@ -211,11 +210,9 @@ static void write_interior(const load *l, int64_t from, int64_t to) {
   LSP_MPI(MPI_Wait(&request, MPI_STATUS_IGNORE));
 }
 
-void lsp_route_rows(lsp_route *route, lsp_bytes dataset, lsp_bytes mine,
-                    const void *data,
-                    void (*write)(void *arg, const void *data, int64_t n,
-                                  int64_t offset),
-                    void *arg) {
+void lsp_route_rows(
+    lsp_route *route, lsp_bytes dataset, lsp_bytes mine, const void *data,
+    void (*write)(void *arg, const void *data, int64_t n, int64_t offset), void *arg) {
   load l = {.route = route,
             .mine = {mine.begin, mine.end, 0},
             .data = data,

@@ -22,8 +22,8 @@ static void open_window(lsp_ctx *ctx, MPI_Aint bytes, lsp_shared *s) {
   void *base = NULL;
   s->is_window = 1;
   s->owner = ctx->node_rank == 0;
-  LSP_MPI(MPI_Win_allocate_shared(s->owner ? bytes + 64 : 0, 1, MPI_INFO_NULL, ctx->node,
-                                  (void *)&base, &s->window));
+  LSP_MPI(MPI_Win_allocate_shared(s->owner ? bytes + 64 : 0, 1, MPI_INFO_NULL,
+                                  ctx->node, (void *)&base, &s->window));
   LSP_MPI(MPI_Win_shared_query(s->window, 0, &size, &unit, (void *)&base));
   LSP_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, s->window));
   /* Mapped at page borders on every rank, so the same step aligns all of them. */
@@ -52,8 +52,8 @@ void lsp_shared_spread(lsp_ctx *ctx, lsp_shared *shared, int64_t first, int64_t 
   if (ctx->size == 1)
     return;
   MPI_Comm owners = MPI_COMM_NULL;
-  LSP_MPI(MPI_Comm_split(ctx->comm, shared->owner ? 0 : MPI_UNDEFINED, ctx->rank,
-                         &owners));
+  LSP_MPI(
+      MPI_Comm_split(ctx->comm, shared->owner ? 0 : MPI_UNDEFINED, ctx->rank, &owners));
   if (owners == MPI_COMM_NULL)
     return;
   lsp_bcast(owners, shared->floats + first, bytes);

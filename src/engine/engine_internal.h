@@ -18,16 +18,16 @@
 #include "lsp/transfo_xl.h"
 
 /* phases of the timing table */
-#define LSP_PHASE_TABLE(X)                                                               \
-  X(READ, "read tokens")                                                                 \
-  X(EMBED, "embed")                                                                      \
-  X(PROJECT, "project q, k, v")                                                          \
-  X(ATTEND, "attention")                                                                 \
-  X(FEED, "output and feed-forward")                                                     \
-  X(WAIT, "wait for halos")                                                              \
-  X(HEAD, "log-probabilities")                                                           \
-  X(LEVEL, "wait for other ranks")                                                       \
-  X(WRITE, "write")                                                                      \
+#define LSP_PHASE_TABLE(X)                                                             \
+  X(READ, "read tokens")                                                               \
+  X(EMBED, "embed")                                                                    \
+  X(PROJECT, "project q, k, v")                                                        \
+  X(ATTEND, "attention")                                                               \
+  X(FEED, "output and feed-forward")                                                   \
+  X(WAIT, "wait for halos")                                                            \
+  X(HEAD, "log-probabilities")                                                         \
+  X(LEVEL, "wait for other ranks")                                                     \
+  X(WRITE, "write")                                                                    \
   X(COMMIT, "sync and commit")
 
 typedef enum {
@@ -69,8 +69,8 @@ typedef struct {
   lsp_tiles past;                 /* of the span's first panel */
   lsp_tiles carried;              /* into the wave */
   lsp_tiles next;                 /* carried out of it */
-  int64_t tail_from;  /* panels from here on hold tiles that are lent */
-  int64_t border_end; /* panels before here look into the halo */
+  int64_t tail_from;              /* panels from here on hold tiles that are lent */
+  int64_t border_end;             /* panels before here look into the halo */
   lsp_loan *lent, *borrowed;
   int lents, borroweds, lent_room, borrowed_room;
 } lsp_wave;
@@ -95,41 +95,42 @@ typedef struct {
   int mem_zeros;
   lsp_heads heads;
   lsp_shared shared;
-  int64_t strip_count;                            /* strips of each layer */
-  const float **strips;                           /* (L) */
-  const float **ghost;                            /* (L) tile of positions before 0 */
-  const float *tail[LSP_TXL_CLUSTERS_MAX];        /* (tiles, e, 64) packed out[i] */
+  int64_t strip_count;                     /* strips of each layer */
+  const float **strips;                    /* (L) */
+  const float **ghost;                     /* (L) tile of positions before 0 */
+  const float *tail[LSP_TXL_CLUSTERS_MAX]; /* (tiles, e, 64) packed out[i] */
 
   lsp_corpus *corpus;
   int64_t start_position; /* of the first token of document 0 */
   lsp_plan plan;
-  int64_t reach; /* rows of memory R */
+  int64_t reach;  /* rows of memory R */
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
   lsp_store *store;
-  lsp_commit commit;   /* the last one */
-  int64_t first_token; /* where this process began: tokens before it were done */
+  lsp_commit commit;     /* the last one */
+  int64_t first_token;   /* where this process began: tokens before it were done */
   int64_t next_document; /* documents before it have been written */
 
   lsp_exchange *exchange;
   int64_t wave_rows, span_rows; /* rows of a wave; capacity of a span */
   lsp_arena arena;
-  float *x;            /* (span_rows, D) hidden states */
-  float *q;            /* (span_rows, A) queries, then weighted values */
-  float *tiles;        /* (span_rows / 64) tiles of the span */
-  float *halo;         /* (reach_tiles) */
-  float *carry[2];     /* rank 0: (L, carry_tiles): in, out */
+  float *x;        /* (span_rows, D) hidden states */
+  float *q;        /* (span_rows, A) queries, then weighted values */
+  float *tiles;    /* (span_rows / 64) tiles of the span */
+  float *halo;     /* (reach_tiles) */
+  float *carry[2]; /* rank 0: (L, carry_tiles): in, out */
   int64_t carry_tiles;
-  float *memory_rows;  /* (2, reach, A) for snapshots */
-  float *scratch;      /* (threads, scratch_floats) */
+  float *memory_rows; /* (2, reach, A) for snapshots */
+  float *scratch;     /* (threads, scratch_floats) */
   int64_t scratch_floats;
-  float *nll;          /* (span_rows + 1) */
-  int32_t *id;         /* (span_rows + 1) */
-  uint64_t *panel_sum; /* (span_rows / 64) */
-  lsp_share *share;    /* (pieces) */
+  float *nll;            /* (span_rows + 1) */
+  int32_t *id;           /* (span_rows + 1) */
+  uint64_t *panel_sum;   /* (span_rows / 64) */
+  lsp_share *share;      /* (pieces) */
   lsp_share *all_shares; /* rank 0: of all ranks */
   int *share_count;      /* rank 0: (2 P) bytes of each and where they go */
-  float *start_hidden; /* (D) rank 0: hidden row before the first token, from a snapshot */
+  float *
+      start_hidden; /* (D) rank 0: hidden row before the first token, from a snapshot */
   int has_start_hidden;
   lsp_wave wave;
   lsp_clock clock;
@@ -145,8 +146,9 @@ void lsp_run_close(lsp_run *e);
 
 /* inputs.c */
 lsp_status lsp_run_open_corpus(lsp_run *e);
-lsp_status lsp_inputs_done(const lsp_run *e); /* Local: the copy of standard input goes */
-int lsp_inputs_finished(const lsp_run *e);    /* Collective: nothing is left to do */
+lsp_status
+lsp_inputs_done(const lsp_run *e);         /* Local: the copy of standard input goes */
+int lsp_inputs_finished(const lsp_run *e); /* Collective: nothing is left to do */
 
 /* prepare.c: what is made from the weights, once */
 int64_t lsp_prepared_floats(const lsp_run *e);
@@ -181,7 +183,8 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit);
 
 /* identity.c: what a run is made of, and its store */
 void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]);
-lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash, lsp_store_state *state);
+lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
+                              lsp_store_state *state);
 lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]);
 
 /* report.c */

@@ -7,8 +7,8 @@
  * The panels that neighbours look into are projected first and lent while the others
  * are; the panels that look into the halo are attended last.
  *
- * Post-norm: x = LN(x + attention(x)); x = LN(x + FF(x)). pre_lnorm norms what goes into
- * attention and FF instead of the sums. */
+ * Post-norm: x = LN(x + attention(x)); x = LN(x + FF(x)). pre_lnorm norms what goes
+ * into attention and FF instead of the sums. */
 #include "engine_internal.h"
 
 #include <math.h>
@@ -28,7 +28,8 @@ static int64_t width_a(const lsp_run *e) {
   return (int64_t)e->heads.heads * e->heads.width;
 }
 
-/* --- embedding ----------------------------------------------------------------------- */
+/* --- embedding -----------------------------------------------------------------------
+ */
 
 static int cluster_of(const lsp_txl_config *c, int32_t id) {
   int i = 0;
@@ -85,7 +86,8 @@ void lsp_forward_embed(lsp_run *e) {
     embed_panel(e, &e->wave.panel[i]);
 }
 
-/* --- projections --------------------------------------------------------------------- */
+/* --- projections ---------------------------------------------------------------------
+ */
 
 static float *own_tile(const lsp_run *e, const lsp_piece *piece, int64_t tile) {
   const int64_t own = piece->row / LSP_BLOCK + tile - piece->start / LSP_BLOCK;
@@ -93,8 +95,7 @@ static float *own_tile(const lsp_run *e, const lsp_piece *piece, int64_t tile) {
 }
 
 static float *carry_tile(const lsp_run *e, int which, int layer, int64_t tile) {
-  return e->carry[which] +
-         (layer * e->carry_tiles + tile) * lsp_tile_floats(e->heads);
+  return e->carry[which] + (layer * e->carry_tiles + tile) * lsp_tile_floats(e->heads);
 }
 
 /* Keys and values of a panel into its tiles. Rows before the piece's first token (a
@@ -143,7 +144,8 @@ static void project(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_PROJECT] += MPI_Wtime() - begin;
 }
 
-/* --- attention ----------------------------------------------------------------------- */
+/* --- attention -----------------------------------------------------------------------
+ */
 
 const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piece,
                               int64_t tile) {
@@ -156,16 +158,16 @@ const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piec
   return e->halo + (tile - e->wave.past.first) * lsp_tile_floats(e->heads);
 }
 
-/* Blocks of the panels [first, end), one head at a time. A block is found by its number:
- * panels are whole blocks and lie side by side. */
+/* Blocks of the panels [first, end), one head at a time. A block is found by its
+ * number: panels are whole blocks and lie side by side. */
 static void attend_block(const lsp_run *e, int layer, const lsp_panel *p, int block,
                          int head) {
   enum { TILES_MAX = 1024 };
   const lsp_txl_layer *w = &e->model.layer[layer];
   const int64_t A = width_a(e);
   const int64_t position = p->start + (int64_t)block * LSP_BLOCK;
-  float *q = e->q + (p->row + (int64_t)block * LSP_BLOCK) * A +
-             (int64_t)head * e->heads.width;
+  float *q =
+      e->q + (p->row + (int64_t)block * LSP_BLOCK) * A + (int64_t)head * e->heads.width;
   const int64_t rows = lsp_min(LSP_BLOCK, p->piece->end - position);
   for (int64_t i = lsp_max(rows, 0); i < LSP_BLOCK; i++)
     memset(q + i * A, 0, (size_t)e->heads.width * sizeof(float));
@@ -214,7 +216,8 @@ static void attend(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_ATTEND] += MPI_Wtime() - begin;
 }
 
-/* --- output projection and feed-forward ---------------------------------------------- */
+/* --- output projection and feed-forward ----------------------------------------------
+ */
 
 static void feed_panel(const lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_txl_layer *w = &e->model.layer[layer];
@@ -253,7 +256,8 @@ static void feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
 }
 
-/* --- exchange ------------------------------------------------------------------------ */
+/* --- exchange ------------------------------------------------------------------------
+ */
 
 static int kind_of(const lsp_loan *loan) {
   return loan->from_carry + 2 * loan->to_carry;

@@ -98,7 +98,8 @@ static void head(head_work *w) {
 }
 
 /* Up to 64 gathered rows through all of a tail. row[g]: the panel's row that g is. */
-static void tail_rows(head_work *w, int i, const float *gathered, const int *row, int n) {
+static void tail_rows(head_work *w, int i, const float *gathered, const int *row,
+                      int n) {
   const lsp_txl_cluster *k = &w->e->model.cluster[i];
   const int64_t cut = w->e->config.cut[i];
   for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++) {
@@ -166,11 +167,9 @@ static void panel_nll(head_work *w, float *scratch) {
 static void span_panel(const lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->plan;
   const int64_t d = p->piece->document;
-  const int64_t document_end = lsp_plan_origin(plan, d) + plan->token_start[d + 1] -
-                               plan->token_start[d];
-  head_work w = {.e = e,
-                 .rows = p->rows,
-                 .hidden = e->x + p->row * e->config.d_model};
+  const int64_t document_end =
+      lsp_plan_origin(plan, d) + plan->token_start[d + 1] - plan->token_start[d];
+  head_work w = {.e = e, .rows = p->rows, .hidden = e->x + p->row * e->config.d_model};
   int32_t target[LSP_PANEL];
   double nll[LSP_PANEL];
   for (int r = 0; r < p->rows; r++) {
@@ -210,8 +209,7 @@ float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t i
   memcpy(panel + place * D, hidden, (size_t)D * sizeof(float));
   for (int r = 0; r < rows; r++)
     target[r] = r == place ? id : -1;
-  head_work w = {
-      .e = e, .rows = rows, .hidden = panel, .target = target, .nll = nll};
+  head_work w = {.e = e, .rows = rows, .hidden = panel, .target = target, .nll = nll};
   panel_nll(&w, rest);
   return (float)nll[place];
 }

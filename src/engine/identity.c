@@ -1,6 +1,6 @@
 /* What a run is made of: a flat JSON object of strings. Two runs with the same identity
- * write the same bytes; a resumed run must have the identity of the first, and a document
- * goes on from a snapshot only with the model and memory that made it.
+ * write the same bytes; a resumed run must have the identity of the first, and a
+ * document goes on from a snapshot only with the model and memory that made it.
  *
  * Never in it: ranks, threads, waves, hosts, dates. */
 #define XXH_INLINE_ALL
@@ -82,7 +82,8 @@ static char *pairs_json(const pairs *p) {
   return text;
 }
 
-/* --- the core of an earlier run ------------------------------------------------------ */
+/* --- the core of an earlier run ------------------------------------------------------
+ */
 
 void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   char path[4096], *text = NULL;
@@ -90,8 +91,8 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   lsp_failure ignored; /* the store will say what is wrong with a journal */
   memset(core, 0, LSP_BLAS_NAME_SIZE);
   if (e->ctx->rank == 0 && e->options->resume &&
-      lsp_store_beside(e->options->output, ".h5.journal", path, sizeof path, &ignored) ==
-          LSP_OK &&
+      lsp_store_beside(e->options->output, ".h5.journal", path, sizeof path,
+                       &ignored) == LSP_OK &&
       lsp_journal_peek(path, &text, &ignored) == LSP_OK &&
       lsp_json_parse(path, text, strlen(text), &identity, &ignored) == LSP_OK) {
     const char *value = json_string_value(json_object_get(identity, "blas_core"));
@@ -103,7 +104,8 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   lsp_bcast(e->ctx->comm, core, LSP_BLAS_NAME_SIZE);
 }
 
-/* --- the store ----------------------------------------------------------------------- */
+/* --- the store -----------------------------------------------------------------------
+ */
 
 typedef struct {
   int64_t *bytes, *document, *position;
@@ -134,32 +136,31 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                 const lsp_attribute *attribute, int attributes,
                                 const char *identity) {
   const int64_t w = e->options->write;
-  return (lsp_store_spec){
-      .path = e->options->output,
-      .resume = e->options->resume != 0,
-      .overwrite = e->options->overwrite != 0,
-      .identity = identity,
-      .output = {.tokens = lsp_plan_tokens(&e->plan),
-                 .documents = e->plan.documents,
-                 .panels = lsp_plan_panels(&e->plan),
-                 .hidden_width = e->config.d_model,
-                 .write_id = (w & LSP_WRITE_ID) != 0,
-                 .write_nll = (w & LSP_WRITE_NLL) != 0,
-                 .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                 .token_start = e->plan.token_start,
-                 .n_bytes = a->bytes,
-                 .name = a->name,
-                 .attribute = attribute,
-                 .attributes = attributes},
-      .memory = {.snapshots = e->stops,
-                 .layers = e->config.n_layer,
-                 .rows = e->reach,
-                 .width = e->heads.heads * e->heads.width,
-                 .hidden_width = e->config.d_model,
-                 .document = a->document,
-                 .position = a->position,
-                 .attribute = attribute,
-                 .attributes = attributes}};
+  return (lsp_store_spec){.path = e->options->output,
+                          .resume = e->options->resume != 0,
+                          .overwrite = e->options->overwrite != 0,
+                          .identity = identity,
+                          .output = {.tokens = lsp_plan_tokens(&e->plan),
+                                     .documents = e->plan.documents,
+                                     .panels = lsp_plan_panels(&e->plan),
+                                     .hidden_width = e->config.d_model,
+                                     .write_id = (w & LSP_WRITE_ID) != 0,
+                                     .write_nll = (w & LSP_WRITE_NLL) != 0,
+                                     .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
+                                     .token_start = e->plan.token_start,
+                                     .n_bytes = a->bytes,
+                                     .name = a->name,
+                                     .attribute = attribute,
+                                     .attributes = attributes},
+                          .memory = {.snapshots = e->stops,
+                                     .layers = e->config.n_layer,
+                                     .rows = e->reach,
+                                     .width = e->heads.heads * e->heads.width,
+                                     .hidden_width = e->config.d_model,
+                                     .document = a->document,
+                                     .position = a->position,
+                                     .attribute = attribute,
+                                     .attributes = attributes}};
 }
 
 lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
@@ -188,7 +189,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   return st;
 }
 
-/* --- going on from a snapshot -------------------------------------------------------- */
+/* --- going on from a snapshot --------------------------------------------------------
+ */
 
 static const char *attribute_of(const lsp_memory_spec *m, const char *key) {
   for (int i = 0; i < m->attributes; i++)
@@ -210,10 +212,11 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   put_model(e, &p);
   for (int i = 0; i < p.count; i++)
     if (strcmp(attribute_of(m, p.key[i]), p.value[i]) != 0)
-      return lsp_fail(why, LSP_E_MISMATCH,
-                      "%s: made with %s = %s, this run has %s; go on with the model and "
-                      "options that made it",
-                      path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
+      return lsp_fail(
+          why, LSP_E_MISMATCH,
+          "%s: made with %s = %s, this run has %s; go on with the model and "
+          "options that made it",
+          path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
   if (m->layers != e->config.n_layer || m->hidden_width != e->config.d_model ||
       m->width != e->heads.heads * e->heads.width || m->rows != e->reach)
     return lsp_fail(why, LSP_E_MISMATCH,
@@ -226,8 +229,8 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
                              int64_t offset, int64_t bytes, XXH3_state_t *state) {
   enum { PIECE = 1 << 20 };
   char *piece = malloc(PIECE);
-  lsp_status st = piece != NULL ? LSP_OK
-                                : lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory");
+  lsp_status st =
+      piece != NULL ? LSP_OK : lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory");
   for (int64_t at = 0; st == LSP_OK && at < bytes; at += PIECE) {
     const int64_t n = lsp_min(PIECE, bytes - at);
     st = lsp_read_at(from->fd, e->options->from_snapshot, piece, n, offset + at,

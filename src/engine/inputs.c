@@ -21,8 +21,8 @@ static lsp_status remove_file(const char *path, lsp_failure *why) {
   if (unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR)
     return LSP_OK;
   return lsp_fail(why, LSP_E_IO,
-                  "%s: cannot be removed: %s; check the folder and its permissions", path,
-                  strerror(errno));
+                  "%s: cannot be removed: %s; check the folder and its permissions",
+                  path, strerror(errno));
 }
 
 static lsp_status spool_path(const lsp_run *e, char *path, size_t size) {
@@ -59,10 +59,11 @@ static lsp_status check_tokenizer(const lsp_run *e) {
       lsp_corpus_count(e->corpus) > 0 ? lsp_corpus_document(e->corpus, 0) : NULL;
   if (d != NULL && d->width == 1 && !e->config.bytes_tokenizer &&
       e->options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(&e->ctx->why, LSP_E_INPUT,
-                    "%s: text, but %s/config.json does not say \"tokenizer\": \"bytes\"; "
-                    "give token files (--input-format u16, u32 or megatron)",
-                    d->name, e->options->model);
+    return lsp_fail(
+        &e->ctx->why, LSP_E_INPUT,
+        "%s: text, but %s/config.json does not say \"tokenizer\": \"bytes\"; "
+        "give token files (--input-format u16, u32 or megatron)",
+        d->name, e->options->model);
   return LSP_OK;
 }
 

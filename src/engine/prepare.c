@@ -2,10 +2,9 @@
  *
  *   strips   of each layer: the relative positions through W_r, by falling distance
  *   ghost    of each layer: the tile of positions before 0, whose hidden rows are zero
- *            (with pre_lnorm a zero row is normed to the norm's bias: keys and values are
- *            then not zero)
- *   tails    the output rows of clusters beyond the shortlist, packed for the block
- *            kernel
+ *            (with pre_lnorm a zero row is normed to the norm's bias: keys and values
+ * are then not zero) tails    the output rows of clusters beyond the shortlist, packed
+ * for the block kernel
  *
  * Angles are products and sines in double precision. */
 #include "engine_internal.h"
@@ -55,7 +54,8 @@ static void make_strips(lsp_run *e, float *work) {
     sinusoids(e, d, rows);
     for (int layer = 0; layer < e->config.n_layer; layer++) {
       lsp_gemm(LSP_BLOCK, A, D, rows, e->model.layer[layer].r, projected, 0);
-      lsp_strip_put(e->heads, projected, (float *)(uintptr_t)e->strips[layer] + d * strip);
+      lsp_strip_put(e->heads, projected,
+                    (float *)(uintptr_t)e->strips[layer] + d * strip);
     }
   }
 }

@@ -1,5 +1,6 @@
 /* What a run says: a progress line, the timing table that HPC users know, and
- * FILE.run.json, which holds what differs between runs and so must not be in the HDF5. */
+ * FILE.run.json, which holds what differs between runs and so must not be in the HDF5.
+ */
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
@@ -13,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- progress ------------------------------------------------------------------------ */
+/* --- progress ------------------------------------------------------------------------
+ */
 
 static void print_duration(double seconds, char out[32]) {
   const long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
@@ -33,10 +35,10 @@ static void print_line(const lsp_run *e, double done, int on_terminal) {
                    nats / log(2.0) / (double)e->commit.corpus_count,
                    e->config.bytes_tokenizer ? "byte" : "token");
   print_duration(rate > 0 ? (all - done) / rate : 0, left);
-  (void)fprintf(stderr,
-                "%s%.0f of %.0f tokens (%.1f %%), %.0f tokens/s%s, %s left%s",
-                on_terminal ? "\r\033[K" : "", done, all, all > 0 ? 100 * done / all : 100,
-                rate > 0 ? rate : 0, bits, left, on_terminal ? "" : "\n");
+  (void)fprintf(stderr, "%s%.0f of %.0f tokens (%.1f %%), %.0f tokens/s%s, %s left%s",
+                on_terminal ? "\r\033[K" : "", done, all,
+                all > 0 ? 100 * done / all : 100, rate > 0 ? rate : 0, bits, left,
+                on_terminal ? "" : "\n");
   if (on_terminal && done >= all)
     (void)fputc('\n', stderr);
 }
@@ -60,7 +62,8 @@ void lsp_report_progress(lsp_run *e, int layer, int force) {
   print_line(e, done, on_terminal);
 }
 
-/* --- numbers of all ranks ------------------------------------------------------------ */
+/* --- numbers of all ranks ------------------------------------------------------------
+ */
 
 typedef struct {
   double least, sum, most;
@@ -103,7 +106,8 @@ static void collect(const lsp_run *e, totals *t) {
   t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
 }
 
-/* --- the table ----------------------------------------------------------------------- */
+/* --- the table -----------------------------------------------------------------------
+ */
 
 static void print_phases(const lsp_run *e, const totals *t) {
   const int P = e->ctx->size;
@@ -115,8 +119,8 @@ static void print_phases(const lsp_run *e, const totals *t) {
     const spread *s = &t->phase[i];
     const double mean = s->sum / P;
     rest -= mean;
-    lsp_say(e->ctx, "%-24s %9.3f %9.3f %9.3f %9.2f %6.1f", phase_name[i], s->least, mean,
-            s->most, mean > 0 ? s->most / mean : 1.0, 100 * mean / wall);
+    lsp_say(e->ctx, "%-24s %9.3f %9.3f %9.3f %9.2f %6.1f", phase_name[i], s->least,
+            mean, s->most, mean > 0 ? s->most / mean : 1.0, 100 * mean / wall);
   }
   lsp_say(e->ctx, "%-24s %9s %9.3f %9s %9s %6.1f", "start and rest", "", rest, "", "",
           100 * rest / wall);
@@ -145,11 +149,12 @@ static void print_rates(const lsp_run *e, const totals *t) {
           "sgemm rate at start",
           tokens, wall, t->wall.most > 0 ? tokens / t->wall.most : 0, rate * 1e-9,
           e->gemm_rate > 0 ? 100 * rate / e->gemm_rate : 0);
-  lsp_say(e->ctx,
-          "sent a rank and layer (most): %.0f messages, %.3f MiB; written %.1f MiB; peak "
-          "memory %.0f MiB a rank",
-          t->messages.most / layers, t->bytes.most / layers / (1 << 20),
-          t->written.sum / (1 << 20), t->peak.most / (1 << 20));
+  lsp_say(
+      e->ctx,
+      "sent a rank and layer (most): %.0f messages, %.3f MiB; written %.1f MiB; peak "
+      "memory %.0f MiB a rank",
+      t->messages.most / layers, t->bytes.most / layers / (1 << 20),
+      t->written.sum / (1 << 20), t->peak.most / (1 << 20));
 }
 
 static void print_score(const lsp_run *e) {
@@ -169,7 +174,8 @@ static void print_score(const lsp_run *e) {
             e->plan.documents == 1 ? "" : "s");
 }
 
-/* --- FILE.run.json ------------------------------------------------------------------- */
+/* --- FILE.run.json -------------------------------------------------------------------
+ */
 
 static json_t *spread_json(const spread *s, int ranks) {
   return json_pack("{s:f, s:f, s:f}", "min", s->least, "avg", s->sum / ranks, "max",
@@ -186,8 +192,8 @@ static json_t *hosts_json(const lsp_ctx *ctx) {
   LSP_MPI(MPI_Comm_size(ctx->leaders, &leaders));
   char *all = ctx->rank == 0 ? calloc((size_t)leaders, sizeof name) : NULL;
   LSP_ASSERT(ctx->rank != 0 || all != NULL);
-  LSP_MPI(MPI_Gather(name, (int)sizeof name, MPI_CHAR, all, (int)sizeof name, MPI_CHAR, 0,
-                     ctx->leaders));
+  LSP_MPI(MPI_Gather(name, (int)sizeof name, MPI_CHAR, all, (int)sizeof name, MPI_CHAR,
+                     0, ctx->leaders));
   if (ctx->rank != 0)
     return NULL;
   json_t *list = json_array();

@@ -1,7 +1,7 @@
 /* Per-token results of a wave to the store, and the sums of its documents.
  *
- * Sums are integers of 2^-40 nat, made from the float32 values that are written: free of
- * order, and anyone can repeat them from the file. */
+ * Sums are integers of 2^-40 nat, made from the float32 values that are written: free
+ * of order, and anyone can repeat them from the file. */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
 
@@ -65,7 +65,8 @@ void lsp_results_write(lsp_run *e) {
   e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
 }
 
-/* --- documents ----------------------------------------------------------------------- */
+/* --- documents -----------------------------------------------------------------------
+ */
 
 /* What the pieces of the span add to their documents. */
 static void sum_pieces(lsp_run *e) {
@@ -101,8 +102,8 @@ static int64_t gather_shares(lsp_run *e) {
       bytes += count[r];
     }
   }
-  LSP_MPI(MPI_Gatherv(e->share, mine, MPI_BYTE, e->all_shares, count, place, MPI_BYTE, 0,
-                      ctx->comm));
+  LSP_MPI(MPI_Gatherv(e->share, mine, MPI_BYTE, e->all_shares, count, place, MPI_BYTE,
+                      0, ctx->comm));
   return bytes / (int64_t)sizeof(lsp_share);
 }
 
@@ -115,8 +116,7 @@ typedef struct {
 static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   const int64_t i = c->count++;
   const lsp_document *d = lsp_corpus_document(e->corpus, e->next_document);
-  const double nats =
-      lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
+  const double nats = lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
   /* A checkpoint with another vocabulary says nothing of bytes. */
@@ -140,7 +140,8 @@ static void add_share(lsp_commit *commit, const lsp_share *s) {
 }
 
 /* Rank 0: documents that the wave finished, in order. */
-static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit, int64_t shares) {
+static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit,
+                             int64_t shares) {
   int64_t s = 0;
   while (e->next_document < e->plan.documents) {
     for (; s < shares && e->all_shares[s].document == e->next_document; s++)

@@ -1,8 +1,8 @@
 /* The wave loop.
  *
  *   open:  kernels agreed, model, corpus, store (new, or where an earlier run stopped)
- *   wave:  tokens -> embed -> layers -> log-probabilities -> rows to the store -> commit
- *   end:   check, rename, table
+ *   wave:  tokens -> embed -> layers -> log-probabilities -> rows to the store ->
+ * commit end:   check, rename, table
  *
  * A rank that fails inside a wave keeps its schedule; failures come out where the ranks
  * agree: after reading, and at the commit. */
@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- being asked to stop ------------------------------------------------------------- */
+/* --- being asked to stop -------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t asked_to_stop;
 
@@ -47,7 +48,8 @@ static int must_stop(lsp_run *e, double longest_wave) {
   return any;
 }
 
-/* --- one wave ------------------------------------------------------------------------ */
+/* --- one wave ------------------------------------------------------------------------
+ */
 
 /* Tokens of the span, and the one that its last row predicts. */
 static lsp_status read_tokens(lsp_run *e) {
@@ -56,10 +58,10 @@ static lsp_status read_tokens(lsp_run *e) {
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     const int64_t origin = lsp_plan_origin(&e->plan, p->document);
-    const int64_t in_document = p->token + (p->end - p->first) -
-                                e->plan.token_start[p->document];
-    const int64_t all = e->plan.token_start[p->document + 1] -
-                        e->plan.token_start[p->document];
+    const int64_t in_document =
+        p->token + (p->end - p->first) - e->plan.token_start[p->document];
+    const int64_t all =
+        e->plan.token_start[p->document + 1] - e->plan.token_start[p->document];
     const int64_t n = p->end - p->first + (in_document < all);
     LSP_TRY(lsp_corpus_read(e->corpus, p->document, p->first - origin, n,
                             e->config.vocab_size, e->id + (p->token - w->token_first),
@@ -74,9 +76,9 @@ static void count_flops(lsp_run *e) {
   double pairs = 0;
   for (int64_t i = 0; i < w->pieces; i++)
     pairs += lsp_pattern_pairs(&e->plan.pattern, w->piece[i].first, w->piece[i].end);
-  e->clock.flops += (double)(w->token_end - w->token_first) *
-                        lsp_txl_flops_per_token(&e->config) +
-                    pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
+  e->clock.flops +=
+      (double)(w->token_end - w->token_first) * lsp_txl_flops_per_token(&e->config) +
+      pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
 }
 
 static double cpu_seconds(void) {
@@ -136,11 +138,11 @@ static lsp_status run_waves(lsp_run *e) {
   double longest = 0;
   while (e->commit.panel_end < panels) {
     if (must_stop(e, longest)) {
-      return lsp_fail(&e->ctx->why, LSP_E_STOPPED,
-                      "stopped on request after %lld of %lld tokens, all committed; the "
-                      "same command with --resume goes on",
-                      (long long)e->commit.token_end,
-                      (long long)lsp_plan_tokens(&e->plan));
+      return lsp_fail(
+          &e->ctx->why, LSP_E_STOPPED,
+          "stopped on request after %lld of %lld tokens, all committed; the "
+          "same command with --resume goes on",
+          (long long)e->commit.token_end, (long long)lsp_plan_tokens(&e->plan));
     }
     const double begin = MPI_Wtime();
     LSP_TRY(run_wave(e));
@@ -150,7 +152,8 @@ static lsp_status run_waves(lsp_run *e) {
   return LSP_OK;
 }
 
-/* --- the run ------------------------------------------------------------------------- */
+/* --- the run -------------------------------------------------------------------------
+ */
 
 /* A corpus without tokens has documents all the same. */
 static lsp_status write_empty_documents(lsp_run *e) {
@@ -173,9 +176,9 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
   if (e->options->from_snapshot == NULL)
     return LSP_OK;
   const lsp_extent *x = &from->extent[LSP_SNAPSHOT_HIDDEN];
-  LSP_TRY(lsp_read_at(from->fd, e->options->from_snapshot, e->start_hidden,
-                      x->row_bytes, x->offset + (from->memory.snapshots - 1) * x->row_bytes,
-                      &e->ctx->why));
+  LSP_TRY(lsp_read_at(
+      from->fd, e->options->from_snapshot, e->start_hidden, x->row_bytes,
+      x->offset + (from->memory.snapshots - 1) * x->row_bytes, &e->ctx->why));
   e->has_start_hidden = 1;
   return lsp_snapshot_load(e, from);
 }
@@ -227,7 +230,8 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   }
   if (state == LSP_STORE_FINISHED) {
     lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);
-    return lsp_agree(e->ctx, e->ctx->rank == 0 ? lsp_report_finished(e) : LSP_OK);
+    LSP_TRY(lsp_agree(e->ctx, e->ctx->rank == 0 ? lsp_report_finished(e) : LSP_OK));
+    return lsp_agree(e->ctx, lsp_inputs_done(e));
   }
   return compute_all(e, state, from);
 }

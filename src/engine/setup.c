@@ -1,4 +1,5 @@
-/* From options to a run that can begin: kernels agreed, model in memory, buffers sized. */
+/* From options to a run that can begin: kernels agreed, model in memory, buffers sized.
+ */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
 
@@ -12,7 +13,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* --- kernels ------------------------------------------------------------------------- */
+/* --- kernels -------------------------------------------------------------------------
+ */
 
 static int64_t text_hash(const char *text) {
   return (int64_t)(XXH3_64bits(text, strlen(text)) >> 2);
@@ -42,8 +44,8 @@ static void warn_if_crowded(const lsp_run *e) {
             e->ctx->node_size, e->threads, cores);
 }
 
-/* Core of the BLAS library: the recorded one; the user's; the library's own choice where
- * all processors are of one kind; else what the weakest of them runs. */
+/* Core of the BLAS library: the recorded one; the user's; the library's own choice
+ * where all processors are of one kind; else what the weakest of them runs. */
 static const char *agreed_core(lsp_run *e, const char *recorded) {
   char name[LSP_BLAS_NAME_SIZE];
   lsp_processor_name(name);
@@ -62,8 +64,8 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
   LSP_MPI(MPI_Allreduce(&isa, &weakest, 1, MPI_INT64_T, MPI_MIN, e->ctx->comm));
   e->isa = (lsp_isa)weakest;
   e->kernels = lsp_kernels_of(e->isa);
-  e->threads = (int)(e->options->threads > 0 ? e->options->threads
-                                             : default_threads(e->ctx));
+  e->threads =
+      (int)(e->options->threads > 0 ? e->options->threads : default_threads(e->ctx));
   warn_if_crowded(e);
   const char *core = agreed_core(e, recorded_core);
   LSP_TRY(lsp_agree(e->ctx, lsp_blas_open(core, &e->ctx->why)));
@@ -92,7 +94,8 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   return flops / (MPI_Wtime() - begin);
 }
 
-/* --- model --------------------------------------------------------------------------- */
+/* --- model ---------------------------------------------------------------------------
+ */
 
 /* The config with what the options change of it. */
 static lsp_status apply_options(lsp_run *e) {
@@ -106,14 +109,16 @@ static lsp_status apply_options(lsp_run *e) {
   else if (c->tgt_len == 0)
     c->tgt_len = trained > 0 ? trained : 128;
   if (c->same_length && c->mem_len == 0 && o->mem_len == 0)
-    return lsp_fail(&e->ctx->why, LSP_E_USAGE,
-                    "--mem-len 0 with same_length masks every position; use a memory of "
-                    "at least 1");
+    return lsp_fail(
+        &e->ctx->why, LSP_E_USAGE,
+        "--mem-len 0 with same_length masks every position; use a memory of "
+        "at least 1");
   if (c->same_length && c->mem_len == 0)
-    return lsp_fail(&e->ctx->why, LSP_E_FORMAT,
-                    "%s/config.json: key \"mem_len\" is 0, which with same_length masks "
-                    "every position; give --mem-len 1 or more",
-                    o->model);
+    return lsp_fail(
+        &e->ctx->why, LSP_E_FORMAT,
+        "%s/config.json: key \"mem_len\" is 0, which with same_length masks "
+        "every position; give --mem-len 1 or more",
+        o->model);
   e->mem_zeros = o->mem_init != LSP_MEM_EMPTY;
   e->heads = (lsp_heads){c->n_head, c->d_head};
   e->plan.pattern = (lsp_pattern){.memory = c->mem_len,
@@ -138,7 +143,8 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   e->strips = calloc((size_t)e->config.n_layer, sizeof *e->strips);
   e->ghost = calloc((size_t)e->config.n_layer, sizeof *e->ghost);
   if (e->strips == NULL || e->ghost == NULL)
-    st = lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for %d layers", e->config.n_layer);
+    st =
+        lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for %d layers", e->config.n_layer);
   else
     st = lsp_txl_open(&e->config, NULL, &e->model, &ctx->why);
   LSP_TRY(lsp_agree(ctx, st));
@@ -157,7 +163,8 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   return LSP_OK;
 }
 
-/* --- buffers ------------------------------------------------------------------------- */
+/* --- buffers -------------------------------------------------------------------------
+ */
 
 static double number_in(const char *path, const char *format) {
   char line[256];
@@ -189,8 +196,8 @@ static double memory_at_hand(const lsp_ctx *ctx) {
 
 static double bytes_per_row(const lsp_run *e) {
   const double A = (double)e->heads.heads * e->heads.width;
-  return 4.0 * (e->config.d_model + A +
-                (double)lsp_tile_floats(e->heads) / LSP_BLOCK + 8);
+  return 4.0 *
+         (e->config.d_model + A + (double)lsp_tile_floats(e->heads) / LSP_BLOCK + 8);
 }
 
 static double fixed_bytes(const lsp_run *e) {
@@ -211,7 +218,8 @@ static int64_t default_wave_rows(const lsp_run *e) {
   const double flops = lsp_txl_flops_per_token(&e->config) +
                        pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
   const double thirty = 30 * 0.7 * e->gemm_rate / flops;
-  const double room = (0.6 * memory_at_hand(e->ctx) - fixed_bytes(e)) / bytes_per_row(e);
+  const double room =
+      (0.6 * memory_at_hand(e->ctx) - fixed_bytes(e)) / bytes_per_row(e);
   const int64_t most = room > LSP_PANEL ? (int64_t)room - LSP_PANEL : LSP_PANEL;
   int64_t rows = (int64_t)(thirty / e->ctx->size);
   rows = lsp_max(rows, 2 * e->reach);
@@ -239,13 +247,12 @@ static size_t arena_bytes(const lsp_run *e) {
   const int64_t D = e->config.d_model, A = (int64_t)e->heads.heads * e->heads.width;
   const int64_t tile = lsp_tile_floats(e->heads), rows = e->span_rows;
   const int64_t blocks = lsp_divide_up(rows, LSP_BLOCK);
-  size_t bytes = lsp_arena_size(rows * D) + lsp_arena_size(rows * A) +
-                 lsp_arena_size(blocks * tile) +
-                 lsp_arena_size(e->plan.reach_tiles * tile) +
-                 lsp_arena_size(2 * e->reach * A) +
-                 lsp_arena_size(e->threads * e->scratch_floats) +
-                 2 * lsp_arena_size(rows + 1) + lsp_arena_size(2 * blocks) +
-                 lsp_arena_size(8 * blocks) + lsp_arena_size(D);
+  size_t bytes =
+      lsp_arena_size(rows * D) + lsp_arena_size(rows * A) +
+      lsp_arena_size(blocks * tile) + lsp_arena_size(e->plan.reach_tiles * tile) +
+      lsp_arena_size(2 * e->reach * A) +
+      lsp_arena_size(e->threads * e->scratch_floats) + 2 * lsp_arena_size(rows + 1) +
+      lsp_arena_size(2 * blocks) + lsp_arena_size(8 * blocks) + lsp_arena_size(D);
   if (e->ctx->rank == 0)
     bytes += 2 * lsp_arena_size(e->config.n_layer * e->carry_tiles * tile);
   return bytes;
@@ -276,13 +283,14 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   const int64_t all = lsp_plan_rows_before(&e->plan, lsp_plan_panels(&e->plan));
   e->scratch_floats = scratch_floats(e);
   e->carry_tiles = e->plan.reach_tiles + LSP_PANEL / LSP_BLOCK;
-  e->wave_rows = e->options->wave_tokens > 0 ? e->options->wave_tokens
-                                             : default_wave_rows(e);
+  e->wave_rows =
+      e->options->wave_tokens > 0 ? e->options->wave_tokens : default_wave_rows(e);
   e->wave_rows = lsp_max(lsp_min(e->wave_rows, all), LSP_PANEL);
   /* A span ends at the first panel border past its share. */
   e->span_rows = lsp_divide_up(e->wave_rows, e->ctx->size) + LSP_PANEL;
-  e->span_rows = lsp_divide_up(lsp_min(e->span_rows, lsp_max(all, LSP_PANEL)), LSP_BLOCK) *
-                 LSP_BLOCK;
+  e->span_rows =
+      lsp_divide_up(lsp_min(e->span_rows, lsp_max(all, LSP_PANEL)), LSP_BLOCK) *
+      LSP_BLOCK;
   const size_t blocks = (size_t)(e->span_rows / LSP_BLOCK);
   lsp_status st = lsp_arena_open(&e->arena, arena_bytes(e), why);
   e->wave.piece = calloc(blocks + 1, sizeof *e->wave.piece);

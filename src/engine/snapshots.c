@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the list of stops --------------------------------------------------------------- */
+/* --- the list of stops ---------------------------------------------------------------
+ */
 
 static lsp_status add_stop(lsp_run *e, int64_t *room, int64_t document,
                            int64_t position) {
@@ -44,10 +45,9 @@ static lsp_status document_stops(lsp_run *e, int64_t *room, int64_t d, int64_t e
 
 lsp_status lsp_list_stops(lsp_run *e) {
   int64_t room = 0, last = e->plan.documents - 1;
-  const int64_t every =
-      e->options->snapshot_every > 0
-          ? e->options->snapshot_every * e->plan.pattern.segment
-          : 0;
+  const int64_t every = e->options->snapshot_every > 0
+                            ? e->options->snapshot_every * e->plan.pattern.segment
+                            : 0;
   e->stops = 0;
   while (last >= 0 && e->plan.token_start[last + 1] == e->plan.token_start[last])
     last--;
@@ -74,7 +74,8 @@ static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) 
   return low;
 }
 
-/* --- rows ---------------------------------------------------------------------------- */
+/* --- rows ----------------------------------------------------------------------------
+ */
 
 /* Rows [first, end) of a document's memory, in tiles from `tile` on (whose first
  * position is 64 tile_first), to a stop at `position`. */
@@ -95,8 +96,8 @@ static void write_rows(lsp_run *e, int64_t snapshot, int64_t position, int layer
                  values + (at - first) * A);
     at += n;
   }
-  lsp_store_memory(e->store, snapshot, layer, e->reach - (position - first), end - first,
-                   keys, values);
+  lsp_store_memory(e->store, snapshot, layer, e->reach - (position - first),
+                   end - first, keys, values);
 }
 
 static void write_piece(lsp_run *e, int64_t snapshot, int64_t position, int layer,
@@ -114,10 +115,10 @@ static void write_carried(lsp_run *e, int64_t snapshot, int64_t position, int la
   const int64_t first_token =
       w->range.first == 0
           ? e->plan.first_position
-          : lsp_panel_start(w->range.first - e->plan.panel_start[w->carried.document] +
-                            lsp_panel_of(lsp_plan_origin(&e->plan, w->carried.document)));
-  const float *tile = e->carry[0] +
-                      layer * e->carry_tiles * lsp_tile_floats(e->heads);
+          : lsp_panel_start(
+                w->range.first - e->plan.panel_start[w->carried.document] +
+                lsp_panel_of(lsp_plan_origin(&e->plan, w->carried.document)));
+  const float *tile = e->carry[0] + layer * e->carry_tiles * lsp_tile_floats(e->heads);
   write_rows(e, snapshot, position, layer, tile, w->carried.first,
              w->carried.first * LSP_BLOCK, first_token);
 }
@@ -148,7 +149,8 @@ void lsp_snapshot_layer(lsp_run *e, int layer) {
     write_carried(e, LSP_STORE_SLOT, position, layer);
 }
 
-/* --- the last token of each stop ----------------------------------------------------- */
+/* --- the last token of each stop -----------------------------------------------------
+ */
 
 void lsp_snapshot_ends(lsp_run *e) {
   const lsp_wave *w = &e->wave;
@@ -167,7 +169,8 @@ void lsp_snapshot_ends(lsp_run *e) {
   }
 }
 
-/* --- reading ------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------
+ */
 
 typedef lsp_status (*read_rows)(lsp_run *e, const lsp_file_view *from, int layer,
                                 int64_t first, int64_t rows, float *keys,
@@ -198,9 +201,10 @@ static lsp_status from_file(lsp_run *e, const lsp_file_view *from, int layer,
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
   const lsp_tiles tiles = lsp_plan_carried(&e->plan, e->commit.panel_end);
   const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  const int64_t position = from != NULL ? e->plan.first_position
-                                        : tiles.end * LSP_BLOCK;
-  const int64_t first = lsp_max(lsp_max(0, position - e->reach), tiles.first * LSP_BLOCK);
+  const int64_t position =
+      from != NULL ? e->plan.first_position : tiles.end * LSP_BLOCK;
+  const int64_t first =
+      lsp_max(lsp_max(0, position - e->reach), tiles.first * LSP_BLOCK);
   const read_rows read = from != NULL ? from_file : from_slot;
   float *keys = e->memory_rows, *values = keys + e->reach * A;
   for (int layer = 0; layer < e->config.n_layer && first < position; layer++) {
@@ -211,8 +215,8 @@ lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
       const int64_t n = lsp_min(position, (t + 1) * LSP_BLOCK) - at;
       float *tile = e->carry[0] + (layer * e->carry_tiles + t - tiles.first) *
                                       lsp_tile_floats(e->heads);
-      lsp_tile_put(e->heads, tile, (int)(at % LSP_BLOCK), (int)n, keys + (at - first) * A,
-                   values + (at - first) * A, A);
+      lsp_tile_put(e->heads, tile, (int)(at % LSP_BLOCK), (int)n,
+                   keys + (at - first) * A, values + (at - first) * A, A);
       at += n;
     }
   }

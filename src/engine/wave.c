@@ -55,11 +55,10 @@ static void list_pieces(lsp_run *e) {
     *piece = lsp_plan_piece(&e->plan, w->span, panel);
     for (int64_t p = piece->panel_first; p < piece->panel_end; p++) {
       const int64_t start = lsp_panel_start(p);
-      w->panel[w->panels++] = (lsp_panel){
-          .piece = piece,
-          .row = piece->row + start - piece->start,
-          .start = start,
-          .rows = lsp_panel_rows(p)};
+      w->panel[w->panels++] = (lsp_panel){.piece = piece,
+                                          .row = piece->row + start - piece->start,
+                                          .start = start,
+                                          .rows = lsp_panel_rows(p)};
     }
     panel += piece->panel_end - piece->panel_first;
   }
@@ -86,8 +85,7 @@ static void find_borders(lsp_run *e) {
   }
   const int64_t reach = lsp_pattern_reach(&e->plan.pattern);
   if (e->ctx->rank > 0 && w->past.first < w->past.end)
-    while (w->border_end < w->panels &&
-           w->panel[w->border_end].piece == &w->piece[0] &&
+    while (w->border_end < w->panels && w->panel[w->border_end].piece == &w->piece[0] &&
            w->panel[w->border_end].start - reach < w->piece[0].start)
       w->border_end++;
 }

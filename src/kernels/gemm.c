@@ -78,7 +78,8 @@ lsp_status lsp_blas_open(const char *core, lsp_failure *why) {
   /* Read by the library when it is loaded: no threads of its own, the agreed core. */
   if (setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0 ||
       (core != NULL && setenv("OPENBLAS_CORETYPE", core, 1) != 0))
-    return lsp_fail(why, LSP_E_MEMORY, "cannot set the environment of the BLAS library");
+    return lsp_fail(why, LSP_E_MEMORY,
+                    "cannot set the environment of the BLAS library");
   (void)setenv("MKL_NUM_THREADS", "1", 1);
   (void)setenv("BLIS_NUM_THREADS", "1", 1);
   void *library = dlopen(LSP_BLAS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -118,8 +119,9 @@ static int blas_size(int64_t n) {
 void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
               int accumulate) {
   LSP_ASSERT(blas.sgemm != NULL);
-  blas.sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, blas_size(m), blas_size(n), blas_size(k), 1.0f,
-             a, blas_size(k), b, blas_size(k), accumulate ? 1.0f : 0.0f, c, blas_size(n));
+  blas.sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, blas_size(m), blas_size(n), blas_size(k),
+             1.0f, a, blas_size(k), b, blas_size(k), accumulate ? 1.0f : 0.0f, c,
+             blas_size(n));
 }
 
 void lsp_gemm_plain(int64_t m, int64_t n, int64_t k, const float *a, const float *b,

@@ -5,11 +5,10 @@
  *   GROUP                columns of a register block, a multiple of LSP_LANES
  *   NAME(x)              x with the suffix of the instruction set
  *   LSP_ISA_TEXT         its name
- *   vec and, on it:      v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max v_sqrt
- *   v_power_of_two(t)    2^n, where t = n + 1.5 * 2^23
- *   v_keep(x, low, y)    y where x >= low, else 0
- *   lanes_sum(v)         sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
- *   lanes_max(v)         their maximum
+ *   vec and, on it:      v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max
+ * v_sqrt v_power_of_two(t)    2^n, where t = n + 1.5 * 2^23 v_keep(x, low, y)    y
+ * where x >= low, else 0 lanes_sum(v)         sum of the 16 lanes in v[16 / VLEN], by
+ * halves: 8, 4, 2, 1 lanes_max(v)         their maximum
  *
  * and gets lsp__kernels_* . What is written here over LSP_LANES fixed lanes does not
  * depend on VLEN, so all instruction sets give the same bits. */
@@ -68,8 +67,8 @@ block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
   if (init != NULL && p->scale != NULL)
     for (int i = 0; i < n; i++)
       for (int j = 0; j < vecs; j++)
-        acc[i][j] = v_fma(v_load(init + i * p->ldi + j * VLEN), v_set(p->scale[row + i]),
-                          acc[i][j]);
+        acc[i][j] = v_fma(v_load(init + i * p->ldi + j * VLEN),
+                          v_set(p->scale[row + i]), acc[i][j]);
   else if (init != NULL)
     for (int i = 0; i < n; i++)
       for (int j = 0; j < vecs; j++)
@@ -155,8 +154,8 @@ static inline float row_exp(float *row, float top) {
   return lanes_sum(part);
 }
 
-/* Maxima first, then all decays at once, then the exponentials: rows do not wait for each
- * other's reductions. */
+/* Maxima first, then all decays at once, then the exponentials: rows do not wait for
+ * each other's reductions. */
 static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
                                float *top, float *sum, float *decay) {
   float change[LSP_BLOCK] = {0};

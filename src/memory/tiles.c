@@ -1,5 +1,5 @@
-/* Rows of keys and values to tiles and back. Keys are transposed 8 x 8 at a time so that
- * both sides move whole cache lines. */
+/* Rows of keys and values to tiles and back. Keys are transposed 8 x 8 at a time so
+ * that both sides move whole cache lines. */
 #include "lsp/memory.h"
 
 #include <string.h>

@@ -31,10 +31,12 @@ static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
   LSP_TRY(read_int(s, "d_inner", 1, 1, WIDTH_MAX, &c->d_inner));
   LSP_TRY(read_int(s, "n_layer", 1, 1, 4096, &c->n_layer));
   LSP_TRY(read_int(s, "div_val", 1, 1, 1024, &c->div_val));
-  LSP_TRY(lsp_json_int(s->json, s->path, "mem_len", 1, 0, 1 << 24, &c->mem_len, s->why));
+  LSP_TRY(
+      lsp_json_int(s->json, s->path, "mem_len", 1, 0, 1 << 24, &c->mem_len, s->why));
   LSP_TRY(lsp_json_int(s->json, s->path, "clamp_len", 1, -1, 1 << 24, &c->clamp_len,
                        s->why));
-  LSP_TRY(lsp_json_int(s->json, s->path, "tgt_len", 0, 0, 1 << 24, &c->tgt_len, s->why));
+  LSP_TRY(
+      lsp_json_int(s->json, s->path, "tgt_len", 0, 0, 1 << 24, &c->tgt_len, s->why));
   if (c->d_model % 2 != 0)
     return lsp_fail(s->why, LSP_E_FORMAT,
                     "%s: d_model is %d; the sinusoids need an even width", s->path,
@@ -56,8 +58,8 @@ static lsp_status read_switches(const source *s, lsp_txl_config *c) {
   LSP_TRY(read_int(s, "attn_type", 0, 0, 3, &attn_type));
   if (attn_type != 0)
     return lsp_fail(s->why, LSP_E_FORMAT,
-                    "%s: attn_type is %d; only 0, relative positions, is known", s->path,
-                    attn_type);
+                    "%s: attn_type is %d; only 0, relative positions, is known",
+                    s->path, attn_type);
   return LSP_OK;
 }
 
@@ -89,7 +91,8 @@ static lsp_status read_clusters(const source *s, lsp_txl_config *c) {
  * there; `proj_share_all_but_first` is what it is made from. */
 static lsp_status read_ties(const source *s, lsp_txl_config *c) {
   int share = 1;
-  LSP_TRY(lsp_json_bool(s->json, s->path, "proj_share_all_but_first", 0, &share, s->why));
+  LSP_TRY(
+      lsp_json_bool(s->json, s->path, "proj_share_all_but_first", 0, &share, s->why));
   for (int i = 0; i < c->clusters; i++)
     c->tie_proj[i] = share && i > 0;
   const json_t *list = json_object_get(s->json, "tie_projs");

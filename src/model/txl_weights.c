@@ -1,8 +1,8 @@
 /* Names of a transfo-xl checkpoint to places in one block of floats, and to views.
  *
  * One list of slots, made from the configuration alone and so the same on every rank,
- * serves the size of the block, the views, and the reading. A slot names the tensor that
- * fills it; what may stand in for it or repeat it is an alias. */
+ * serves the size of the block, the views, and the reading. A slot names the tensor
+ * that fills it; what may stand in for it or repeat it is an alias. */
 #include "lsp/safetensors.h"
 #include "lsp/transfo_xl.h"
 
@@ -41,7 +41,8 @@ static int width_of(const lsp_txl_config *c, int i) {
   return width;
 }
 
-static slot *add(slot_list *l, int rank, int64_t rows, int64_t cols, const float **view) {
+static slot *add(slot_list *l, int rank, int64_t rows, int64_t cols,
+                 const float **view) {
   LSP_ASSERT(l->count < l->room);
   slot *s = &l->slots[l->count++];
   memset(s, 0, sizeof *s);
@@ -107,7 +108,8 @@ static void embedding_slots(slot_list *l, lsp_txl *m) {
   for (int i = 0; i < tables; i++) {
     const int64_t rows = c->div_val == 1 ? c->vocab_size : c->cut[i + 1] - c->cut[i];
     slot *s = add(l, 2, rows, width_of(c, i), &m->cluster[i].embed);
-    (void)snprintf(s->name[0], NAME_SIZE, "transformer.word_emb.emb_layers.%d.weight", i);
+    (void)snprintf(s->name[0], NAME_SIZE, "transformer.word_emb.emb_layers.%d.weight",
+                   i);
     if (c->tie_word_embeddings)
       (void)snprintf(s->name[1], NAME_SIZE, "crit.out_layers.%d.weight", i);
   }
@@ -216,8 +218,8 @@ int64_t lsp_txl_floats(const lsp_txl_config *config) {
   return st == LSP_OK ? l.floats : -1;
 }
 
-lsp_status lsp_txl_open(const lsp_txl_config *config, const float *block, lsp_txl *model,
-                        lsp_failure *why) {
+lsp_status lsp_txl_open(const lsp_txl_config *config, const float *block,
+                        lsp_txl *model, lsp_failure *why) {
   slot_list l;
   memset(&l, 0, sizeof l);
   const lsp_status st = make(config, block, model, &l, why);
@@ -341,7 +343,8 @@ static lsp_status check_ties(const reading *r, const lsp_txl *m, const slot_list
       continue;
     for (int i = 1; i < c->n_layer; i++) {
       (void)snprintf(name, sizeof name, "transformer.layers.%d.dec_attn.%s", i, leaf);
-      LSP_TRY(take_duplicate(r, shared, name, shared->name[0], l->block + shared->offset));
+      LSP_TRY(
+          take_duplicate(r, shared, name, shared->name[0], l->block + shared->offset));
     }
   }
   return LSP_OK;

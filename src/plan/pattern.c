@@ -2,9 +2,8 @@
 #include "lsp/plan.h"
 
 int64_t lsp_pattern_first(const lsp_pattern *p, int64_t position) {
-  const int64_t first = p->same_length
-                            ? position - p->memory + 1
-                            : position / p->segment * p->segment - p->memory;
+  const int64_t first = p->same_length ? position - p->memory + 1
+                                       : position / p->segment * p->segment - p->memory;
   return p->virtual_past ? first : lsp_max(first, 0);
 }
 

@@ -504,8 +504,13 @@ static lsp_status copy_run(void *state, const unsigned char *data, int64_t n,
   return lsp_write_at(t->fd, t->path, data, n, offset, why);
 }
 
-static double gib(double bytes) {
-  return bytes / (1 << 30);
+/* In GiB, or in MiB where that would be next to nothing. */
+static double in_unit(double bytes, double whole) {
+  return bytes / (whole < 1 << 30 ? 1 << 20 : 1 << 30);
+}
+
+static const char *unit(int64_t whole) {
+  return whole < 1 << 30 ? "MiB" : "GiB";
 }
 
 static double free_bytes(int fd) {
@@ -527,16 +532,17 @@ static lsp_status reserve(const target *t, int64_t bytes, lsp_failure *why) {
       error = errno;
   }
   if (error == ENOSPC || error == EDQUOT)
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: needs %.3f %s, but %.3f %s are free (%s); free some space, or "
+                    "choose another --output",
+                    t->path, in_unit((double)bytes, (double)bytes), unit(bytes),
+                    in_unit(there, (double)bytes), unit(bytes), strerror(error));
+  if (error != 0)
     return lsp_fail(
         why, LSP_E_IO,
-        "%s: needs %.3f GiB, but %.3f GiB are free (%s); free some space, or "
-        "choose another --output",
-        t->path, gib((double)bytes), gib(there), strerror(error));
-  if (error != 0)
-    return lsp_fail(why, LSP_E_IO,
-                    "%s: cannot make a file of %.3f GiB: %s; check the disk and its mount, "
-                    "or choose another --output",
-                    t->path, gib((double)bytes), strerror(error));
+        "%s: cannot make a file of %.3f %s: %s; check the disk and its mount, "
+        "or choose another --output",
+        t->path, in_unit((double)bytes, (double)bytes), unit(bytes), strerror(error));
   return LSP_OK;
 }
 

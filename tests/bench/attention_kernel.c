@@ -59,10 +59,18 @@ static double attention_rate(int64_t window, int width, lsp_isa isa) {
     for (int b = 0; b < BLOCKS; b++) {
       for (int64_t d = 0; d <= reach; d++)
         tile[d] = tiles + (reach + b - d) * lsp_tile_floats(h);
-      const lsp_attention a = {.kernels = &k, .heads = h, .u = q, .v = q,
-                               .distances = {strips, reach + 1, 0}, .rows = LSP_BLOCK,
-                               .query = q, .ld_query = width, .first_key = first,
-                               .tile = tile, .out = out, .ld_out = width};
+      const lsp_attention a = {.kernels = &k,
+                               .heads = h,
+                               .u = q,
+                               .v = q,
+                               .distances = {strips, reach + 1, 0},
+                               .rows = LSP_BLOCK,
+                               .query = q,
+                               .ld_query = width,
+                               .first_key = first,
+                               .tile = tile,
+                               .out = out,
+                               .ld_out = width};
       lsp_attend_block(&a, scratch);
     }
     const double flops = 2.0 * 3 * width * (double)window * LSP_BLOCK * BLOCKS;

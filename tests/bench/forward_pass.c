@@ -75,12 +75,9 @@ static double number(const json_t *o, const char *key, const char *part) {
 }
 
 static void print_figures(const char *path, rates sgemm, int ranks) {
-  static const char *const compute[] = {"embed",
-                                        "project q, k, v",
-                                        "attention",
-                                        "output and feed-forward",
-                                        "wait for halos",
-                                        "log-probabilities"};
+  static const char *const compute[] = {"embed",          "project q, k, v",
+                                        "attention",      "output and feed-forward",
+                                        "wait for halos", "log-probabilities"};
   lsp_failure why = {0};
   json_t *o = NULL;
   if (lsp_json_read(path, 1 << 20, &o, &why) != LSP_OK) {

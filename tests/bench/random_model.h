@@ -17,10 +17,11 @@ typedef struct {
   int64_t offset;
 } random_list;
 
-static void random_tensor(random_list *l, const char *name, int64_t rows, int64_t cols) {
+static void random_tensor(random_list *l, const char *name, int64_t rows,
+                          int64_t cols) {
   const int64_t bytes = 4 * rows * (cols > 0 ? cols : 1);
-  (void)fprintf(l->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", l->offset ? "," : "{",
-                name);
+  (void)fprintf(l->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[",
+                l->offset ? "," : "{", name);
   if (cols > 0)
     (void)fprintf(l->header, "%lld,%lld", (long long)rows, (long long)cols);
   else
@@ -34,15 +35,20 @@ static void random_layer(random_list *l, const random_model *m, int i) {
   static const struct {
     const char *name;
     int rows, cols; /* 0 none, 1 D, 2 A, 3 3A, 4 F, 5 heads, 6 head width */
-  } part[] = {{"dec_attn.qkv_net.weight", 3, 1}, {"dec_attn.r_net.weight", 2, 1},
-              {"dec_attn.o_net.weight", 1, 2},   {"dec_attn.layer_norm.weight", 1, 0},
+  } part[] = {{"dec_attn.qkv_net.weight", 3, 1},  {"dec_attn.r_net.weight", 2, 1},
+              {"dec_attn.o_net.weight", 1, 2},    {"dec_attn.layer_norm.weight", 1, 0},
               {"dec_attn.layer_norm.bias", 1, 0}, {"dec_attn.r_w_bias", 5, 6},
-              {"dec_attn.r_r_bias", 5, 6},       {"pos_ff.CoreNet.0.weight", 4, 1},
-              {"pos_ff.CoreNet.0.bias", 4, 0},   {"pos_ff.CoreNet.3.weight", 1, 4},
-              {"pos_ff.CoreNet.3.bias", 1, 0},   {"pos_ff.layer_norm.weight", 1, 0},
+              {"dec_attn.r_r_bias", 5, 6},        {"pos_ff.CoreNet.0.weight", 4, 1},
+              {"pos_ff.CoreNet.0.bias", 4, 0},    {"pos_ff.CoreNet.3.weight", 1, 4},
+              {"pos_ff.CoreNet.3.bias", 1, 0},    {"pos_ff.layer_norm.weight", 1, 0},
               {"pos_ff.layer_norm.bias", 1, 0}};
-  const int64_t size[] = {0,          m->d_model, m->d_model, 3 * (int64_t)m->d_model,
-                          m->d_inner, m->n_head,  m->d_model / m->n_head};
+  const int64_t size[] = {0,
+                          m->d_model,
+                          m->d_model,
+                          3 * (int64_t)m->d_model,
+                          m->d_inner,
+                          m->n_head,
+                          m->d_model / m->n_head};
   char name[128];
   for (size_t k = 0; k < sizeof part / sizeof part[0]; k++) {
     (void)snprintf(name, sizeof name, "transformer.layers.%d.%s", i, part[k].name);

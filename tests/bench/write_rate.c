@@ -2,8 +2,8 @@
  *
  *   write_rate FOLDER [MIB]                                     default 512 MiB
  *
- * Hidden rows of width 1024 in 8 waves, each synced and committed, by all ranks; then dd
- * of as many bytes in the same folder; three times in turn, medians. */
+ * Hidden rows of width 1024 in 8 waves, each synced and committed, by all ranks; then
+ * dd of as many bytes in the same folder; three times in turn, medians. */
 #include "lsp/store.h"
 
 #include <stdio.h>
@@ -54,9 +54,10 @@ static double write_store(lsp_ctx *ctx, const char *path, int64_t rows,
 static double write_dd(const lsp_ctx *ctx, const char *folder, int64_t mib) {
   char command[1200];
   const double begin = MPI_Wtime();
-  (void)snprintf(command, sizeof command,
-                 "dd if=/dev/zero of='%s/dd' bs=4M count=%lld conv=fdatasync 2>/dev/null",
-                 folder, (long long)(mib / 4));
+  (void)snprintf(
+      command, sizeof command,
+      "dd if=/dev/zero of='%s/dd' bs=4M count=%lld conv=fdatasync 2>/dev/null", folder,
+      (long long)(mib / 4));
   if (ctx->rank == 0 && system(command) != 0)
     MPI_Abort(MPI_COMM_WORLD, 1);
   LSP_MPI(MPI_Barrier(ctx->comm));

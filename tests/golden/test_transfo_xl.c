@@ -1,5 +1,6 @@
-/* Every checkpoint of tests/fixtures through the whole program, against the reference in
- * float64 (tests/oracle): all rows of nll, and the hidden rows that the fixture keeps.
+/* Every checkpoint of tests/fixtures through the whole program, against the reference
+ * in float64 (tests/oracle): all rows of nll, and the hidden rows that the fixture
+ * keeps.
  *
  *   hidden  max |a - b| / max |b| <= 1e-5
  *   nll     |a - b| <= 1e-5 max(1, b) */

@@ -180,18 +180,19 @@ static int no_unit_has_two_writers(run *r) {
   return right;
 }
 
-/* The last n rows of a memory, dealt to the ranks row by row. */
+/* The last n rows of a memory, dealt to the ranks by three rows. */
 static void write_memory(run *r, int64_t snapshot, int64_t wave, int64_t n) {
-  float keys[WIDTH], values[WIDTH];
+  float keys[3 * WIDTH], values[3 * WIDTH];
   for (int layer = 0; layer < LAYERS; layer++)
-    for (int64_t row = ROWS - n; row < ROWS; row++) {
+    for (int64_t row = ROWS - n; row < ROWS; row += 3) {
+      const int64_t rows = ROWS - row < 3 ? ROWS - row : 3;
       if (row % r->ctx->size != r->ctx->rank)
         continue;
-      for (int64_t c = 0; c < WIDTH; c++) {
-        keys[c] = memory_of(wave, 0, layer, row, c);
-        values[c] = memory_of(wave, 1, layer, row, c);
+      for (int64_t i = 0; i < rows * WIDTH; i++) {
+        keys[i] = memory_of(wave, 0, layer, row + i / WIDTH, i % WIDTH);
+        values[i] = memory_of(wave, 1, layer, row + i / WIDTH, i % WIDTH);
       }
-      lsp_store_memory(r->store, snapshot, layer, row, 1, keys, values);
+      lsp_store_memory(r->store, snapshot, layer, row, rows, keys, values);
     }
 }
 
@@ -633,24 +634,45 @@ static void test_a_finish_that_was_cut_off_is_completed(void **state) {
   }
 }
 
-static void test_strays_of_a_creation_that_was_cut_off_are_replaced(void **state) {
-  static const char *const stray[] = {".h5.part.tmp",        ".h5.part",
-                                      ".memory.h5.part",     ".h5.slot0",
-                                      ".memory.h5.part.tmp", ".h5.journal.tmp"};
-  run r;
+static void put_strays(const run *r) {
+  static const char *const stray[] = {
+      ".h5.part.tmp", ".h5.part",      ".memory.h5.part", ".memory.h5.part.tmp",
+      ".h5.slot0",    ".h5.slot1.tmp", ".h5.journal.tmp"};
   char path[LSP_TEST_PATH];
-  make_run(&r, *state, lsp_test_folder(), 5000, 20);
-  for (int i = 0; i < 6 && r.ctx->rank == 0; i++) {
-    FILE *f = fopen(beside(&r, stray[i], path), "w");
+  for (size_t i = 0; i < sizeof stray / sizeof stray[0] && r->ctx->rank == 0; i++) {
+    FILE *f = fopen(beside(r, stray[i], path), "w");
     assert_non_null(f);
     assert_true(fputs("stray", f) >= 0 && fclose(f) == 0);
   }
-  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  LSP_MPI(MPI_Barrier(r->ctx->comm));
+}
+
+static void test_strays_of_a_creation_that_was_cut_off_are_replaced(void **state) {
+  run r;
+  make_run(&r, *state, lsp_test_folder(), 5000, 20);
+  put_strays(&r);
   expect_open(&r, 1, 0, LSP_STORE_NEW);
   assert_everywhere(r.ctx, lsp_store_finish(r.store) == LSP_OK);
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
   assert_everywhere(r.ctx, only_results_are_there(&r));
+  put_strays(&r); /* of an --overwrite that was cut off */
+  expect_open(&r, 1, 0, LSP_STORE_FINISHED);
+  assert_everywhere(r.ctx, only_results_are_there(&r));
+}
+
+static void test_a_run_without_memory_leaves_one_file(void **state) {
+  run r;
+  make_run(&r, *state, lsp_test_folder(), 5000, 20);
+  r.spec.memory = (lsp_memory_spec){0};
+  put_strays(&r);
+  expect_open(&r, 0, 0, LSP_STORE_NEW);
+  lsp_commit c = {.panel_end = 1};
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c, 1) == LSP_OK && c.slot == -1);
+  assert_everywhere(r.ctx, lsp_store_finish(r.store) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  assert_everywhere(r.ctx, look_at(&r).files == (r.ctx->rank == 0));
 }
 
 static void test_a_failed_write_comes_out_at_the_commit(void **state) {
@@ -712,6 +734,7 @@ LSP_TESTS(cmocka_unit_test(test_rows_arrive_from_any_partition),
           cmocka_unit_test(test_overwrite_keeps_the_old_file_to_the_end),
           cmocka_unit_test(test_a_finish_that_was_cut_off_is_completed),
           cmocka_unit_test(test_strays_of_a_creation_that_was_cut_off_are_replaced),
+          cmocka_unit_test(test_a_run_without_memory_leaves_one_file),
           cmocka_unit_test(test_a_failed_write_comes_out_at_the_commit),
           cmocka_unit_test(test_a_failed_creation_leaves_nothing),
           cmocka_unit_test(test_names_lie_beside_the_output))
