@@ -185,7 +185,7 @@ def repair_type_as():
 
 @torch.no_grad()
 def difference_from_library(model, segment=24, mem_len=40):
-    """Largest difference in log probability from the library's forward, three segments."""
+    """Largest relative difference in log probability from the library's, over three segments."""
     tokens = torch.randint(BYTES, (2, 3 * segment))
     theirs, kept = None, model.config.mem_len
     model.reset_memory_length(mem_len)
@@ -195,7 +195,8 @@ def difference_from_library(model, segment=24, mem_len=40):
         ours = remember(ours, inputs, mem_len)
         reference = model(part, mems=theirs)
         theirs = reference.mems
-        worst = max(worst, (logits.log_softmax(-1) - reference.logits).abs().max().item())
+        error = (logits.log_softmax(-1) - reference.logits).abs() / reference.logits.abs().clamp(min=1)
+        worst = max(worst, error.max().item())
     model.reset_memory_length(kept)
     return worst
 

@@ -191,7 +191,7 @@ passed "two runs of one output"
 
 # A rank dies: the others do not wait for it.
 victim=$(ps -o pid= --ppid $launcher | tail -1)
-kill -KILL $victim
+kill -KILL "$victim"
 ended 10
 [ $status -ne 0 ] && [ $status -ne 75 ] || fail "a rank died: exit status $status"
 to_the_end out
