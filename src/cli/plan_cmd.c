@@ -1,10 +1,9 @@
 /* longspan plan: what one document of N tokens takes on P ranks. Pure functions of the
- * model and a few numbers; the buffers are those of the engine (src/engine/setup.c). */
+ * model and a few numbers, the same ones that the engine reserves by (lsp/sizes.h). */
 #include "cli.h"
 
-#include "lsp/attend.h"
-#include "lsp/memory.h"
 #include "lsp/plan.h"
+#include "lsp/sizes.h"
 #include "lsp/transfo_xl.h"
 
 #include <math.h>
@@ -12,8 +11,8 @@
 #include <string.h>
 
 /* Ranks whose messages are looked at; GFLOP/s of a thread where --rate is not given;
- * what of it a run reaches; seconds of work between two commits. */
-enum { SAMPLES = 1000, RATE = 40, WAVE_SECONDS = 30, HEAD_COLUMNS = 1024 };
+ * what of it a run reaches. */
+enum { SAMPLES = 1000, RATE = 40 };
 static const double reached = 0.7;
 
 typedef struct {
@@ -49,34 +48,20 @@ static const lsp_command plan_command = {
 typedef struct {
   const plan_options *options;
   lsp_txl_config config;
-  lsp_heads heads;
   lsp_plan plan;
   int64_t reach, tile; /* rows; floats */
   double flops, rate;  /* in all; FLOP/s of all ranks, as far as it is reached */
-  int64_t wave_rows, waves, span_rows;
+  int64_t waves;
+  lsp_sizes sizes;
 } estimate;
 
 static lsp_status open_plan(estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
   lsp_txl_config *c = &e->config;
   LSP_TRY(lsp_txl_config_read(o->model, c, why));
-  const int64_t trained = c->mem_len;
-  if (o->mem_len >= 0)
-    c->mem_len = o->mem_len;
-  if (o->segment > 0)
-    c->tgt_len = o->segment;
-  else if (c->tgt_len == 0)
-    c->tgt_len = trained > 0 ? trained : 128;
-  if (c->same_length && c->mem_len == 0)
-    return lsp_fail(why, LSP_E_USAGE,
-                    "--mem-len: 0 leaves nothing to see with the "
-                    "model's same_length; give 1 or more");
-  const lsp_pattern pattern = {.memory = c->mem_len,
-                               .segment = c->tgt_len,
-                               .same_length = c->same_length,
-                               .virtual_past = 1};
-  e->heads = (lsp_heads){c->n_head, c->d_head};
-  e->tile = lsp_tile_floats(e->heads);
+  LSP_TRY(lsp_sizes_apply(c, o->mem_len, o->segment, why));
+  const lsp_pattern pattern = lsp_sizes_pattern(c, 1);
+  e->tile = lsp_tile_floats(lsp_sizes_heads(c));
   e->reach = lsp_pattern_reach(&pattern);
   return lsp_plan_open(&e->plan, 1, &o->tokens, 0, &pattern, why);
 }
@@ -100,16 +85,11 @@ static void size_waves(estimate *e) {
   e->rate = 1e9 * rate * (double)o->ranks * reached;
   e->flops = (double)o->tokens * lsp_txl_flops_per_token(c) +
              c->n_layer * pairs(e) * lsp_txl_flops_per_pair(c);
-  const double thirty = WAVE_SECONDS * e->rate / (e->flops / (double)o->tokens);
-  int64_t rows = (int64_t)fmin(thirty / (double)o->ranks, 1e12);
-  rows = lsp_max(lsp_max(rows, 2 * e->reach), LSP_PANEL) * o->ranks;
-  rows = o->wave_tokens > 0 ? o->wave_tokens : rows;
-  e->wave_rows = lsp_max(lsp_min(rows, all), LSP_PANEL);
-  e->span_rows = lsp_min(lsp_divide_up(e->wave_rows, o->ranks) + LSP_PANEL,
-                         lsp_max(all, LSP_PANEL));
-  e->span_rows = lsp_divide_up(e->span_rows, LSP_BLOCK) * LSP_BLOCK;
+  const int64_t rows = lsp_sizes_wave(c, &e->plan.pattern, e->rate, o->ranks);
+  e->sizes =
+      lsp_sizes_of(c, &e->plan, o->wave_tokens > 0 ? o->wave_tokens : rows, o->ranks);
   /* Waves begin at multiples of LSP_PANEL, and all but the last are alike. */
-  const lsp_range first = lsp_plan_wave(&e->plan, 0, e->wave_rows);
+  const lsp_range first = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
   e->waves = lsp_divide_up(all, lsp_plan_rows_before(&e->plan, first.end));
 }
 
@@ -125,54 +105,25 @@ static void print_part(const char *name, double floats, double *sum) {
   *sum += floats;
 }
 
-/* Positions by falling distance, one tile of what lies before the document, and packed
- * rows of the clusters beyond the shortlist. */
-static double prepared_floats(const estimate *e) {
-  const lsp_txl_config *c = &e->config;
-  int64_t strips = lsp_divide_up(e->reach, LSP_BLOCK) + 1;
-  if (c->clamp_len > 0)
-    strips = lsp_min(strips, c->clamp_len / LSP_BLOCK + 1);
-  double floats =
-      (double)c->n_layer * (double)(lsp_strip_floats(e->heads, strips) + e->tile);
-  for (int i = 1, width = c->d_embed; i < c->clusters; i++) {
-    width /= c->div_val;
-    floats += (double)(c->cut[i + 1] - c->cut[i]) * width;
-  }
-  return floats;
-}
-
-static double scratch_floats(const estimate *e) {
-  const lsp_txl_config *c = &e->config;
-  const int64_t D = c->d_model, A = (int64_t)c->n_head * c->d_head;
-  const int64_t widest = lsp_max(D, c->d_embed);
-  const int64_t project = LSP_PANEL * (3 * A + D), feed = LSP_PANEL * (D + c->d_inner);
-  const int64_t heads =
-      LSP_PANEL * (2 * widest + HEAD_COLUMNS + D) + LSP_BLOCK * widest;
-  const int64_t attend =
-      lsp_attend_scratch(e->heads) + 2 * (lsp_divide_up(e->reach, LSP_BLOCK) + 2);
-  return (double)lsp_max(lsp_max(project, feed), lsp_max(heads, attend));
-}
-
 static void print_memory(const estimate *e) {
   const lsp_txl_config *c = &e->config;
-  const double rows = (double)e->span_rows, tile = (double)e->tile;
-  const double A = (double)c->n_head * c->d_head;
-  const int64_t carried = e->plan.reach_tiles + LSP_PANEL / LSP_BLOCK;
+  const lsp_sizes *z = &e->sizes;
   double node = 0, rank = 0;
   (void)puts("\n  memory in MiB, the same for a text of any length");
   print_part("weights (one copy a node)", (double)lsp_txl_floats(c), &node);
-  print_part("positions, packed rows (one copy a node)", prepared_floats(e), &node);
-  print_part("hidden states x", rows * c->d_model, &rank);
-  print_part("queries q", rows * A, &rank);
-  print_part("keys and values of the span", rows / LSP_BLOCK * tile, &rank);
-  print_part("keys and values borrowed", (double)e->plan.reach_tiles * tile, &rank);
-  print_part("rows of snapshots", 2 * (double)e->reach * A, &rank);
-  print_part("scratch of the threads", scratch_floats(e) * (double)e->options->threads,
+  print_part("positions, packed rows (one copy a node)",
+             (double)lsp_sizes_prepared(c, &e->plan.pattern), &node);
+  print_part("hidden states x", (double)z->x, &rank);
+  print_part("queries q", (double)z->q, &rank);
+  print_part("keys and values of the span", (double)z->tiles, &rank);
+  print_part("keys and values borrowed", (double)z->halo, &rank);
+  print_part("rows of snapshots", (double)z->memory_rows, &rank);
+  print_part("scratch of the threads", (double)(z->scratch * e->options->threads),
              &rank);
   (void)printf("    %-42s %12.1f\n", "a rank in all, without the node's copy",
                megabytes(rank));
   (void)printf("    %-42s %12.1f\n", "rank 0 more: memory from wave to wave",
-               megabytes(2.0 * c->n_layer * (double)carried * tile));
+               megabytes(2.0 * (double)z->carry));
 }
 
 /* --- messages ------------------------------------------------------------------------
@@ -252,9 +203,9 @@ static void print_estimate(const estimate *e) {
   const plan_options *o = e->options;
   char tokens[LSP_NUMBER_SIZE], panels[LSP_NUMBER_SIZE], waves[LSP_NUMBER_SIZE],
       ranks[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
-  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->wave_rows);
+  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
   if (e->waves > 2) /* one from the middle, with a past and a future */
-    wave = lsp_plan_wave(&e->plan, wave.end, e->wave_rows);
+    wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
   const int64_t wave_tokens = lsp_plan_tokens_before(&e->plan, wave.end) -
                               lsp_plan_tokens_before(&e->plan, wave.first);
   (void)printf("%s tokens in one document on %s rank%s of %lld thread%s\n",

@@ -14,6 +14,7 @@
 #include "lsp/memory.h"
 #include "lsp/plan.h"
 #include "lsp/shared.h"
+#include "lsp/sizes.h"
 #include "lsp/store.h"
 #include "lsp/transfo_xl.h"
 
@@ -112,17 +113,15 @@ typedef struct {
   int64_t next_document; /* documents before it have been written */
 
   lsp_exchange *exchange;
-  int64_t wave_rows, span_rows; /* rows of a wave; capacity of a span */
+  lsp_sizes sizes;
   lsp_arena arena;
-  float *x;        /* (span_rows, D) hidden states */
-  float *q;        /* (span_rows, A) queries, then weighted values */
-  float *tiles;    /* (span_rows / 64) tiles of the span */
-  float *halo;     /* (reach_tiles) */
-  float *carry[2]; /* rank 0: (L, carry_tiles): in, out */
-  int64_t carry_tiles;
-  float *memory_rows; /* (2, reach, A) for snapshots */
-  float *scratch;     /* (threads, scratch_floats) */
-  int64_t scratch_floats;
+  float *x;              /* (span_rows, D) hidden states */
+  float *q;              /* (span_rows, A) queries, then weighted values */
+  float *tiles;          /* (span_rows / 64) tiles of the span */
+  float *halo;           /* (reach_tiles) */
+  float *carry[2];       /* rank 0: (L, carry_tiles): in, out */
+  float *memory_rows;    /* (2, reach, A) for snapshots */
+  float *scratch;        /* (threads, sizes.scratch) */
   float *nll;            /* (span_rows + 1) */
   int32_t *id;           /* (span_rows + 1) */
   uint64_t *panel_sum;   /* (span_rows / 64) */
@@ -151,7 +150,6 @@ lsp_inputs_done(const lsp_run *e);         /* Local: the copy of standard input 
 int lsp_inputs_finished(const lsp_run *e); /* Collective: nothing is left to do */
 
 /* prepare.c: what is made from the weights, once */
-int64_t lsp_prepared_floats(const lsp_run *e);
 void lsp_prepare(lsp_run *e, float *block, int fill);
 
 /* wave.c */
@@ -169,7 +167,6 @@ const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piec
 void lsp_heads_span(lsp_run *e);
 /* nll of `id` after a hidden row at `position`. */
 float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t id);
-int64_t lsp_heads_scratch(const lsp_run *e);
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);

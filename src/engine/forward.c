@@ -16,7 +16,7 @@
 #include <string.h>
 
 static float *scratch_of(const lsp_run *e) {
-  return e->scratch + omp_get_thread_num() * e->scratch_floats;
+  return e->scratch + omp_get_thread_num() * e->sizes.scratch;
 }
 
 static void poll(const lsp_run *e) {
@@ -95,7 +95,8 @@ static float *own_tile(const lsp_run *e, const lsp_piece *piece, int64_t tile) {
 }
 
 static float *carry_tile(const lsp_run *e, int which, int layer, int64_t tile) {
-  return e->carry[which] + (layer * e->carry_tiles + tile) * lsp_tile_floats(e->heads);
+  return e->carry[which] +
+         (layer * e->sizes.carry_tiles + tile) * lsp_tile_floats(e->heads);
 }
 
 /* Keys and values of a panel into its tiles. Rows before the piece's first token (a

@@ -6,16 +6,14 @@
  *
  * A hidden row predicts its successor, so a rank computes the nll of the token after
  * its last one, and a document's first token has none. Never more logits at once than a
- * panel of rows by HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in the
- * panel, go through the block kernel, whose bits do not depend on a row's place. */
+ * panel of rows by LSP_HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in
+ * the panel, go through the block kernel, whose bits do not depend on a row's place. */
 #include "engine_internal.h"
 
 #include <float.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-
-enum { HEAD_COLUMNS = 1024 };
 
 /* A panel's rows under way: running log-sum-exp and the logit of the target. */
 typedef struct {
@@ -25,14 +23,9 @@ typedef struct {
   const int32_t *target; /* (rows) id that follows; -1: none is asked for */
   double *nll;           /* (rows) */
   float *projected;      /* (LSP_PANEL, e) */
-  float *logits;         /* (LSP_PANEL, HEAD_COLUMNS) */
+  float *logits;         /* (LSP_PANEL, LSP_HEAD_COLUMNS) */
   float top[LSP_PANEL], sum[LSP_PANEL], chosen[LSP_PANEL];
 } head_work;
-
-int64_t lsp_heads_scratch(const lsp_run *e) {
-  const int64_t widest = lsp_max(e->config.d_model, e->config.d_embed);
-  return (int64_t)LSP_PANEL * (2 * widest + HEAD_COLUMNS) + LSP_BLOCK * widest;
-}
 
 static int cluster_of(const lsp_txl_config *c, int32_t id) {
   int i = 0;
@@ -86,8 +79,8 @@ static void head(head_work *w) {
   const int width = m->cluster[0].width;
   const float *rows = project(w, 0);
   reset(w);
-  for (int64_t first = 0; first < shortlist; first += HEAD_COLUMNS)
-    columns(w, rows, first, lsp_min(HEAD_COLUMNS, shortlist - first),
+  for (int64_t first = 0; first < shortlist; first += LSP_HEAD_COLUMNS)
+    columns(w, rows, first, lsp_min(LSP_HEAD_COLUMNS, shortlist - first),
             m->cluster[0].out + first * width, m->cluster[0].out_bias + first);
   if (m->config.clusters > 1)
     columns(w, rows, shortlist, m->config.clusters - 1, m->cluster_weight,
@@ -134,7 +127,7 @@ static void tail(head_work *w, int i) {
   if (!any)
     return;
   const float *rows = project(w, i);
-  float *gathered = w->logits + (int64_t)LSP_PANEL * HEAD_COLUMNS;
+  float *gathered = w->logits + (int64_t)LSP_PANEL * LSP_HEAD_COLUMNS;
   reset(w);
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] >= 0 && cluster_of(&w->e->config, w->target[r]) == i) {
@@ -194,7 +187,7 @@ void lsp_heads_span(lsp_run *e) {
     e->nll[i - w->nll_first] = NAN; /* first tokens keep it */
 #pragma omp parallel for schedule(dynamic) num_threads(e->threads)
   for (int64_t i = 0; i < w->panels; i++)
-    span_panel(e, &w->panel[i], e->scratch + omp_get_thread_num() * e->scratch_floats);
+    span_panel(e, &w->panel[i], e->scratch + omp_get_thread_num() * e->sizes.scratch);
 }
 
 float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t id) {

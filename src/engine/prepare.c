@@ -17,19 +17,6 @@ static int64_t padded_floats(int64_t n) {
   return (n + 15) / 16 * 16;
 }
 
-static int64_t tail_floats(const lsp_txl_cluster *k) {
-  return lsp_divide_up(k->rows, LSP_BLOCK) * LSP_BLOCK * k->width;
-}
-
-int64_t lsp_prepared_floats(const lsp_run *e) {
-  const int64_t layer = padded_floats(lsp_strip_floats(e->heads, e->strip_count)) +
-                        padded_floats(lsp_tile_floats(e->heads));
-  int64_t tails = 0;
-  for (int i = 1; i < e->config.clusters; i++)
-    tails += padded_floats(tail_floats(&e->model.cluster[i]));
-  return e->config.n_layer * layer + tails;
-}
-
 /* Rows of sinusoids: row c of strip d is distance 64 d + 63 - c. */
 static void sinusoids(const lsp_run *e, int64_t d, float *rows) {
   const int D = e->config.d_model;
@@ -98,7 +85,7 @@ void lsp_prepare(lsp_run *e, float *block, int fill) {
     if (fill)
       pack_tail(&e->model.cluster[i], at);
     e->tail[i] = at;
-    at += padded_floats(tail_floats(&e->model.cluster[i]));
+    at += lsp_sizes_tail(&e->config, i);
   }
   if (!fill)
     return;

@@ -250,8 +250,8 @@ static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *
       "command_line", e->options->command_line ? e->options->command_line : "", "hosts",
       hosts, "ranks", P, "threads", e->threads, "kernels", e->kernels.name, "blas",
       lsp_blas_description(), "blas_core", lsp_blas_core(), "wave_tokens",
-      (json_int_t)e->wave_rows, "first_token", (json_int_t)e->first_token, "token_end",
-      (json_int_t)e->commit.token_end);
+      (json_int_t)e->sizes.wave_rows, "first_token", (json_int_t)e->first_token,
+      "token_end", (json_int_t)e->commit.token_end);
   if (o == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %s", path);
   put_time(o, "started", now - (time_t)(MPI_Wtime() - e->ctx->started));

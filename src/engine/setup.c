@@ -99,36 +99,13 @@ double lsp_run_gemm_rate(const lsp_run *e) {
 
 /* The config with what the options change of it. */
 static lsp_status apply_options(lsp_run *e) {
-  lsp_txl_config *c = &e->config;
   const lsp_options *o = e->options;
-  const int64_t trained = c->mem_len;
-  if (o->mem_len >= 0)
-    c->mem_len = o->mem_len;
-  if (o->segment > 0)
-    c->tgt_len = o->segment;
-  else if (c->tgt_len == 0)
-    c->tgt_len = trained > 0 ? trained : 128;
-  if (c->same_length && c->mem_len == 0 && o->mem_len == 0)
-    return lsp_fail(
-        &e->ctx->why, LSP_E_USAGE,
-        "--mem-len 0 with same_length masks every position; use a memory of "
-        "at least 1");
-  if (c->same_length && c->mem_len == 0)
-    return lsp_fail(
-        &e->ctx->why, LSP_E_FORMAT,
-        "%s/config.json: key \"mem_len\" is 0, which with same_length masks "
-        "every position; give --mem-len 1 or more",
-        o->model);
+  LSP_TRY(lsp_sizes_apply(&e->config, o->mem_len, o->segment, &e->ctx->why));
   e->mem_zeros = o->mem_init != LSP_MEM_EMPTY;
-  e->heads = (lsp_heads){c->n_head, c->d_head};
-  e->plan.pattern = (lsp_pattern){.memory = c->mem_len,
-                                  .segment = c->tgt_len,
-                                  .same_length = c->same_length,
-                                  .virtual_past = e->mem_zeros};
+  e->heads = lsp_sizes_heads(&e->config);
+  e->plan.pattern = lsp_sizes_pattern(&e->config, e->mem_zeros);
   e->reach = lsp_pattern_reach(&e->plan.pattern);
-  e->strip_count = lsp_divide_up(e->reach, LSP_BLOCK) + 1;
-  if (c->clamp_len > 0)
-    e->strip_count = lsp_min(e->strip_count, c->clamp_len / LSP_BLOCK + 1);
+  e->strip_count = lsp_sizes_strips(&e->config, &e->plan.pattern);
   return LSP_OK;
 }
 
@@ -149,7 +126,8 @@ lsp_status lsp_run_open_model(lsp_run *e) {
     st = lsp_txl_open(&e->config, NULL, &e->model, &ctx->why);
   LSP_TRY(lsp_agree(ctx, st));
   const int64_t weights = lsp_txl_floats(&e->config);
-  LSP_TRY(lsp_shared_open(ctx, weights + lsp_prepared_floats(e), &e->shared));
+  LSP_TRY(lsp_shared_open(
+      ctx, weights + lsp_sizes_prepared(&e->config, &e->plan.pattern), &e->shared));
   lsp_txl_close(&e->model);
   st = lsp_txl_open(&e->config, e->shared.floats, &e->model, &ctx->why);
   if (st == LSP_OK && ctx->rank == 0)
@@ -194,109 +172,69 @@ static double memory_at_hand(const lsp_ctx *ctx) {
   return least;
 }
 
-static double bytes_per_row(const lsp_run *e) {
-  const double A = (double)e->heads.heads * e->heads.width;
-  return 4.0 *
-         (e->config.d_model + A + (double)lsp_tile_floats(e->heads) / LSP_BLOCK + 8);
-}
-
-static double fixed_bytes(const lsp_run *e) {
-  const double tile = 4.0 * (double)lsp_tile_floats(e->heads);
-  const double A = (double)e->heads.heads * e->heads.width;
-  double bytes = 4.0 * (double)e->scratch_floats * e->threads +
-                 tile * (double)e->plan.reach_tiles + 8.0 * (double)e->reach * A;
-  if (e->ctx->rank == 0)
-    bytes += 2 * tile * (double)e->carry_tiles * e->config.n_layer;
-  return bytes;
-}
-
-/* Rows of a wave: about 30 s of work, at least twice the reach a rank, within three
- * fifths of the memory at hand. */
+/* Rows of a wave: about 30 s of work, within three fifths of the memory at hand. */
 static int64_t default_wave_rows(const lsp_run *e) {
-  const lsp_pattern *p = &e->plan.pattern;
-  const double pairs = (double)(p->memory + (p->same_length ? 0 : p->segment / 2));
-  const double flops = lsp_txl_flops_per_token(&e->config) +
-                       pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
-  const double thirty = 30 * 0.7 * e->gemm_rate / flops;
-  const double room =
-      (0.6 * memory_at_hand(e->ctx) - fixed_bytes(e)) / bytes_per_row(e);
-  const int64_t most = room > LSP_PANEL ? (int64_t)room - LSP_PANEL : LSP_PANEL;
-  int64_t rows = (int64_t)(thirty / e->ctx->size);
-  rows = lsp_max(rows, 2 * e->reach);
-  rows = lsp_max(lsp_min(rows, most), LSP_PANEL);
+  const int P = e->ctx->size;
+  const int64_t rows =
+      lsp_sizes_wave(&e->config, &e->plan.pattern, 0.7 * e->gemm_rate, P) / P;
+  const lsp_sizes none = lsp_sizes_of(&e->config, &e->plan, 0, P);
+  const int64_t fixed = none.halo + none.memory_rows + e->threads * none.scratch +
+                        (e->ctx->rank == 0 ? 2 * none.carry : 0);
+  const double row =
+      4.0 * (double)(none.x + none.q + none.tiles) / (double)none.span_rows;
+  const double room = (0.6 * memory_at_hand(e->ctx) - 4.0 * (double)fixed) / row;
+  int64_t most = room > 2 * LSP_PANEL ? (int64_t)room - LSP_PANEL : LSP_PANEL;
+  most = lsp_max(lsp_min(rows, most), LSP_PANEL);
   int64_t agreed = 0;
-  LSP_MPI(MPI_Allreduce(&rows, &agreed, 1, MPI_INT64_T, MPI_MIN, e->ctx->comm));
-  return agreed * e->ctx->size;
+  LSP_MPI(MPI_Allreduce(&most, &agreed, 1, MPI_INT64_T, MPI_MIN, e->ctx->comm));
+  return agreed * P;
 }
 
-static int64_t scratch_floats(const lsp_run *e) {
-  const lsp_txl_config *c = &e->config;
-  const int64_t A = (int64_t)c->n_head * c->d_head, D = c->d_model;
-  const int64_t project = LSP_PANEL * (3 * A + D);
-  const int64_t feed = LSP_PANEL * (D + (int64_t)c->d_inner);
-  const int64_t embed = LSP_PANEL * (D + (int64_t)c->d_embed);
-  const int64_t tiles = 2 * (lsp_divide_up(e->reach, LSP_BLOCK) + 2);
-  const int64_t attend = lsp_attend_scratch(e->heads) + tiles;
-  const int64_t heads = lsp_heads_scratch(e) + (int64_t)LSP_PANEL * D;
-  const int64_t most =
-      lsp_max(lsp_max(lsp_max(project, feed), lsp_max(embed, attend)), heads);
-  return lsp_divide_up(most, 16) * 16;
-}
-
-static size_t arena_bytes(const lsp_run *e) {
-  const int64_t D = e->config.d_model, A = (int64_t)e->heads.heads * e->heads.width;
-  const int64_t tile = lsp_tile_floats(e->heads), rows = e->span_rows;
-  const int64_t blocks = lsp_divide_up(rows, LSP_BLOCK);
-  size_t bytes =
-      lsp_arena_size(rows * D) + lsp_arena_size(rows * A) +
-      lsp_arena_size(blocks * tile) + lsp_arena_size(e->plan.reach_tiles * tile) +
-      lsp_arena_size(2 * e->reach * A) +
-      lsp_arena_size(e->threads * e->scratch_floats) + 2 * lsp_arena_size(rows + 1) +
-      lsp_arena_size(2 * blocks) + lsp_arena_size(8 * blocks) + lsp_arena_size(D);
-  if (e->ctx->rank == 0)
-    bytes += 2 * lsp_arena_size(e->config.n_layer * e->carry_tiles * tile);
+/* Every buffer in the arena, with its address; room 0: their bytes alone. */
+static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
+  const lsp_sizes *z = &e->sizes;
+  const int64_t rows = z->span_rows, blocks = rows / LSP_BLOCK;
+  float *id = NULL, *sums = NULL, *shares = NULL;
+  const struct {
+    float **at;
+    int64_t floats;
+  } buffer[] = {{&e->x, z->x},
+                {&e->q, z->q},
+                {&e->tiles, z->tiles},
+                {&e->halo, z->halo},
+                {&e->memory_rows, z->memory_rows},
+                {&e->scratch, e->threads * z->scratch},
+                {&e->nll, rows + 1},
+                {&id, rows + 1},
+                {&sums, 2 * blocks},   /* 8 bytes a panel */
+                {&shares, 8 * blocks}, /* an lsp_share, 32 bytes, a piece */
+                {&e->start_hidden, e->config.d_model},
+                {&e->carry[0], e->ctx->rank == 0 ? z->carry : 0},
+                {&e->carry[1], e->ctx->rank == 0 ? z->carry : 0}};
+  size_t bytes = 0;
+  for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
+    bytes += lsp_arena_size(buffer[i].floats);
+    if (a != NULL)
+      *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
+  }
+  e->id = (int32_t *)(void *)id;
+  e->panel_sum = (uint64_t *)(void *)sums;
+  e->share = (lsp_share *)(void *)shares;
   return bytes;
-}
-
-static void deal_buffers(lsp_run *e) {
-  const int64_t D = e->config.d_model, A = (int64_t)e->heads.heads * e->heads.width;
-  const int64_t tile = lsp_tile_floats(e->heads), rows = e->span_rows;
-  const int64_t blocks = lsp_divide_up(rows, LSP_BLOCK);
-  lsp_arena *a = &e->arena;
-  e->x = lsp_arena_floats(a, rows * D);
-  e->q = lsp_arena_floats(a, rows * A);
-  e->tiles = lsp_arena_floats(a, blocks * tile);
-  e->halo = lsp_arena_floats(a, e->plan.reach_tiles * tile);
-  e->memory_rows = lsp_arena_floats(a, 2 * e->reach * A);
-  e->scratch = lsp_arena_floats(a, e->threads * e->scratch_floats);
-  e->nll = lsp_arena_floats(a, rows + 1);
-  e->id = (int32_t *)(void *)lsp_arena_floats(a, rows + 1);
-  e->panel_sum = (uint64_t *)(void *)lsp_arena_floats(a, 2 * blocks);
-  e->share = (lsp_share *)(void *)lsp_arena_floats(a, 8 * blocks);
-  e->start_hidden = lsp_arena_floats(a, D);
-  for (int i = 0; i < 2 && e->ctx->rank == 0; i++)
-    e->carry[i] = lsp_arena_floats(a, e->config.n_layer * e->carry_tiles * tile);
 }
 
 lsp_status lsp_run_open_buffers(lsp_run *e) {
   lsp_failure *why = &e->ctx->why;
-  const int64_t all = lsp_plan_rows_before(&e->plan, lsp_plan_panels(&e->plan));
-  e->scratch_floats = scratch_floats(e);
-  e->carry_tiles = e->plan.reach_tiles + LSP_PANEL / LSP_BLOCK;
-  e->wave_rows =
-      e->options->wave_tokens > 0 ? e->options->wave_tokens : default_wave_rows(e);
-  e->wave_rows = lsp_max(lsp_min(e->wave_rows, all), LSP_PANEL);
-  /* A span ends at the first panel border past its share. */
-  e->span_rows = lsp_divide_up(e->wave_rows, e->ctx->size) + LSP_PANEL;
-  e->span_rows =
-      lsp_divide_up(lsp_min(e->span_rows, lsp_max(all, LSP_PANEL)), LSP_BLOCK) *
-      LSP_BLOCK;
-  const size_t blocks = (size_t)(e->span_rows / LSP_BLOCK);
-  lsp_status st = lsp_arena_open(&e->arena, arena_bytes(e), why);
+  e->sizes = lsp_sizes_of(&e->config, &e->plan,
+                          e->options->wave_tokens > 0 ? e->options->wave_tokens
+                                                      : default_wave_rows(e),
+                          e->ctx->size);
+  const size_t blocks = (size_t)(e->sizes.span_rows / LSP_BLOCK);
+  lsp_status st = lsp_arena_open(&e->arena, deal_buffers(e, NULL), why);
   e->wave.piece = calloc(blocks + 1, sizeof *e->wave.piece);
   e->wave.panel = calloc(blocks + 1, sizeof *e->wave.panel);
   if (e->ctx->rank == 0) { /* at most a document a panel, and two more a rank */
-    const int64_t pieces = e->wave_rows / LSP_BLOCK + 2 * (int64_t)e->ctx->size;
+    const int64_t pieces = e->sizes.wave_rows / LSP_BLOCK + 2 * (int64_t)e->ctx->size;
     e->all_shares = calloc((size_t)pieces, sizeof *e->all_shares);
     e->share_count = calloc(2 * (size_t)e->ctx->size, sizeof *e->share_count);
   }
@@ -305,7 +243,7 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   if (st == LSP_OK && !lists)
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
   LSP_TRY(lsp_agree(e->ctx, st));
-  deal_buffers(e);
+  (void)deal_buffers(e, &e->arena);
   return lsp_exchange_open(e->ctx, &e->exchange);
 }
 

@@ -118,7 +118,8 @@ static void write_carried(lsp_run *e, int64_t snapshot, int64_t position, int la
           : lsp_panel_start(
                 w->range.first - e->plan.panel_start[w->carried.document] +
                 lsp_panel_of(lsp_plan_origin(&e->plan, w->carried.document)));
-  const float *tile = e->carry[0] + layer * e->carry_tiles * lsp_tile_floats(e->heads);
+  const float *tile =
+      e->carry[0] + layer * e->sizes.carry_tiles * lsp_tile_floats(e->heads);
   write_rows(e, snapshot, position, layer, tile, w->carried.first,
              w->carried.first * LSP_BLOCK, first_token);
 }
@@ -213,7 +214,7 @@ lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
     for (int64_t at = first; at < position;) {
       const int64_t t = at / LSP_BLOCK;
       const int64_t n = lsp_min(position, (t + 1) * LSP_BLOCK) - at;
-      float *tile = e->carry[0] + (layer * e->carry_tiles + t - tiles.first) *
+      float *tile = e->carry[0] + (layer * e->sizes.carry_tiles + t - tiles.first) *
                                       lsp_tile_floats(e->heads);
       lsp_tile_put(e->heads, tile, (int)(at % LSP_BLOCK), (int)n,
                    keys + (at - first) * A, values + (at - first) * A, A);

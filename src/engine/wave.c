@@ -93,11 +93,11 @@ static void find_borders(lsp_run *e) {
 lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel) {
   lsp_wave *w = &e->wave;
   const lsp_plan *plan = &e->plan;
-  w->range = lsp_plan_wave(plan, first_panel, e->wave_rows);
+  w->range = lsp_plan_wave(plan, first_panel, e->sizes.wave_rows);
   w->span = lsp_plan_span(plan, w->range, e->ctx->rank, e->ctx->size);
   w->rows = lsp_plan_rows_before(plan, w->span.end) -
             lsp_plan_rows_before(plan, w->span.first);
-  LSP_ASSERT(w->rows <= e->span_rows);
+  LSP_ASSERT(w->rows <= e->sizes.span_rows);
   w->token_first = lsp_plan_tokens_before(plan, w->span.first);
   w->token_end = lsp_plan_tokens_before(plan, w->span.end);
   w->nll_first = w->token_first + continues(plan, w->span.first);
