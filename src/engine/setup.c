@@ -55,8 +55,8 @@ static const char *agreed_core(lsp_run *e, const char *recorded) {
   if (alike || getenv("OPENBLAS_CORETYPE") != NULL)
     return NULL;
   lsp_say(e->ctx, "longspan: processors differ; all ranks use the BLAS core %s",
-          lsp_blas_core_for(e->isa));
-  return lsp_blas_core_for(e->isa);
+          lsp_blas_core_for((int)e->isa));
+  return lsp_blas_core_for((int)e->isa);
 }
 
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {

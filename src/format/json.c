@@ -57,41 +57,60 @@ static void make_printable(char *text) {
       *text = '?';
 }
 
+/* A walk through a text: the key under way at each depth. */
+typedef struct {
+  struct {
+    size_t at, length;
+  } key[DEPTH_MAX + 1];
+  size_t begin, length; /* of the last string */
+  int depth, in_string;
+} walk;
+
+/* Character i, c. bare: a key counts without its colon. */
+static void step(walk *w, size_t i, char c, int bare) {
+  if (c == '"') {
+    w->in_string = !w->in_string;
+    if (w->in_string)
+      w->begin = i + 1;
+    else
+      w->length = i - w->begin;
+  } else if (w->in_string) {
+    return;
+  } else if ((c == '{' || c == '[') && w->depth < DEPTH_MAX) {
+    w->key[++w->depth].length = 0;
+  } else if ((c == '}' || c == ']') && w->depth > 0) {
+    w->depth--;
+  }
+  if (!w->in_string && (c == ':' || (bare && c == '"'))) {
+    w->key[w->depth].at = w->begin;
+    w->key[w->depth].length = w->length;
+  }
+}
+
 /* The keys that lead to a place in a text, outermost first, as " (key "A.B")"; empty if
  * there are none. bare: the last may be without its colon. The text nests no deeper
  * than DEPTH_MAX. */
 static void name_key(const char *text, size_t bytes, int place, int bare,
                      char out[KEY_SIZE]) {
-  struct {
-    size_t at, length;
-  } key[DEPTH_MAX + 1] = {{0, 0}};
-  size_t begin = 0, length = 0;
-  int depth = 0, in_string = 0, used = 0;
+  walk w;
+  size_t used = 0;
+  memset(&w, 0, sizeof w);
   for (size_t i = 0; i < bytes && (int64_t)i < place; i++) {
-    const char c = text[i];
-    if (in_string && c == '\\') {
+    if (w.in_string && text[i] == '\\')
       i++;
-    } else if (c == '"') {
-      in_string = !in_string;
-      *(in_string ? &begin : &length) = in_string ? i + 1 : i - begin;
-    } else if (!in_string && (c == '{' || c == '[') && depth < DEPTH_MAX) {
-      key[++depth].length = 0;
-    } else if (!in_string && (c == '}' || c == ']') && depth > 0) {
-      depth--;
-    }
-    if (!in_string && (c == ':' || (bare && c == '"'))) {
-      key[depth].at = begin;
-      key[depth].length = length;
-    }
+    else
+      step(&w, i, text[i], bare);
   }
   out[0] = '\0';
-  for (int d = 0; d <= depth; d++)
-    if (key[d].length > 0 && key[d].length < (size_t)(KEY_SIZE - used) / 2)
+  for (int d = 0; d <= w.depth; d++) {
+    const size_t n = w.key[d].length;
+    if (n > 0 && n < (KEY_SIZE - used) / 2)
       used +=
-          snprintf(out + used, (size_t)(KEY_SIZE - used), "%s%.*s",
-                   used == 0 ? " (key \"" : ".", (int)key[d].length, text + key[d].at);
-  if (used > 0 && used < KEY_SIZE - 3)
-    (void)strcpy(out + used, "\")");
+          (size_t)snprintf(out + used, KEY_SIZE - used, "%s%.*s",
+                           used == 0 ? " (key \"" : ".", (int)n, text + w.key[d].at);
+  }
+  if (used > 0)
+    (void)snprintf(out + used, KEY_SIZE - used, "\")");
   make_printable(out);
 }
 

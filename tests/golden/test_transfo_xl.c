@@ -44,7 +44,8 @@ static void read_case(const char *name, fixture *f) {
   f->is_text = json_object_get(json, "tokenizer") != NULL;
   json_decref(json);
   for (int64_t d = 0; d < f->documents; d++)
-    (void)snprintf(f->input[d], PATH_SIZE, "%s/doc%lld.bin", f->dir, (long long)d);
+    (void)snprintf(f->input[d], PATH_SIZE, "%s/%s/doc%lld.bin", LSP_FIXTURES, name,
+                   (long long)d);
 }
 
 static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
