@@ -38,7 +38,8 @@ static int runs_or_refuses(const char *core) {
 /* In a child: the library is opened once a process. */
 static void test_library_runs_the_core_that_was_asked_for_or_refuses(void **state) {
   (void)state;
-  const char *core[] = {lsp_blas_core_for(lsp_isa_here()), "Prescott", "no such core"};
+  const char *core[] = {lsp_blas_core_for((int)lsp_isa_here()), "Prescott",
+                        "no such core"};
   for (int i = 0; i < 3; i++) {
     int status = 0;
     const pid_t child = fork();
