@@ -1,5 +1,6 @@
 /* Words that memory made cheaper: bits saved against a run without it, summed over the
- * bytes of each word and over its occurrences. */
+ * bytes of each word and over its occurrences. Ranked by what an occurrence saves, as
+ * if each word had SHRINK more that save nothing: a rare word has to save more. */
 #include "cli.h"
 #include "show.h"
 
@@ -8,7 +9,7 @@
 #include <string.h>
 
 /* Words beyond WORDS_MAX different ones are not counted. */
-enum { ROOM = 1 << 12, WORDS_MAX = 1 << 20, LETTERS_MIN = 3, TOP = 10 };
+enum { ROOM = 1 << 12, WORDS_MAX = 1 << 20, LETTERS_MIN = 3, TOP = 10, SHRINK = 20 };
 
 lsp_status lsp_words_open(lsp_words *w, lsp_failure *why) {
   memset(w, 0, sizeof *w);
@@ -153,6 +154,10 @@ void lsp_words_end(lsp_words *w) {
   w->skip = 0;
 }
 
+static double rank_of(const lsp_word *word) {
+  return word->gain / (double)(word->count + SHRINK);
+}
+
 void lsp_words_print(const lsp_words *w) {
   const lsp_word *top[TOP + 1];
   int count = 0;
@@ -161,8 +166,8 @@ void lsp_words_print(const lsp_words *w) {
     if (word->word[0] == '\0' || word->gain <= 0)
       continue;
     int at = count;
-    for (; at > 0 && (top[at - 1]->gain < word->gain ||
-                      (top[at - 1]->gain == word->gain &&
+    for (; at > 0 && (rank_of(top[at - 1]) < rank_of(word) ||
+                      (rank_of(top[at - 1]) == rank_of(word) &&
                        strcmp(top[at - 1]->word, word->word) > 0));
          at--)
       top[at] = top[at - 1];
