@@ -8,6 +8,8 @@
 #include "lsp/plan.h"
 #include "lsp/transfo_xl.h"
 
+_Static_assert((int)LSP_GRID_BLOCK == (int)LSP_BLOCK, "blocks are tiles");
+
 enum { LSP_HEAD_COLUMNS = 1024 }; /* logits of a row at once */
 
 /* What options change of a configuration; negative: nothing. Checks that something is

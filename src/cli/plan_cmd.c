@@ -93,8 +93,7 @@ static void size_waves(estimate *e) {
   e->waves = lsp_divide_up(all, lsp_plan_rows_before(&e->plan, first.end));
 }
 
-/* --- memory --------------------------------------------------------------------------
- */
+/* --- memory ---------------------------------------------------------------------- */
 
 static double megabytes(double floats) {
   return 4 * floats / (1 << 20);
@@ -126,8 +125,7 @@ static void print_memory(const estimate *e) {
                megabytes(2.0 * (double)z->carry));
 }
 
-/* --- messages ------------------------------------------------------------------------
- */
+/* --- messages -------------------------------------------------------------------- */
 
 typedef struct {
   int rank;
@@ -181,8 +179,7 @@ static void print_messages(const estimate *e, lsp_range wave) {
                  lsp_bytes(one * layers, all));
 }
 
-/* --- all of it -----------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static void print_time(const estimate *e) {
   char time[64];

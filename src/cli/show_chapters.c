@@ -191,8 +191,7 @@ void lsp_chapters_free(lsp_chapters *c) {
   memset(c, 0, sizeof *c);
 }
 
-/* --- bars ----------------------------------------------------------------------------
- */
+/* --- bars ------------------------------------------------------------------------ */
 
 static int terminal_has_utf8(void) {
   if (!isatty(STDOUT_FILENO))

@@ -28,8 +28,7 @@ static int64_t width_a(const lsp_run *e) {
   return (int64_t)e->heads.heads * e->heads.width;
 }
 
-/* --- embedding -----------------------------------------------------------------------
- */
+/* --- embedding ------------------------------------------------------------------- */
 
 static int cluster_of(const lsp_txl_config *c, int32_t id) {
   int i = 0;
@@ -86,8 +85,7 @@ void lsp_forward_embed(lsp_run *e) {
     embed_panel(e, &e->wave.panel[i]);
 }
 
-/* --- projections ---------------------------------------------------------------------
- */
+/* --- projections ----------------------------------------------------------------- */
 
 static float *own_tile(const lsp_run *e, const lsp_piece *piece, int64_t tile) {
   const int64_t own = piece->row / LSP_BLOCK + tile - piece->start / LSP_BLOCK;
@@ -145,8 +143,7 @@ static void project(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_PROJECT] += MPI_Wtime() - begin;
 }
 
-/* --- attention -----------------------------------------------------------------------
- */
+/* --- attention ------------------------------------------------------------------- */
 
 const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piece,
                               int64_t tile) {
@@ -217,8 +214,7 @@ static void attend(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_ATTEND] += MPI_Wtime() - begin;
 }
 
-/* --- output projection and feed-forward ----------------------------------------------
- */
+/* --- output projection and feed-forward ------------------------------------------ */
 
 static void feed_panel(const lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_txl_layer *w = &e->model.layer[layer];
@@ -257,8 +253,7 @@ static void feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   e->clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
 }
 
-/* --- exchange ------------------------------------------------------------------------
- */
+/* --- exchange -------------------------------------------------------------------- */
 
 static int kind_of(const lsp_loan *loan) {
   return loan->from_carry + 2 * loan->to_carry;

@@ -82,8 +82,7 @@ static char *pairs_json(const pairs *p) {
   return text;
 }
 
-/* --- the core of an earlier run ------------------------------------------------------
- */
+/* --- the core of an earlier run -------------------------------------------------- */
 
 void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   char path[4096], *text = NULL;
@@ -104,8 +103,7 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   lsp_bcast(e->ctx->comm, core, LSP_BLAS_NAME_SIZE);
 }
 
-/* --- the store -----------------------------------------------------------------------
- */
+/* --- the store ------------------------------------------------------------------- */
 
 typedef struct {
   int64_t *bytes, *document, *position;
@@ -189,8 +187,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   return st;
 }
 
-/* --- going on from a snapshot --------------------------------------------------------
- */
+/* --- going on from a snapshot ---------------------------------------------------- */
 
 static const char *attribute_of(const lsp_memory_spec *m, const char *key) {
   for (int i = 0; i < m->attributes; i++)

@@ -14,8 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- progress ------------------------------------------------------------------------
- */
+/* --- progress -------------------------------------------------------------------- */
 
 static void print_duration(double seconds, char out[32]) {
   const long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
@@ -62,8 +61,7 @@ void lsp_report_progress(lsp_run *e, int layer, int force) {
   print_line(e, done, on_terminal);
 }
 
-/* --- numbers of all ranks ------------------------------------------------------------
- */
+/* --- numbers of all ranks -------------------------------------------------------- */
 
 typedef struct {
   double least, sum, most;
@@ -106,8 +104,7 @@ static void collect(const lsp_run *e, totals *t) {
   t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
 }
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------- */
 
 static void print_phases(const lsp_run *e, const totals *t) {
   const int P = e->ctx->size;
@@ -174,8 +171,7 @@ static void print_score(const lsp_run *e) {
             e->plan.documents == 1 ? "" : "s");
 }
 
-/* --- FILE.run.json -------------------------------------------------------------------
- */
+/* --- FILE.run.json --------------------------------------------------------------- */
 
 static json_t *spread_json(const spread *s, int ranks) {
   return json_pack("{s:f, s:f, s:f}", "min", s->least, "avg", s->sum / ranks, "max",

@@ -65,8 +65,7 @@ void lsp_results_write(lsp_run *e) {
   e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
 }
 
-/* --- documents -----------------------------------------------------------------------
- */
+/* --- documents ------------------------------------------------------------------- */
 
 /* What the pieces of the span add to their documents. */
 static void sum_pieces(lsp_run *e) {

@@ -17,8 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- being asked to stop -------------------------------------------------------------
- */
+/* --- being asked to stop --------------------------------------------------------- */
 
 static volatile sig_atomic_t asked_to_stop;
 
@@ -48,8 +47,7 @@ static int must_stop(lsp_run *e, double longest_wave) {
   return any;
 }
 
-/* --- one wave ------------------------------------------------------------------------
- */
+/* --- one wave -------------------------------------------------------------------- */
 
 /* Tokens of the span, and the one that its last row predicts. */
 static lsp_status read_tokens(lsp_run *e) {
@@ -152,8 +150,7 @@ static lsp_status run_waves(lsp_run *e) {
   return LSP_OK;
 }
 
-/* --- the run -------------------------------------------------------------------------
- */
+/* --- the run --------------------------------------------------------------------- */
 
 /* A corpus without tokens has documents all the same. */
 static lsp_status write_empty_documents(lsp_run *e) {

@@ -13,8 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* --- kernels -------------------------------------------------------------------------
- */
+/* --- kernels --------------------------------------------------------------------- */
 
 static int64_t text_hash(const char *text) {
   return (int64_t)(XXH3_64bits(text, strlen(text)) >> 2);
@@ -94,8 +93,7 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   return flops / (MPI_Wtime() - begin);
 }
 
-/* --- model ---------------------------------------------------------------------------
- */
+/* --- model ----------------------------------------------------------------------- */
 
 /* The config with what the options change of it. */
 static lsp_status apply_options(lsp_run *e) {
@@ -141,8 +139,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   return LSP_OK;
 }
 
-/* --- buffers -------------------------------------------------------------------------
- */
+/* --- buffers --------------------------------------------------------------------- */
 
 static double number_in(const char *path, const char *format) {
   char line[256];

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the list of stops ---------------------------------------------------------------
- */
+/* --- the list of stops ----------------------------------------------------------- */
 
 static lsp_status add_stop(lsp_run *e, int64_t *room, int64_t document,
                            int64_t position) {
@@ -74,8 +73,7 @@ static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) 
   return low;
 }
 
-/* --- rows ----------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------ */
 
 /* Rows [first, end) of a document's memory, in tiles from `tile` on (whose first
  * position is 64 tile_first), to a stop at `position`. */
@@ -150,8 +148,7 @@ void lsp_snapshot_layer(lsp_run *e, int layer) {
     write_carried(e, LSP_STORE_SLOT, position, layer);
 }
 
-/* --- the last token of each stop -----------------------------------------------------
- */
+/* --- the last token of each stop ------------------------------------------------- */
 
 void lsp_snapshot_ends(lsp_run *e) {
   const lsp_wave *w = &e->wave;
@@ -170,8 +167,7 @@ void lsp_snapshot_ends(lsp_run *e) {
   }
 }
 
-/* --- reading -------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------- */
 
 typedef lsp_status (*read_rows)(lsp_run *e, const lsp_file_view *from, int layer,
                                 int64_t first, int64_t rows, float *keys,
