@@ -59,6 +59,22 @@ typedef struct {
   const float *inv_freq;       /* (D / 2) */
 } lsp_txl;
 
+/* Width e[i] of the embeddings of cluster i. */
+static inline int lsp_txl_width(const lsp_txl_config *c, int i) {
+  int width = c->d_embed;
+  for (int k = 0; k < i; k++)
+    width /= c->div_val;
+  return width;
+}
+
+/* Cluster that holds an id. */
+static inline int lsp_txl_cluster_of(const lsp_txl_config *c, int64_t id) {
+  int i = 0;
+  while (i + 1 < c->clusters && id >= c->cut[i + 1])
+    i++;
+  return i;
+}
+
 /* Local. Reads and checks DIR/config.json. Keys of the architecture are required (their
  * defaults in the library describe another model); switches default as the library's
  * do. */

@@ -30,13 +30,6 @@ static int64_t width_a(const lsp_run *e) {
 
 /* --- embedding ------------------------------------------------------------------- */
 
-static int cluster_of(const lsp_txl_config *c, int32_t id) {
-  int i = 0;
-  while (i + 1 < c->clusters && id >= c->cut[i + 1])
-    i++;
-  return i;
-}
-
 /* Rows of cluster i of a panel: looked up, each in its own place, projected, and taken
  * over where the token is of that cluster. */
 static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *id,
@@ -47,7 +40,7 @@ static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *i
   int any = 0;
   memset(in, 0, (size_t)p->rows * (size_t)k->width * sizeof(float));
   for (int r = 0; r < rows; r++)
-    if (cluster_of(&e->config, id[r]) == i) {
+    if (lsp_txl_cluster_of(&e->config, id[r]) == i) {
       memcpy(in + (int64_t)(first + r) * k->width,
              k->embed + (id[r] - e->config.cut[i]) * k->width,
              (size_t)k->width * sizeof(float));
@@ -61,7 +54,7 @@ static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *i
     out = in;
   const float scale = sqrtf((float)D);
   for (int r = 0; r < rows; r++)
-    if (cluster_of(&e->config, id[r]) == i) {
+    if (lsp_txl_cluster_of(&e->config, id[r]) == i) {
       float *x = e->x + (p->row + first + r) * D;
       for (int j = 0; j < D; j++)
         x[j] = out[(int64_t)(first + r) * D + j] * scale;

@@ -27,13 +27,6 @@ typedef struct {
   float top[LSP_PANEL], sum[LSP_PANEL], chosen[LSP_PANEL];
 } head_work;
 
-static int cluster_of(const lsp_txl_config *c, int32_t id) {
-  int i = 0;
-  while (i + 1 < c->clusters && id >= c->cut[i + 1])
-    i++;
-  return i;
-}
-
 static void reset(head_work *w) {
   for (int r = 0; r < w->rows; r++) {
     w->top[r] = -FLT_MAX;
@@ -60,7 +53,7 @@ static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
       continue;
-    const int i = cluster_of(c, w->target[r]);
+    const int i = lsp_txl_cluster_of(c, w->target[r]);
     const int64_t column = i == 0 ? w->target[r] : c->cut[1] + i - 1;
     float *row = w->logits + r * n;
     w->e->kernels.logsumexp(n, row, bias, &w->top[r], &w->sum[r]);
@@ -123,14 +116,14 @@ static void tail(head_work *w, int i) {
   const int width = w->e->model.cluster[i].width;
   int row[LSP_BLOCK], n = 0, any = 0;
   for (int r = 0; r < w->rows && !any; r++)
-    any = w->target[r] >= 0 && cluster_of(&w->e->config, w->target[r]) == i;
+    any = w->target[r] >= 0 && lsp_txl_cluster_of(&w->e->config, w->target[r]) == i;
   if (!any)
     return;
   const float *rows = project(w, i);
   float *gathered = w->logits + (int64_t)LSP_PANEL * LSP_HEAD_COLUMNS;
   reset(w);
   for (int r = 0; r < w->rows; r++) {
-    if (w->target[r] >= 0 && cluster_of(&w->e->config, w->target[r]) == i) {
+    if (w->target[r] >= 0 && lsp_txl_cluster_of(&w->e->config, w->target[r]) == i) {
       memcpy(gathered + (int64_t)n * width, rows + (int64_t)r * width,
              (size_t)width * sizeof(float));
       row[n++] = r;

@@ -41,9 +41,7 @@ static int64_t padded(int64_t floats) {
 }
 
 int64_t lsp_sizes_tail(const lsp_txl_config *c, int i) {
-  int64_t width = c->d_embed;
-  for (int k = 0; k < i; k++)
-    width /= c->div_val;
+  const int64_t width = lsp_txl_width(c, i);
   return padded(lsp_divide_up(c->cut[i + 1] - c->cut[i], LSP_BLOCK) * LSP_BLOCK *
                 width);
 }

@@ -155,17 +155,10 @@ lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
   return st;
 }
 
-static int cluster_width(const lsp_txl_config *c, int i) {
-  int width = c->d_embed;
-  for (int k = 0; k < i; k++)
-    width /= c->div_val;
-  return width;
-}
-
 double lsp_txl_flops_per_token(const lsp_txl_config *c) {
   const double D = c->d_model, A = (double)c->n_head * c->d_head, F = c->d_inner;
   const double layer = 3 * A * D + A * D + 2 * D * F;
-  const double e = cluster_width(c, 0);
+  const double e = lsp_txl_width(c, 0);
   double head = e * (double)(c->cut[1] + c->clusters - 1);
   if (c->d_embed != c->d_model || c->div_val > 1)
     head += 2 * D * e; /* projections in and out */

@@ -34,13 +34,6 @@ typedef struct {
   const float *block;
 } slot_list;
 
-static int width_of(const lsp_txl_config *c, int i) {
-  int width = c->d_embed;
-  for (int k = 0; k < i; k++)
-    width /= c->div_val;
-  return width;
-}
-
 static slot *add(slot_list *l, int rank, int64_t rows, int64_t cols,
                  const float **view) {
   LSP_ASSERT(l->count < l->room);
@@ -107,14 +100,14 @@ static void embedding_slots(slot_list *l, lsp_txl *m) {
   const int tables = c->div_val == 1 ? 1 : c->clusters;
   for (int i = 0; i < tables; i++) {
     const int64_t rows = c->div_val == 1 ? c->vocab_size : c->cut[i + 1] - c->cut[i];
-    slot *s = add(l, 2, rows, width_of(c, i), &m->cluster[i].embed);
+    slot *s = add(l, 2, rows, lsp_txl_width(c, i), &m->cluster[i].embed);
     (void)snprintf(s->name[0], NAME_SIZE, "transformer.word_emb.emb_layers.%d.weight",
                    i);
     if (c->tie_word_embeddings)
       (void)snprintf(s->name[1], NAME_SIZE, "crit.out_layers.%d.weight", i);
   }
   for (int i = 0; i < tables && projected(c); i++) {
-    slot *s = add(l, 2, c->d_model, width_of(c, i), &m->cluster[i].in_proj);
+    slot *s = add(l, 2, c->d_model, lsp_txl_width(c, i), &m->cluster[i].in_proj);
     (void)snprintf(s->name[0], NAME_SIZE, "transformer.word_emb.emb_projs.%d", i);
   }
 }
@@ -127,7 +120,7 @@ static void head_slots(slot_list *l, lsp_txl *m) {
     char name[NAME_SIZE];
     (void)snprintf(name, sizeof name, "crit.out_layers.%d.weight", i);
     if (!c->tie_word_embeddings)
-      matrix(l, &m->cluster[i].out, rows, width_of(c, i), name);
+      matrix(l, &m->cluster[i].out, rows, lsp_txl_width(c, i), name);
     slot *s = add(l, 1, rows, 1, &m->cluster[i].out_bias);
     (void)snprintf(s->name[0], NAME_SIZE, "crit.out_layers.%d.bias", i);
   }
@@ -135,7 +128,7 @@ static void head_slots(slot_list *l, lsp_txl *m) {
     char name[NAME_SIZE];
     (void)snprintf(name, sizeof name, "crit.out_projs.%d", i);
     if (!c->tie_proj[i])
-      matrix(l, &m->cluster[i].out_proj, c->d_model, width_of(c, i), name);
+      matrix(l, &m->cluster[i].out_proj, c->d_model, lsp_txl_width(c, i), name);
   }
   if (c->clusters > 1) {
     matrix(l, &m->cluster_weight, c->clusters - 1, c->d_embed, "crit.cluster_weight");
@@ -178,7 +171,7 @@ static void tie_views(lsp_txl *m, int dealt) {
   for (int i = 0; i < c->clusters; i++) {
     lsp_txl_cluster *k = &m->cluster[i];
     const int own = c->div_val > 1 || i == 0;
-    k->width = width_of(c, i);
+    k->width = lsp_txl_width(c, i);
     k->rows = c->cut[i + 1] - c->cut[i];
     if (!dealt)
       continue;
