@@ -3,8 +3,8 @@
  * One call is one block of 64 queries of one head: the keys are walked tile by tile
  * from the query's own block outwards with an online softmax (Milakov and Gimelshein
  * 2018; Rabe and Staats 2021), so the result depends on positions alone, never on where
- * a tile lies or who lent it. Transformer-XL, section 3.3: for query i and key j, t = i
- * - j,
+ * a tile lies or who lent it. Transformer-XL, section 3.3: for query i and key j at
+ * distance t = i - j,
  *
  *   score = ((q_i + u) . k_j + (q_i + v) . r_t) / sqrt(E)
  *
@@ -20,8 +20,8 @@
 #include "lsp/memory.h"
 
 /* Relative positions of one layer and run.
- *   strips (n, H, E, 64): strip d, head, component, column c for distance 64 d + 63 -
- * c, clamped */
+ *   strips (n, H, E, 64): strip d, head, component, column c, for the distance
+ *   64 d + 63 - c, clamped */
 typedef struct {
   const float *strips;
   int64_t n; /* strips that exist; distances beyond use the last one, which must then

@@ -3,9 +3,10 @@
  *   FILE.h5.journal = header | record 0 | record 1 | ...
  *   header: magic "LSPJRNL1", u32 version, u32 bytes of the identity text, XXH3-64 of
  *           the rest, the identity text: a JSON object of strings (what the run is made
- *           of: layout, model, input, semantic options, kernels), zeros up to a
- * multiple of 128 record: 128 bytes, little-endian, as lsp_commit below with the
- * previous record's checksum and its own (XXH3-64)
+ *           of: layout, model, input, semantic options, kernels), zeros up to a multiple
+ *           of 128
+ *   record: 128 bytes, little-endian, as lsp_commit below with the previous record's
+ *           checksum and its own (XXH3-64)
  *
  * A record counts when it is whole and names its predecessor; the rest of the file
  * after the last such record is a torn tail and is dropped. Local; rank 0 only. */

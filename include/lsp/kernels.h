@@ -25,7 +25,7 @@ typedef struct {
   const float *a;     /* (rows, depth), leading dimension lda */
   const float *b;     /* (depth, cols), ldb */
   const float *init;  /* (rows, cols), ldi; NULL: zeros. ldi may be any number: a row
-                         that  is read at a shifting offset has ldi = ld - 1 */
+                         that is read at a shifting offset has ldi = ld - 1 */
   const float *scale; /* (rows); NULL: ones */
   float *c;           /* (rows, cols), ldc; may be init */
   int64_t lda, ldb, ldi, ldc;

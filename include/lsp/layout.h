@@ -1,8 +1,9 @@
 /* The files that longspan writes, drawn where they are made. The only user of HDF5.
  *
- * FILE.h5 (the output)                                       dims, each a dimension
- * scale /                       attributes: format = "longspan-output", format_version
- * = "1", and every (key, value) of the spec: config, hashes, semantic options, kernels
+ * FILE.h5 (the output); in brackets the dimensions, each with a dimension scale
+ *   /                       attributes: format = "longspan-output", format_version =
+ *                           "1", and every (key, value) of the spec: config, hashes,
+ *                           semantic options, kernels
  *   /tokens/token           scale without data (a dimension, not a variable)   N
  *   /tokens/feature         likewise, only with hidden                          D
  *   /tokens/id       int32   (token)            token ids

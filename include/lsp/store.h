@@ -1,10 +1,10 @@
 /* Output, memory file and journal of a run as one thing: rows go in, waves are
- * committed, a killed run goes on.
+ * committed, a killed run is resumed.
  *
  *   FILE.h5.part              the output under way     -> FILE.h5
  *   FILE.memory.h5.part       snapshots under way      -> FILE.memory.h5
- *   FILE.h5.slot0, .slot1     memory at the last two commits, in the memory file's
- * layout FILE.h5.journal           what has been committed
+ *   FILE.h5.slot0, .slot1     memory at the last two commits, in the memory file's layout
+ *   FILE.h5.journal           what has been committed
  *
  * Every rank writes its rows at known offsets. No two ranks write into one aligned MiB:
  * the rows at a border go to the rank that owns the unit. Then all sync, all agree, and

@@ -73,8 +73,8 @@ static void add_strip(const lsp_attention *a, work *w, int64_t d) {
   float *out = w->window + w->at;
   const int64_t stored = d < r->n ? d : r->n - 1;
   for (int i = 0; i < a->rows; i++) {
-    /* distances of this row end at i - first_key: columns left of that are not needed
-     */
+    /* The distances of this row end at i - first_key: columns left of it are not
+     * needed. */
     const int64_t low = 64 * d + 63 - (i - a->first_key[i]);
     w->strip_low[i] = low < 0 ? 0 : low > B ? B : (int)low;
   }

@@ -2,9 +2,10 @@
  *
  *   strips   of each layer: the relative positions through W_r, by falling distance
  *   ghost    of each layer: the tile of positions before 0, whose hidden rows are zero
- *            (with pre_lnorm a zero row is normed to the norm's bias: keys and values
- * are then not zero) tails    the output rows of clusters beyond the shortlist, packed
- * for the block kernel
+ *            (with pre_lnorm a zero row is normed to the norm's bias, so its keys and
+ *            values are not zero)
+ *   tails    the output rows of the clusters beyond the shortlist, packed for the
+ *            block kernel
  *
  * Angles are products and sines in double precision. */
 #include "engine_internal.h"

@@ -1,8 +1,8 @@
 /* The wave loop.
  *
- *   open:  kernels agreed, model, corpus, store (new, or where an earlier run stopped)
- *   wave:  tokens -> embed -> layers -> log-probabilities -> rows to the store ->
- * commit end:   check, rename, table
+ *   open   kernels agreed, model, corpus, store (new, or where an earlier run stopped)
+ *   wave   tokens -> embed -> layers -> log-probabilities -> store -> commit
+ *   end    check, rename, table
  *
  * A rank that fails inside a wave keeps its schedule; failures come out where the ranks
  * agree: after reading, and at the commit. */

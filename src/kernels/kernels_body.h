@@ -5,12 +5,14 @@
  *   GROUP                columns of a register block, a multiple of LSP_LANES
  *   NAME(x)              x with the suffix of the instruction set
  *   LSP_ISA_TEXT         its name
- *   vec and, on it:      v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max
- * v_sqrt v_power_of_two(t)    2^n, where t = n + 1.5 * 2^23 v_keep(x, low, y)    y
- * where x >= low, else 0 lanes_sum(v)         sum of the 16 lanes in v[16 / VLEN], by
- * halves: 8, 4, 2, 1 lanes_max(v)         their maximum
+ *   vec                  a vector of floats, and on it:
+ *     v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max v_sqrt
+ *     v_power_of_two(t)  2^n, where t = n + 1.5 * 2^23
+ *     v_keep(x, low, y)  y where x >= low, else 0
+ *     lanes_sum(v)       sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
+ *     lanes_max(v)       their maximum
  *
- * and gets lsp__kernels_* . What is written here over LSP_LANES fixed lanes does not
+ * and gets lsp__kernels_SUFFIX, which fills the table. What is written here over LSP_LANES fixed lanes does not
  * depend on VLEN, so all instruction sets give the same bits. */
 #include "lsp/kernels.h"
 
