@@ -7,6 +7,7 @@
 
 #include "lsp/ctx.h"
 #include "lsp/engine.h"
+#include "lsp/stop.h"
 
 #include <mpi.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ int lsp_cmd_run(int argc, char **argv) {
   lsp_failure why = {0};
   int provided = 0;
   const int speaker = is_speaker();
+  lsp_stop_listen(speaker); /* first: a signal may come before MPI is up */
   if (lsp_answered(speaker ? stdout : NULL, lsp_run_command(), argc, argv))
     return 0;
   lsp_status status = lsp_options_parse(argc, argv, &options, &why);
@@ -102,6 +104,8 @@ int lsp_cmd_run(int argc, char **argv) {
     lsp_options_close(&options);
     return lsp_exit_status(status);
   }
+  if (options.quiet)
+    lsp_stop_hush();
   LSP_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
   if (provided < MPI_THREAD_FUNNELED) {
     if (speaker)

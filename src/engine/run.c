@@ -9,9 +9,9 @@
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
+#include "lsp/stop.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,27 +19,10 @@
 
 /* --- being asked to stop --------------------------------------------------------- */
 
-static volatile sig_atomic_t asked_to_stop;
-
-static void on_signal(int number) {
-  (void)number;
-  asked_to_stop = 1;
-}
-
-static void listen_to_signals(void) {
-  static const int stopping[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
-  for (size_t i = 0; i < sizeof stopping / sizeof stopping[0]; i++)
-    (void)sigaction(stopping[i], &action, NULL);
-}
-
 /* Collective. Has any rank been asked, or would another wave end too late? */
 static int must_stop(lsp_run *e, double longest_wave) {
   const double passed = MPI_Wtime() - e->ctx->started;
-  int mine = asked_to_stop != 0, any = 0;
+  int mine = lsp_stop_asked(), any = 0;
   if (e->options->max_time > 0 &&
       passed + 1.5 * longest_wave > (double)e->options->max_time)
     mine = 1;
@@ -143,6 +126,7 @@ static lsp_status run_waves(lsp_run *e) {
           (long long)e->commit.token_end, (long long)lsp_plan_tokens(&e->plan));
     }
     const double begin = MPI_Wtime();
+    lsp_stop_expect(longest > 0 ? longest : -1);
     LSP_TRY(run_wave(e));
     longest = fmax(longest, MPI_Wtime() - begin);
     lsp_report_progress(e, -1, 1);
@@ -242,7 +226,6 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
   e.ctx = ctx;
   e.options = options;
   ctx->quiet = options->quiet != 0;
-  listen_to_signals();
   lsp_status st = LSP_OK;
   if (ctx->rank == 0 && options->log != NULL) {
     ctx->log = fopen(options->log, "a");
