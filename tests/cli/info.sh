@@ -2,6 +2,7 @@
 # longspan info: models, outputs, memory files, outputs under way, and what is none.
 set -eu
 . "$(dirname "$0")/../runs.sh"
+python=$(find_python h5py)
 
 # says PATTERN...: each is a line of the last `info`.
 says() {
@@ -21,7 +22,7 @@ bad() {
 
 # Parameters, counted from the tensors themselves.
 for model in law wt103 untied-bf16 div1-noshare div2-nocut; do
-  count=$(python3 - "$FIXTURES/$model" <<'END'
+  count=$("$python" - "$FIXTURES/$model" <<'END'
 import glob, json, math, struct, sys
 n = 0
 for name in glob.glob(sys.argv[1] + "/model*.safetensors"):
@@ -39,10 +40,10 @@ done
 says '^  segment *80 tokens' '^  memory *96 positions' ' back 175 positions' 'bytes'
 passed "models"
 
-python3 -c 'print("A line of text that says little. " * 60)' >text
+"$python" -c 'print("A line of text that says little. " * 60)' >text
 run 1 --model "$FIXTURES/law" --output out.h5 --snapshot-every 3 text
 "$LONGSPAN" info out.h5 >said
-bits=$(python3 -c 'import h5py
+bits=$("$python" -c 'import h5py
 print("%.4f" % h5py.File("out.h5")["documents/bits_per_byte"][0])')
 says 'an output of longspan, complete' '^  tokens *1,981 in 1 document$' \
   '^  each token has *id, nll$' "^  bits per byte *$bits\$" '^  segment *80$' \
@@ -53,7 +54,7 @@ says 'memory snapshots of longspan' '^  snapshots *9$' '2 layers, 175 rows of wi
 passed "outputs and memory files"
 
 # A run stopped on request leaves an output under way, which info does not touch.
-python3 -c 'print("A line of text that says little. " * 60000)' >long
+"$python" -c 'print("A line of text that says little. " * 60000)' >long
 status=0
 start 1 --model "$FIXTURES/law" --output way.h5 --wave-tokens 256 --max-time 1 long \
   >said 2>&1 || status=$?

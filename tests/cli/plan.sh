@@ -38,7 +38,7 @@ passed "plans"
 # What a run counts is what was foreseen.
 head -c 10000 /dev/zero | tr '\0' 'x' >text
 run 4 --model "$FIXTURES/law" --output out.h5 --wave-tokens 20000 text
-sent=$(python3 -c 'import json
+sent=$("$(find_python)" -c 'import json
 run = json.load(open("out.run.json"))
 print("%d messages, %.1f KiB" % (run["messages_sent"]["max"],
                                  run["bytes_sent"]["max"] / 1024))')

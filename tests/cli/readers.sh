@@ -3,9 +3,7 @@
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
-python=/usr/bin/python3
-"$python" -c 'import h5py' 2>/dev/null || python=python3
-"$python" -c 'import h5py' 2>/dev/null || { echo "no h5py: skipped"; exit 77; }
+python=$(find_python h5py numpy)
 
 printf 'It was a dark and stormy night; the rain fell in torrents.' >a.txt
 printf 'x' >b.txt

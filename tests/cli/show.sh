@@ -2,6 +2,7 @@
 # longspan show: an output of which every figure is known, beside its text.
 set -eu
 . "$(dirname "$0")/../runs.sh"
+python=$(find_python h5py numpy)
 
 # says PATTERN...: each is a line of the last `show`.
 says() {
@@ -33,7 +34,7 @@ for number, more in (("I", ""), ("II", odd), ("III", name)):
     book += f"CHAPTER {number}\n\n{plain}{more}\n\n"
 open(sys.argv[1], "wb").write(book.encode() + b"A stray \xff byte.\n")
 END
-python3 make_book.py book
+"$python" make_book.py book
 run 1 --model "$FIXTURES/law" --output out.h5 book
 run 1 --model "$FIXTURES/law" --output base.h5 --mem-len 0 book
 "$LONGSPAN" show out.h5 book --baseline base.h5 >said
@@ -58,7 +59,7 @@ for name, value in (("out.h5", bits), ("base.h5", base)):
         f["tokens/nll"][:] = (value * np.log(2)).astype(np.float32)
         f["tokens/nll"][0] = np.nan
 END
-python3 set_nll.py
+"$python" set_nll.py
 "$LONGSPAN" show out.h5 book >said
 says '^  VOLUME I, CHAPTER I  *0\.999 #*$\|^  VOLUME I, CHAPTER I  *1\.000 #*$' \
   '^  CHAPTER II  *2\.[2-9][0-9]* #*$' '^  CHAPTER III  *2\.000 #*$'
@@ -107,7 +108,7 @@ assert page.levels["“fjörd”"] == "q9" and page.levels["Marianne."] == "q4",
 assert page.links == ["#c0", "#c1", "#c2"] and page.anchors == ["c0", "c1", "c2"]
 assert "://" not in data and "<script" not in data and not data.count("src=")
 END
-python3 check_page.py
+"$python" check_page.py
 [ ! -e page.html.tmp ] || fail "page.html.tmp is left"
 passed "page"
 
