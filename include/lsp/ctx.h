@@ -43,7 +43,8 @@ int lsp_all_same(lsp_ctx *ctx, int64_t value);
  * can count. */
 void lsp_bcast(MPI_Comm comm, void *data, size_t bytes);
 
-/* Local. One line on stderr (and in the log file), from rank 0 alone. */
+/* Local. One line on stderr (and in the log file), from rank 0 alone, in the shown form
+ * of lsp/text.h: no file name can forge a line or reach the terminal's controls. */
 void lsp_say(const lsp_ctx *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,5 +1,7 @@
 #include "lsp/ctx.h"
 
+#include "lsp/text.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -68,11 +70,12 @@ void lsp_bcast(MPI_Comm comm, void *data, size_t bytes) {
 void lsp_say(const lsp_ctx *ctx, const char *format, ...) {
   if (ctx->rank != 0)
     return;
-  char line[2 * LSP_MESSAGE_SIZE];
+  char said[2 * LSP_MESSAGE_SIZE], line[LSP_TEXT_GROWTH * sizeof said];
   va_list arguments;
   va_start(arguments, format);
-  (void)vsnprintf(line, sizeof line, format, arguments);
+  (void)vsnprintf(said, sizeof said, format, arguments);
   va_end(arguments);
+  (void)lsp_text_shown(said, line, sizeof line);
   (void)fprintf(stderr, "%s\n", line);
   if (ctx->log != NULL) {
     (void)fprintf(ctx->log, "%s\n", line);

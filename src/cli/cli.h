@@ -67,8 +67,12 @@ void lsp_print_help(FILE *f, const lsp_command *command);
  * first line begins at column `at` (where the cursor is), the others at `indent`. */
 void lsp_print_wrapped(FILE *f, const char *text, int at, int indent);
 
-/* Local. "  name      value", the value wrapped in a column of its own; control
- * characters become '?'. */
+/* Local. One line in the shown form of lsp/text.h, for all that names a file. */
+void lsp_print_line(FILE *f, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Local. "  name      value" in the shown form, the value wrapped in a column of its
+ * own. */
 void lsp_print_fact(FILE *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -77,8 +81,12 @@ enum { LSP_NUMBER_SIZE = 48 };
 const char *lsp_grouped(int64_t n, char text[LSP_NUMBER_SIZE]);
 const char *lsp_bytes(double bytes, char text[LSP_NUMBER_SIZE]);
 
-/* Local. A file name in at most `columns` bytes: its end if it is longer. `out` has
- * room for columns + 1. */
+/* Local. Text of less than 128 bytes in the shown form, and spaces up to the width. */
+void lsp_print_padded(FILE *f, const char *text, int columns);
+
+/* Local. A file name in the shown form, in at most `columns` bytes: its end if it is
+ * longer. `out` has room for columns + 1. */
+enum { LSP_SHORT_MOST = 64 };
 void lsp_shortened(const char *name, char *out, size_t columns);
 
 /* Local. The options of `run`. Whatever comes out, lsp_options_close frees it. */

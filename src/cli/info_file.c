@@ -65,7 +65,9 @@ static lsp_status print_document(const lsp_file_view *view, const char *path, in
   if (!isnan(value))
     (void)snprintf(bits, sizeof bits, "%.4f", value);
   lsp_shortened(s->name[d], name, NAME_COLUMNS);
-  (void)printf("  %-*s %18s %15s\n", NAME_COLUMNS, name,
+  (void)fputs("  ", stdout);
+  lsp_print_padded(stdout, name, NAME_COLUMNS);
+  (void)printf(" %18s %15s\n",
                lsp_grouped(s->token_start[d + 1] - s->token_start[d], tokens), bits);
   return LSP_OK;
 }
@@ -91,7 +93,7 @@ static lsp_status print_output(const lsp_file_view *view, const char *path,
                                lsp_failure *why) {
   const lsp_output_spec *s = &view->output;
   const int64_t listed = lsp_min(s->documents, LISTED);
-  (void)printf("%s: an output of longspan, complete\n", path);
+  lsp_print_line(stdout, "%s: an output of longspan, complete", path);
   lsp_info_contents(view);
   LSP_TRY(print_overall(view, path, why));
   print_attributes(s->attribute, s->attributes);
@@ -108,7 +110,7 @@ static void print_memory(const lsp_file_view *view, const char *path) {
   const lsp_memory_spec *s = &view->memory;
   char bytes[LSP_NUMBER_SIZE], position[LSP_NUMBER_SIZE];
   const int64_t listed = lsp_min(s->snapshots, LISTED);
-  (void)printf("%s: memory snapshots of longspan\n", path);
+  lsp_print_line(stdout, "%s: memory snapshots of longspan", path);
   lsp_print_fact(stdout, "snapshots", "%lld", (long long)s->snapshots);
   lsp_print_fact(stdout, "each holds",
                  "keys and values of %d layers, %lld rows of width %d", s->layers,

@@ -111,7 +111,7 @@ lsp_status lsp_info_model(const char *dir, lsp_failure *why) {
   lsp_checkpoint *checkpoint = NULL;
   LSP_TRY(lsp_txl_config_read(dir, &config, why));
   LSP_TRY(lsp_checkpoint_open(dir, &checkpoint, why));
-  (void)printf("%s: a Transformer-XL\n", dir);
+  lsp_print_line(stdout, "%s: a Transformer-XL", dir);
   print_sizes(&config);
   print_memory(&config);
   print_switches(&config);

@@ -98,11 +98,11 @@ lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
   LSP_TRY(lsp_store_beside(path, ".h5.part", part, sizeof part, why));
   LSP_TRY(read_last(journal, &last, &count, why));
   if (access(part, F_OK) != 0) { /* being laid out, or renamed at the end */
-    (void)printf("%s: an output of longspan, being begun or finished\n", path);
+    lsp_print_line(stdout, "%s: an output of longspan, being begun or finished", path);
     print_age(journal);
   } else {
     LSP_TRY(lsp_file_open(part, &view, why));
-    (void)printf("%s: an output of longspan, not finished\n", path);
+    lsp_print_line(stdout, "%s: an output of longspan, not finished", path);
     lsp_info_contents(&view);
     print_progress(&last, view.output.tokens);
     print_age(journal);

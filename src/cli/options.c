@@ -247,6 +247,6 @@ lsp_status lsp_parse(const lsp_command *command, int argc, char **argv, void *in
 }
 
 int lsp_complain(const lsp_failure *why) {
-  (void)fprintf(stderr, "longspan: %s\n", why->text);
+  lsp_print_line(stderr, "longspan: %s", why->text);
   return lsp_exit_status(why->status);
 }

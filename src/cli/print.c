@@ -1,6 +1,9 @@
 /* Text for people: wrapped lines, aligned facts, numbers that can be read. */
 #include "cli.h"
 
+#include "lsp/text.h"
+
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -29,18 +32,27 @@ void lsp_print_wrapped(FILE *f, const char *text, int at, int indent) {
 }
 
 void lsp_print_fact(FILE *f, const char *name, const char *format, ...) {
-  char text[2 * LSP_MESSAGE_SIZE];
+  char said[2 * LSP_MESSAGE_SIZE], text[LSP_TEXT_GROWTH * sizeof said];
   va_list arguments;
   va_start(arguments, format);
-  (void)vsnprintf(text, sizeof text, format, arguments);
+  (void)vsnprintf(said, sizeof said, format, arguments);
   va_end(arguments);
-  for (char *c = text; *c != '\0'; c++)
-    if ((unsigned char)*c < ' ' || *c == 127)
-      *c = *c == '\n' ? ' ' : '?';
-  int at = fprintf(f, "  %s ", name);
+  (void)lsp_text_shown(name, text, sizeof text);
+  int at = fprintf(f, "  %s ", text);
+  (void)lsp_text_shown(said, text, sizeof text);
   while (at < FACT_COLUMN)
     at += fprintf(f, " ");
   lsp_print_wrapped(f, text, at, FACT_COLUMN);
+}
+
+void lsp_print_line(FILE *f, const char *format, ...) {
+  char said[PATH_MAX + LSP_MESSAGE_SIZE], text[LSP_TEXT_GROWTH * sizeof said];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(said, sizeof said, format, arguments);
+  va_end(arguments);
+  (void)lsp_text_shown(said, text, sizeof text);
+  (void)fprintf(f, "%s\n", text);
 }
 
 const char *lsp_grouped(int64_t n, char text[LSP_NUMBER_SIZE]) {
@@ -67,17 +79,30 @@ const char *lsp_bytes(double bytes, char text[LSP_NUMBER_SIZE]) {
   return text;
 }
 
+void lsp_print_padded(FILE *f, const char *text, int columns) {
+  char shown[LSP_TEXT_GROWTH * 128];
+  (void)lsp_text_shown(text, shown, sizeof shown);
+  for (const char *c = shown; *c != '\0'; c++)
+    columns -= ((unsigned char)*c & 0xc0) != 0x80;
+  (void)fprintf(f, "%s%*s", shown, columns > 0 ? columns : 0, "");
+}
+
+/* Bytes of the character or escape that shown text begins with. */
+static size_t first_of(const char *shown) {
+  if (shown[0] == '\\' && shown[1] != '\0')
+    return strnlen(shown, shown[1] == 'x' ? 4 : 2);
+  return lsp_text_step(shown, strlen(shown), NULL);
+}
+
 void lsp_shortened(const char *name, char *out, size_t columns) {
-  size_t n = strlen(name);
-  const char *dots = "";
-  if (n > columns) { /* the end tells more than the beginning */
-    name += n - columns + 3;
-    while (((unsigned char)*name & 0xc0) == 0x80)
-      name++;
-    dots = "...";
-  }
-  (void)snprintf(out, columns + 1, "%s%s", dots, name);
-  for (char *c = out; *c != '\0'; c++)
-    if ((unsigned char)*c < ' ' || *c == 127)
-      *c = '?';
+  char shown[LSP_TEXT_GROWTH * LSP_SHORT_MOST + 1];
+  LSP_ASSERT(columns >= 3 && columns <= LSP_SHORT_MOST);
+  const size_t n = strlen(name);
+  const char *at = shown; /* the end tells more than the beginning */
+  (void)lsp_text_shown(n > columns ? name + n - columns : name, shown, sizeof shown);
+  const int cut = n > columns || strlen(shown) > columns;
+  while (strlen(at) > (cut ? columns - 3 : columns))
+    at += first_of(at);
+  memcpy(out, "...", 3);
+  memcpy(out + (cut ? 3 : 0), at, strlen(at) + 1);
 }

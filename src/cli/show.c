@@ -131,8 +131,10 @@ static lsp_status show(const show_options *o, const char *const *input, int inpu
     st = print_all(&s, f, why);
   if (st == LSP_OK && o->html != NULL)
     st = lsp_show_html(&s, &f->chapters, o->html, why);
-  if (st == LSP_OK && o->html != NULL)
-    (void)printf("\nThe text in colours: %s\n", o->html);
+  if (st == LSP_OK && o->html != NULL) {
+    (void)puts("");
+    lsp_print_line(stdout, "The text in colours: %s", o->html);
+  }
   lsp_words_free(&f->words);
   lsp_chapters_free(&f->chapters);
   free(f);

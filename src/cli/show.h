@@ -33,6 +33,9 @@ lsp_status lsp_show_open(lsp_show *s, const char *path, const char *base_path,
 void lsp_show_close(lsp_show *s);
 int64_t lsp_show_texts(const lsp_show *s);
 
+/* Local. The base name of text t. */
+const char *lsp_show_name(const lsp_show *s, int64_t t);
+
 /* Local. Calls each(byte, arg) for every byte of text t; a byte that is not the
  * output's token is a failure that names its place. */
 lsp_status lsp_show_walk(lsp_show *s, int64_t t,
@@ -122,8 +125,5 @@ void lsp_words_free(lsp_words *w);
 /* show_html.c */
 lsp_status lsp_show_html(lsp_show *s, const lsp_chapters *chapters, const char *path,
                          lsp_failure *why);
-
-/* Local. Bytes of the UTF-8 character at text[0..n), 0 if there is no whole one. */
-int lsp_utf8_bytes(const unsigned char *text, int n);
 
 #endif

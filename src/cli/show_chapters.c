@@ -7,6 +7,7 @@
 #include "show.h"
 
 #include "lsp/grid.h"
+#include "lsp/text.h"
 
 #include <ctype.h>
 #include <langinfo.h>
@@ -85,19 +86,12 @@ static lsp_chapter *new_chapter(lsp_chapters *c) {
   return chapter;
 }
 
-/* As much of a line as a title holds, without half a character at its end. */
+/* As much of a line, in its shown form, as a title holds. */
 static void set_title(lsp_chapter *chapter, const char *before, const char *line) {
   char text[LSP_TITLE_SIZE + LSP_LINE_SIZE];
   (void)snprintf(text, sizeof text, "%s%s%s", before, before[0] != '\0' ? ", " : "",
                  line);
-  size_t n = strlen(text);
-  if (n >= LSP_TITLE_SIZE) {
-    n = LSP_TITLE_SIZE - 1;
-    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-      n--;
-  }
-  memcpy(chapter->title, text, n);
-  chapter->title[n] = '\0';
+  (void)lsp_text_shown(text, chapter->title, sizeof chapter->title);
 }
 
 static void begin_chapter(lsp_chapters *c, const char *line, int kind) {
@@ -234,16 +228,6 @@ static double rate(const lsp_chapter *c) {
   return c->bytes > 0 ? c->bits / (double)c->bytes : 0;
 }
 
-/* printf's width counts bytes. */
-static void print_title(const char *title) {
-  int columns = 0;
-  for (const char *at = title; *at != '\0'; at++) {
-    columns += ((unsigned char)*at & 0xc0) != 0x80;
-    (void)fputc((unsigned char)*at < ' ' || *at == 127 ? '?' : *at, stdout);
-  }
-  (void)printf("%*s", columns < TITLE_COLUMNS ? TITLE_COLUMNS - columns : 0, "");
-}
-
 void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end,
                         int with_gain) {
   const int64_t each = lsp_max(lsp_divide_up(end - first, BARS), 1);
@@ -256,7 +240,7 @@ void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end,
   for (int64_t i = first; i < end; i += each) {
     const lsp_chapter sum = together(&c->chapter[i], lsp_min(each, end - i));
     (void)fputs("  ", stdout);
-    print_title(sum.title);
+    lsp_print_padded(stdout, sum.title, TITLE_COLUMNS);
     (void)printf(" %6.3f", rate(&sum));
     if (with_gain)
       (void)printf(" %+8.3f", sum.bytes > 0 ? 0 - sum.gain / (double)sum.bytes : 0.0);

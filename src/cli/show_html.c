@@ -1,14 +1,17 @@
 /* The book as one page of HTML, each word on a ground of the colour of its bits a byte.
  *
- * Words of one colour that follow each other share an element. Text is written a whole
- * UTF-8 character at a time; a byte that is none becomes U+FFFD. */
+ * Neighbouring words of one colour share an element. Text is written a whole UTF-8
+ * character at a time; U+FFFD stands for a byte that is no UTF-8 and for a control
+ * character. Names and titles are written in the shown form of lsp/text.h. */
 #include "cli.h"
 #include "show.h"
 
 #include "lsp/durable.h"
+#include "lsp/text.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,7 +44,7 @@ typedef struct {
   FILE *f;
   const lsp_chapters *chapters;
   int64_t next, text; /* chapter whose beginning comes next */
-  unsigned char word[ROOM];
+  char word[ROOM];
   int bytes;
   double bits;
   int64_t predicted;
@@ -55,28 +58,38 @@ static int level_of(double bits) {
   return level;
 }
 
-static void put_text(FILE *f, const unsigned char *text, int n) {
+static void put_character(FILE *f, const char *text, size_t length, int printable) {
+  if (*text == '&')
+    (void)fputs("&amp;", f);
+  else if (*text == '<')
+    (void)fputs("&lt;", f);
+  else if (*text == '>')
+    (void)fputs("&gt;", f);
+  else if (*text == '"')
+    (void)fputs("&quot;", f);
+  else if (*text == '\'')
+    (void)fputs("&#39;", f);
+  /* Unprintable characters of three bytes set the direction of writing: a book may. */
+  else if (printable || length == 3 || *text == '\n' || *text == '\t' || *text == '\f')
+    (void)fwrite(text, 1, length, f);
+  else if (*text != '\r')
+    (void)fputs("\xef\xbf\xbd", f);
+}
+
+static void put_text(FILE *f, const char *text, size_t n) {
   while (n > 0) {
-    const int length = lsp_utf8_bytes(text, n);
-    if (length == 0 || (*text < ' ' && !isspace(*text)) || *text == 127)
-      (void)fputs("\xef\xbf\xbd", f);
-    else if (*text == '&')
-      (void)fputs("&amp;", f);
-    else if (*text == '<')
-      (void)fputs("&lt;", f);
-    else if (*text == '>')
-      (void)fputs("&gt;", f);
-    else if (*text == '"')
-      (void)fputs("&quot;", f);
-    else if (*text != '\r')
-      (void)fwrite(text, 1, (size_t)length, f);
-    text += length > 0 ? length : 1;
-    n -= length > 0 ? length : 1;
+    int printable = 0;
+    const size_t length = lsp_text_step(text, n, &printable);
+    put_character(f, text, length, printable);
+    text += length;
+    n -= length;
   }
 }
 
-static void put_string(FILE *f, const char *text) {
-  put_text(f, (const unsigned char *)text, (int)strlen(text));
+static void put_name(FILE *f, const char *name) {
+  char shown[LSP_TEXT_GROWTH * NAME_MAX + 1];
+  (void)lsp_text_shown(name, shown, sizeof shown);
+  put_text(f, shown, strlen(shown));
 }
 
 static void close_element(page *p) {
@@ -94,7 +107,7 @@ static void end_word(page *p) {
     (void)fprintf(p->f, "<b class=q%d>", level);
     p->level = level;
   }
-  put_text(p->f, p->word, p->bytes);
+  put_text(p->f, p->word, (size_t)p->bytes);
   p->bytes = 0;
   p->bits = 0;
   p->predicted = 0;
@@ -113,17 +126,18 @@ static void put_anchors(page *p, int64_t position) {
 static void put_byte(const lsp_show_byte *b, void *arg) {
   page *p = arg;
   const int continues = (b->byte & 0xc0) == 0x80;
+  const char byte = (char)b->byte;
   put_anchors(p, b->position);
   if (isspace(b->byte)) {
     end_word(p);
     if (b->byte == '\n')
       close_element(p);
-    put_text(p->f, &b->byte, 1);
+    put_text(p->f, &byte, 1);
     return;
   }
   if (p->bytes == ROOM || (p->bytes >= WORD && !continues))
     end_word(p);
-  p->word[p->bytes++] = b->byte;
+  p->word[p->bytes++] = byte;
   p->bits += b->bits;
   p->predicted += b->predicted;
 }
@@ -133,7 +147,7 @@ static void put_head(const page *p, const lsp_show *s) {
   (void)fputs("<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n"
               "<meta name=viewport content=\"width=device-width\">\n<title>",
               f);
-  put_string(f, lsp_corpus_document(s->text, 0)->name);
+  put_name(f, lsp_show_name(s, 0));
   (void)fputs(" - longspan</title>\n<style>\n"
               "body { max-width: 42em; margin: 2em auto; padding: 0 1em; color: #222;\n"
               "  background: #fff; font: 1.05em/1.6 Georgia, serif; }\n"
@@ -157,7 +171,7 @@ static void put_overview(const page *p, const lsp_show *s) {
     bytes += (double)c->chapter[i].bytes;
   }
   (void)fputs("<h1>", f);
-  put_string(f, lsp_corpus_document(s->text, 0)->name);
+  put_name(f, lsp_show_name(s, 0));
   if (lsp_show_texts(s) > 1)
     (void)fprintf(f, " and %lld more", (long long)lsp_show_texts(s) - 1);
   (void)fprintf(
@@ -173,7 +187,7 @@ static void put_overview(const page *p, const lsp_show *s) {
     const double rate = k->bytes > 0 ? k->bits / (double)k->bytes : 0;
     (void)fprintf(f, "<a href=\"#c%lld\"><b class=q%d>%.2f</b> ", (long long)i,
                   level_of(rate), rate);
-    put_string(f, k->title);
+    put_name(f, k->title);
     (void)fputs("</a>\n", f);
   }
   (void)fputs("</nav>\n", f);
@@ -183,7 +197,7 @@ static lsp_status put_texts(page *p, lsp_show *s, lsp_failure *why) {
   for (int64_t t = 0; t < lsp_show_texts(s); t++) {
     if (lsp_show_texts(s) > 1) {
       (void)fputs("<h2>", p->f);
-      put_string(p->f, lsp_corpus_document(s->text, t)->name);
+      put_name(p->f, lsp_show_name(s, t));
       (void)fputs("</h2>\n", p->f);
     }
     p->text = t;

@@ -48,10 +48,14 @@ static const char *last_part(const char *name) {
   return slash == NULL ? name : slash + 1;
 }
 
+const char *lsp_show_name(const lsp_show *s, int64_t t) {
+  return last_part(lsp_corpus_document(s->text, t)->name);
+}
+
 /* Documents in order if there are as many as texts, else by name. */
 static int64_t document_of(const lsp_show *s, int64_t t) {
   const lsp_output_spec *o = &s->view.output;
-  const char *name = last_part(lsp_corpus_document(s->text, t)->name);
+  const char *name = lsp_show_name(s, t);
   if (lsp_corpus_count(s->text) == o->documents)
     return t;
   for (int64_t d = 0; d < o->documents; d++)
@@ -183,19 +187,4 @@ lsp_status lsp_show_walk(lsp_show *s, int64_t t,
   }
   free(p);
   return st;
-}
-
-int lsp_utf8_bytes(const unsigned char *text, int n) {
-  const unsigned char c = text[0];
-  const int length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-  if (length == 0 || length > n || c > 0xf4)
-    return 0;
-  for (int i = 1; i < length; i++)
-    if ((text[i] & 0xc0) != 0x80)
-      return 0;
-  /* overlong forms, surrogates, and what lies beyond U+10FFFF */
-  if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f) ||
-      (c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f))
-    return 0;
-  return length;
 }

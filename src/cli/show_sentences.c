@@ -2,6 +2,8 @@
 #include "cli.h"
 #include "show.h"
 
+#include "lsp/text.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -107,6 +109,7 @@ void lsp_sentences_end(lsp_sentences *s) {
 
 void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show) {
   char name[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
+  char shown[LSP_TEXT_GROWTH * LSP_SENTENCE_SIZE];
   for (int i = 0; i < s->count; i++) {
     const lsp_sentence *top = &s->top[i];
     (void)printf("\n  %.2f bits per byte, at byte %s", mean(top),
@@ -115,6 +118,7 @@ void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show) {
     if (lsp_show_texts(show) > 1)
       (void)printf(" of %s", name);
     (void)fputs("\n    ", stdout);
-    lsp_print_wrapped(stdout, top->text, 4, 4);
+    (void)lsp_text_shown(top->text, shown, sizeof shown);
+    lsp_print_wrapped(stdout, shown, 4, 4);
   }
 }

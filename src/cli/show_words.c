@@ -158,6 +158,13 @@ static double rank_of(const lsp_word *word) {
   return word->gain / (double)(word->count + SHRINK);
 }
 
+static void print_word(const lsp_word *word) {
+  (void)printf("  %8.1f %7lld %7.2f  ", word->gain, (long long)word->count,
+               word->gain / (double)word->count);
+  lsp_print_padded(stdout, word->word, 16);
+  lsp_print_line(stdout, "  %s", word->context);
+}
+
 void lsp_words_print(const lsp_words *w) {
   const lsp_word *top[TOP + 1];
   int count = 0;
@@ -176,7 +183,5 @@ void lsp_words_print(const lsp_words *w) {
   }
   (void)puts("      bits   times    each  word              most helped in");
   for (int i = 0; i < count; i++)
-    (void)printf("  %8.1f %7lld %7.2f  %-16s  %s\n", top[i]->gain,
-                 (long long)top[i]->count, top[i]->gain / (double)top[i]->count,
-                 top[i]->word, top[i]->context);
+    print_word(top[i]);
 }

@@ -340,12 +340,6 @@ static lsp_status tell_death(int waited, const char *path, lsp_failure *why) {
                   path);
 }
 
-static void make_plain(char *text) {
-  for (; *text != '\0'; text++)
-    if ((unsigned char)*text < ' ' || *text == 127)
-      *text = '?';
-}
-
 lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **text,
                       lsp_failure *why) {
   *text = NULL;
@@ -372,7 +366,6 @@ lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **
     continue;
   if (!whole)
     return tell_death(waited, path, why);
-  make_plain(answer.reason);
   if (!answer.complete)
     return lsp_fail(why, LSP_E_FORMAT, "%s: not a readable HDF5 file of longspan (%s)",
                     path, answer.reason);

@@ -156,7 +156,4 @@ void lsp__hdf5_reason(char *text, size_t bytes) {
   reason r = {text, bytes};
   (void)snprintf(text, bytes, "no reason given");
   (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &r);
-  for (char *c = text; *c != '\0'; c++)
-    if ((unsigned char)*c < ' ')
-      *c = ' ';
 }
