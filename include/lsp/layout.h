@@ -2,8 +2,9 @@
  *
  * FILE.h5 (the output); in brackets the dimensions, each with a dimension scale
  *   /                       attributes: format = "longspan-output", format_version =
- *                           "1", and every (key, value) of the spec: config, hashes,
- *                           semantic options, kernels
+ *                           "2", first_position (of the first token of document 0: 0,
+ *                           or where its snapshot was taken), and every (key, value) of
+ *                           the spec: config, hashes, semantic options, kernels
  *   /tokens/token           scale without data (a dimension, not a variable)   N
  *   /tokens/feature         likewise, only with hidden                          D
  *   /tokens/id       int32   (token)            token ids
@@ -18,7 +19,13 @@
  *   /documents/nll_sum      float64 (document)   nats
  *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none
  *   /integrity/panel        scale without data                                 G
- *   /integrity/panel_xxh3   uint64  (panel)      XXH3-64 of what the panel wrote
+ *   /integrity/panel_xxh3   uint64  (panel)      XXH3-64 of what the panel wrote: ids,
+ *                                                nll, hidden, as far as they are here
+ *   /integrity/document_xxh3 uint64 (document)   XXH3-64 of nll_count, nll_sum, ... of
+ *                                                the document, 8 bytes each
+ *   /integrity/word         scale without data                                 2
+ *   /integrity/layout_xxh3  uint64  (word)       XXH3-128 (high half, low half) of all
+ *                                                else, below
  *
  * FILE.memory.h5 (snapshots; S of them)
  *   /                       attributes: format = "longspan-memory", format_version, the
@@ -35,7 +42,17 @@
  *   /snapshots/values      float32 (snapshot, layer, row, feature)
  *                          R rows; row R-1 is position - 1; rows before the first token
  *                          are zero (never written)
+ *   /snapshots/row_xxh3    uint64 (snapshot, layer, row)  XXH3-64 of the row's keys,
+ *                          then its values; 0 for rows before the first token
+ *   /snapshots/end_xxh3    uint64 (snapshot)  XXH3-64 of last_id, then hidden
+ *   /integrity/word, /integrity/layout_xxh3   as above
  *   feature = head * head_width + component
+ *
+ * Every byte of a file is under a sum. What the run computes is filled in later, under a
+ * sum of its own beside it. All else is under layout_xxh3: headers, names, sizes,
+ * attributes, padding; the sum is taken with all that is filled in later, itself
+ * included, as zero. Files of version 1 have panel_xxh3 alone (which counts ids and nll
+ * even where the file does not hold them), and are still read.
  *
  * Both are laid out by HDF5 in memory (memfd), every dataset contiguous, allocated
  * early, never filled, without times, those of 1 MiB and more aligned to 1 MiB: the
@@ -68,6 +85,8 @@ typedef enum {
   LSP_DOCUMENTS_NLL_SUM,
   LSP_DOCUMENTS_BITS_PER_BYTE,
   LSP_INTEGRITY_PANEL,
+  LSP_INTEGRITY_DOCUMENT,
+  LSP_INTEGRITY_LAYOUT,
   LSP_OUTPUT_DATASETS
 } lsp_output_dataset;
 
@@ -75,6 +94,8 @@ typedef struct {
   int64_t tokens, documents, panels;
   int hidden_width; /* D */
   int write_id, write_nll, write_hidden;
+  int64_t first_position;     /* of the first token of document 0: 0, or where the
+                                 snapshot that it continues from was taken */
   const int64_t *token_start; /* (documents + 1) */
   const int64_t *n_bytes;     /* (documents) */
   const char *const *name;    /* (documents) */
@@ -87,6 +108,9 @@ typedef enum {
   LSP_SNAPSHOT_HIDDEN,
   LSP_SNAPSHOT_KEYS, /* row = one snapshot: row_bytes = layers * rows * width * 4 */
   LSP_SNAPSHOT_VALUES,
+  LSP_SNAPSHOT_ROW_SUM, /* row = one snapshot: row_bytes = layers * rows * 8 */
+  LSP_SNAPSHOT_END_SUM,
+  LSP_SNAPSHOT_LAYOUT,
   LSP_MEMORY_DATASETS
 } lsp_memory_dataset;
 
@@ -106,7 +130,8 @@ typedef struct {
   int fd;
   int64_t bytes;          /* logical size */
   unsigned char hash[16]; /* XXH3-128 of every 4 KiB page that is not all zero, each
-                             after its offset (u64), and at the end of the size (u64) */
+                             after its offset (u64), and at the end of the size (u64);
+                             taken before layout_xxh3, which holds it, is filled in */
 } lsp_skeleton;
 
 lsp_status lsp_layout_output(const lsp_output_spec *spec, lsp_skeleton *skeleton,
@@ -130,6 +155,8 @@ lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *w
  * and the text that the child found come back. */
 typedef struct {
   int is_memory;
+  int version;            /* of its format: 1 (few sums) or 2 */
+  int64_t bytes;          /* of the file */
   lsp_output_spec output; /* strings and arrays owned by this object */
   lsp_memory_spec memory;
   lsp_extent extent[LSP_OUTPUT_DATASETS]; /* a memory file uses the first

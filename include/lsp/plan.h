@@ -106,6 +106,15 @@ typedef struct {
 } lsp_tiles;
 lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel);
 
+/* What a panel writes: its tokens, and the nll of the tokens that its rows predict and,
+ * in a document's first panel, of the document's first token. Ranges of the corpus. */
+typedef struct {
+  int64_t document;
+  int64_t token, token_end;
+  int64_t nll, nll_end;
+} lsp_panel_output;
+lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel);
+
 /* Memory carried into the wave that begins at a panel: as lsp_plan_past, and, where the
  * document was taken up from a snapshot in the middle of that panel, the tiles of the
  * panel up to that position. */

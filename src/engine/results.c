@@ -2,13 +2,13 @@
  *
  * Sums are integers of 2^-40 nat, made from the float32 values that are written: free
  * of order, and anyone can repeat them from the file. */
-#define XXH_INLINE_ALL
 #include "engine_internal.h"
+
+#include "lsp/sums.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* Rows of hidden states as they will lie in the file: padding between pieces taken out.
  * The span has no further use for it. */
@@ -23,31 +23,18 @@ static void squeeze_hidden(lsp_run *e) {
   }
 }
 
-/* What a panel writes, as one number: ids, nll of the tokens that its rows predict (and
- * of its document's first token, if it is here), hidden rows. */
-static uint64_t panel_sum(const lsp_run *e, const lsp_panel *p) {
+static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
   const lsp_wave *w = &e->wave;
-  const int64_t first = lsp_max(p->start, p->piece->first);
-  const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
-  const int64_t token = p->piece->token + first - p->piece->first;
-  const int64_t token_end = token + end - first;
-  const int64_t document_first = e->plan.token_start[p->piece->document];
-  const int64_t document_end = e->plan.token_start[p->piece->document + 1];
-  const int64_t nll_first = token + (token > document_first);
-  const int64_t nll_end = lsp_min(token_end + 1, document_end);
-  XXH3_state_t state;
-  XXH3_INITSTATE(&state);
-  (void)XXH3_64bits_reset(&state);
-  (void)XXH3_64bits_update(&state, e->id + token - w->token_first,
-                           (size_t)(token_end - token) * sizeof *e->id);
-  if (nll_end > nll_first)
-    (void)XXH3_64bits_update(&state, e->nll + nll_first - w->nll_first,
-                             (size_t)(nll_end - nll_first) * sizeof *e->nll);
-  if ((e->options->write & LSP_WRITE_HIDDEN) != 0)
-    (void)XXH3_64bits_update(
-        &state, e->x + (token - w->token_first) * e->config.d_model,
-        (size_t)(token_end - token) * (size_t)e->config.d_model * sizeof(float));
-  return XXH3_64bits_digest(&state);
+  const int64_t D = e->config.d_model, parts = e->options->write;
+  const lsp_panel_output r = lsp_plan_panel_output(&e->plan, panel);
+  const lsp_panel_data data = {
+      .id = e->id + (r.token - w->token_first),
+      .ids = (parts & LSP_WRITE_ID) != 0 ? r.token_end - r.token : 0,
+      .nll = e->nll + (r.nll - w->nll_first),
+      .nlls = (parts & LSP_WRITE_NLL) != 0 ? r.nll_end - r.nll : 0,
+      .hidden = e->x + (r.token - w->token_first) * D,
+      .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0};
+  return lsp_sum_panel(&data);
 }
 
 void lsp_results_write(lsp_run *e) {
@@ -56,7 +43,7 @@ void lsp_results_write(lsp_run *e) {
   const int64_t tokens = w->token_end - w->token_first;
   squeeze_hidden(e);
   for (int64_t i = 0; i < w->panels; i++)
-    e->panel_sum[i] = panel_sum(e, &w->panel[i]);
+    e->panel_sum[i] = panel_sum(e, w->span.first + i);
   lsp_store_rows(e->store, LSP_TOKENS_ID, w->token_first, tokens, e->id);
   lsp_store_rows(e->store, LSP_TOKENS_NLL, w->nll_first, w->nll_end - w->nll_first,
                  e->nll);
@@ -110,6 +97,7 @@ typedef struct {
   int64_t count;
   int64_t *nll_count;
   double *nll_sum, *bits;
+  uint64_t *sum; /* over the others */
 } columns;
 
 static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
@@ -121,6 +109,8 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   /* A checkpoint with another vocabulary says nothing of bytes. */
   const int known = e->config.bytes_tokenizer && commit->open_count > 0;
   c->bits[i] = known ? nats / log(2.0) / (double)d->tokens : NAN;
+  const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits};
+  c->sum[i] = lsp_sum_document(column, i);
   commit->open_count = 0;
   commit->open_low = 0;
   commit->open_high = 0;
@@ -161,7 +151,7 @@ static int64_t documents_before(const lsp_run *e, int64_t token_end) {
 
 lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
   const double begin = MPI_Wtime();
-  columns c = {0, NULL, NULL, NULL};
+  columns c = {0, NULL, NULL, NULL, NULL};
   lsp_status st = LSP_OK;
   const int64_t first = e->next_document;
   const int64_t count = documents_before(e, commit->token_end) - first;
@@ -171,7 +161,8 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
     c.nll_count = malloc(((size_t)count + 1) * sizeof *c.nll_count);
     c.nll_sum = malloc(((size_t)count + 1) * sizeof *c.nll_sum);
     c.bits = malloc(((size_t)count + 1) * sizeof *c.bits);
-    if (!c.nll_count || !c.nll_sum || !c.bits)
+    c.sum = malloc(((size_t)count + 1) * sizeof *c.sum);
+    if (!c.nll_count || !c.nll_sum || !c.bits || !c.sum)
       st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
                     (long long)count);
     else
@@ -185,10 +176,12 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
     lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_COUNT, at, rows, c.nll_count);
     lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_SUM, at, rows, c.nll_sum);
     lsp_store_rows(e->store, LSP_DOCUMENTS_BITS_PER_BYTE, at, rows, c.bits);
+    lsp_store_rows(e->store, LSP_INTEGRITY_DOCUMENT, at, rows, c.sum);
   }
   free(c.nll_count);
   free(c.nll_sum);
   free(c.bits);
+  free(c.sum);
   e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
   return st;
 }

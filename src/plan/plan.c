@@ -80,6 +80,16 @@ int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
   return plan->token_start[d] + lsp_max(0, position - lsp_plan_origin(plan, d));
 }
 
+lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel) {
+  lsp_panel_output r;
+  r.document = lsp_plan_document(plan, panel);
+  r.token = lsp_plan_tokens_before(plan, panel);
+  r.token_end = lsp_plan_tokens_before(plan, panel + 1);
+  r.nll = r.token + (r.token > plan->token_start[r.document]);
+  r.nll_end = lsp_min(r.token_end + 1, plan->token_start[r.document + 1]);
+  return r;
+}
+
 /* Lowest panel in [low, high] with at least `rows` rows before it; high if none. */
 static int64_t panel_at_rows(const lsp_plan *plan, int64_t low, int64_t high,
                              int64_t rows) {

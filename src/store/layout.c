@@ -15,6 +15,7 @@
  *     space left it: zero. */
 #include "lsp/layout.h"
 
+#include "layout_sum.h"
 #include "lsp/durable.h"
 #include "schema.h"
 
@@ -29,10 +30,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 enum {
-  PAGE = 4096,
+  PAGE = LSP__PAGE,
   BUFFER = 256 * PAGE,
   ALIGNMENT = 1 << 20,
   METADATA_BLOCK = 1 << 14
@@ -50,6 +50,7 @@ typedef struct {
   int64_t text_bytes;             /* width of LSP__TEXT */
   const lsp_attribute *attribute;
   int attributes;
+  char first_position[24];   /* an attribute; "": none */
   int64_t offset[LSP__ROWS]; /* result; -1: no bytes in the file */
 } drawing;
 
@@ -140,6 +141,9 @@ static int write_attribute(const tools *t, const char *key, const char *value) {
 static int draw_root(const tools *t, const drawing *d) {
   if (write_attribute(t, "format", d->schema->format) != 0 ||
       write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
+    return -1;
+  if (d->first_position[0] != '\0' &&
+      write_attribute(t, "first_position", d->first_position) != 0)
     return -1;
   for (int i = 0; i < d->attributes; i++)
     if (write_attribute(t, d->attribute[i].key, d->attribute[i].value) != 0)
@@ -253,17 +257,13 @@ static int anonymous_file(void) {
 typedef lsp_status (*visitor)(void *state, const unsigned char *data, int64_t n,
                               int64_t offset, lsp_failure *why);
 
-static int is_zero(const unsigned char *p, int64_t n) {
-  return p[0] == 0 && memcmp(p, p + 1, (size_t)n - 1) == 0;
-}
-
 static lsp_status visit_runs(const unsigned char *data, int64_t n, int64_t offset,
                              visitor visit, void *state, lsp_failure *why) {
   for (int64_t first = 0, end; first < n; first = end) {
     end = first + PAGE < n ? first + PAGE : n;
-    if (is_zero(data + first, end - first))
+    if (lsp__is_zero(data + first, end - first))
       continue;
-    while (end < n && !is_zero(data + end, n - end < PAGE ? n - end : PAGE))
+    while (end < n && !lsp__is_zero(data + end, n - end < PAGE ? n - end : PAGE))
       end = end + PAGE < n ? end + PAGE : n;
     LSP_TRY(visit(state, data + first, end - first, offset + first, why));
   }
@@ -310,39 +310,36 @@ static lsp_status walk(const lsp_skeleton *s, visitor visit, void *state,
   return status;
 }
 
-static lsp_status hash_run(void *state, const unsigned char *data, int64_t n,
-                           int64_t offset, lsp_failure *why) {
-  (void)why;
-  for (int64_t at = 0; at < n; at += PAGE) {
-    unsigned char number[8];
-    for (int b = 0; b < 8; b++)
-      number[b] = (unsigned char)((uint64_t)(offset + at) >> (8 * b));
-    (void)XXH3_128bits_update(state, number, sizeof number);
-    (void)XXH3_128bits_update(state, data + at,
-                              (size_t)(n - at < PAGE ? n - at : PAGE));
+static lsp_extent extent_of(const drawing *d, int row) {
+  lsp_extent e = {-1, 0, 0};
+  if (d->wanted[row]) {
+    e.offset = d->offset[row];
+    e.rows = d->extent[d->schema->row[row].axis[0]];
+    e.row_bytes = bytes_of(d, row, 1);
   }
-  return LSP_OK;
+  return e;
 }
 
-static lsp_status measure(lsp_skeleton *s, lsp_failure *why) {
+/* The sum of the skeleton, which is without what is filled in later, and the sum's
+ * place in it. */
+static lsp_status measure(const drawing *d, lsp_skeleton *s, lsp_failure *why) {
   struct stat st;
+  lsp_extent late[LSP__ROWS];
   if (fstat(s->fd, &st) != 0)
     return lsp_fail(why, LSP_E_IO, "(skeleton in memory): fstat: %s", strerror(errno));
   s->bytes = st.st_size;
-  XXH3_state_t *state = XXH3_createState();
-  if (state == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "no memory to hash a skeleton");
-  (void)XXH3_128bits_reset(state);
-  lsp_status status = walk(s, hash_run, state, why);
-  unsigned char size[8];
-  for (int b = 0; b < 8; b++)
-    size[b] = (unsigned char)((uint64_t)s->bytes >> (8 * b));
-  (void)XXH3_128bits_update(state, size, sizeof size);
-  XXH128_canonical_t sum;
-  XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
-  memcpy(s->hash, sum.digest, sizeof s->hash);
-  (void)XXH3_freeState(state);
-  return status;
+  for (int i = 0; i < d->schema->rows; i++) {
+    const int is_late =
+        d->content[i] == NULL && d->schema->row[i].element != LSP__SCALE;
+    late[i] = is_late ? extent_of(d, i) : (lsp_extent){-1, 0, 0};
+  }
+  const lsp__file f = {s->fd, "(skeleton in memory)", s->bytes};
+  LSP_TRY(lsp__layout_sum(&f, late, d->schema->rows, s->hash, why));
+  uint64_t word[2] = {0, 0}; /* the canonical form is big-endian */
+  for (size_t i = 0; i < sizeof s->hash; i++)
+    word[i / 8] = word[i / 8] << 8 | s->hash[i];
+  return lsp_write_at(s->fd, f.path, word, (int64_t)sizeof word,
+                      d->offset[d->schema->sum_row], why);
 }
 
 static lsp_status make_skeleton(drawing *d, lsp_skeleton *s, lsp_failure *why) {
@@ -372,20 +369,10 @@ static lsp_status make_skeleton(drawing *d, lsp_skeleton *s, lsp_failure *why) {
   close_tools(&t);
   (void)H5Eset_auto2(H5E_DEFAULT, print, print_data);
   if (status == LSP_OK)
-    status = measure(s, why);
+    status = measure(d, s, why);
   if (status != LSP_OK)
     lsp_skeleton_close(s);
   return status;
-}
-
-static lsp_extent extent_of(const drawing *d, int row) {
-  lsp_extent e = {-1, 0, 0};
-  if (d->wanted[row]) {
-    e.offset = d->offset[row];
-    e.rows = d->extent[d->schema->row[row].axis[0]];
-    e.row_bytes = bytes_of(d, row, 1);
-  }
-  return e;
 }
 
 /* Names padded with NUL to one width, a multiple of 8: (documents, width). */
@@ -425,6 +412,9 @@ static drawing output_drawing(const lsp_output_spec *spec) {
   d.extent[OUT_FEATURE] = spec->hidden_width;
   d.extent[OUT_DOCUMENT] = spec->documents;
   d.extent[OUT_PANEL] = spec->panels;
+  d.extent[OUT_WORD] = LSP__SUM_WORDS;
+  (void)snprintf(d.first_position, sizeof d.first_position, "%lld",
+                 (long long)spec->first_position);
   d.content[OUT_TOKEN_START] = spec->token_start;
   d.content[OUT_N_BYTES] = spec->n_bytes;
   return d;
@@ -475,6 +465,7 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
   d.extent[MEM_ROW] = spec->rows;
   d.extent[MEM_FEATURE] = spec->width;
   d.extent[MEM_MODEL] = spec->hidden_width;
+  d.extent[MEM_WORD] = LSP__SUM_WORDS;
   d.content[MEM_DOCUMENT] = spec->document;
   d.content[MEM_POSITION] = spec->position;
   d.content[MEM_ROWS_THERE] = rows;

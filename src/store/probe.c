@@ -157,7 +157,9 @@ static int has_storage(hid_t dataset, const lsp__row *row) {
 
 static int look_at(child *c, const lsp__row *row, lsp__found *found) {
   if (!is_there(c, row->path))
-    return row->optional ? 0 : refuse(c, "it has no ", row->path);
+    return lsp__may_be_absent(row, (int)c->answer->facts.version)
+               ? 0
+               : refuse(c, "it has no ", row->path);
   const hid_t dataset = H5Dopen2(c->file, row->path, H5P_DEFAULT);
   const hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
   const hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
@@ -197,11 +199,13 @@ static int examine(child *c, int fd) {
                   "not " LSP__FORMAT_OUTPUT " or " LSP__FORMAT_MEMORY,
                   "");
   }
-  if (version == NULL || strcmp(version, LSP__FORMAT_VERSION) != 0)
+  if (version == NULL ||
+      (strcmp(version, "1") != 0 && strcmp(version, LSP__FORMAT_VERSION) != 0))
     return refuse(c,
-                  "its format_version is not " LSP__FORMAT_VERSION
-                  ", the one that this longspan reads",
+                  "its format_version is not 1 or " LSP__FORMAT_VERSION
+                  ", those that this longspan reads",
                   "");
+  c->answer->facts.version = version[0] - '0';
   for (int i = 0; i < schema->rows; i++)
     if (look_at(c, &schema->row[i], &c->answer->facts.found[i]) != 0)
       return -1;

@@ -18,6 +18,7 @@ typedef struct {
 
 typedef struct {
   int64_t is_memory; /* 0: output */
+  int64_t version;   /* format_version */
   lsp__found found[LSP__ROWS];
   int64_t text_bytes; /* of the attributes below */
   int64_t text_strings;

@@ -25,6 +25,10 @@ static const lsp__row output_row[OUT_ROWS] = {
     [OUT_BITS_PER_BYTE] = {"/documents/bits_per_byte", LSP__F64, 1, {OUT_DOCUMENT}, 0},
     [OUT_PANEL] = {"/integrity/panel", LSP__SCALE, 1, {OUT_PANEL}, 0},
     [OUT_PANEL_XXH3] = {"/integrity/panel_xxh3", LSP__U64, 1, {OUT_PANEL}, 0},
+    [OUT_DOCUMENT_XXH3] =
+        {"/integrity/document_xxh3", LSP__U64, 1, {OUT_DOCUMENT}, 0, 2},
+    [OUT_WORD] = {"/integrity/word", LSP__SCALE, 1, {OUT_WORD}, 0, 2},
+    [OUT_LAYOUT_XXH3] = {"/integrity/layout_xxh3", LSP__U64, 1, {OUT_WORD}, 0, 2},
 };
 
 #define CACHE_AXES                                                                     \
@@ -43,16 +47,23 @@ static const lsp__row memory_row[MEM_ROWS] = {
     [MEM_HIDDEN] = {"/snapshots/hidden", LSP__F32, 2, {MEM_SNAPSHOT, MEM_MODEL}, 0},
     [MEM_KEYS] = {"/snapshots/keys", LSP__F32, 4, CACHE_AXES, 0},
     [MEM_VALUES] = {"/snapshots/values", LSP__F32, 4, CACHE_AXES, 0},
+    [MEM_ROW_XXH3] =
+        {"/snapshots/row_xxh3", LSP__U64, 3, {MEM_SNAPSHOT, MEM_LAYER, MEM_ROW}, 0, 2},
+    [MEM_END_XXH3] = {"/snapshots/end_xxh3", LSP__U64, 1, {MEM_SNAPSHOT}, 0, 2},
+    [MEM_WORD] = {"/integrity/word", LSP__SCALE, 1, {MEM_WORD}, 0, 2},
+    [MEM_LAYOUT_XXH3] = {"/integrity/layout_xxh3", LSP__U64, 1, {MEM_WORD}, 0, 2},
 };
 
 static const lsp__schema output_schema = {LSP__FORMAT_OUTPUT,
                                           {"/tokens", "/documents", "/integrity"},
                                           3,
                                           output_row,
-                                          OUT_ROWS};
+                                          OUT_ROWS,
+                                          OUT_LAYOUT_XXH3};
 
 static const lsp__schema memory_schema = {
-    LSP__FORMAT_MEMORY, {"/snapshots", NULL, NULL}, 1, memory_row, MEM_ROWS};
+    LSP__FORMAT_MEMORY, {"/snapshots", "/integrity", NULL}, 2, memory_row, MEM_ROWS,
+    MEM_LAYOUT_XXH3};
 
 const lsp__schema *lsp__schema_output(void) {
   return &output_schema;
@@ -70,13 +81,15 @@ static const int of_output[LSP_OUTPUT_DATASETS] = {
     [LSP_DOCUMENTS_NLL_SUM] = OUT_NLL_SUM,
     [LSP_DOCUMENTS_BITS_PER_BYTE] = OUT_BITS_PER_BYTE,
     [LSP_INTEGRITY_PANEL] = OUT_PANEL_XXH3,
+    [LSP_INTEGRITY_DOCUMENT] = OUT_DOCUMENT_XXH3,
+    [LSP_INTEGRITY_LAYOUT] = OUT_LAYOUT_XXH3,
 };
 
 static const int of_memory[LSP_MEMORY_DATASETS] = {
-    [LSP_SNAPSHOT_LAST_ID] = MEM_LAST_ID,
-    [LSP_SNAPSHOT_HIDDEN] = MEM_HIDDEN,
-    [LSP_SNAPSHOT_KEYS] = MEM_KEYS,
-    [LSP_SNAPSHOT_VALUES] = MEM_VALUES,
+    [LSP_SNAPSHOT_LAST_ID] = MEM_LAST_ID,    [LSP_SNAPSHOT_HIDDEN] = MEM_HIDDEN,
+    [LSP_SNAPSHOT_KEYS] = MEM_KEYS,          [LSP_SNAPSHOT_VALUES] = MEM_VALUES,
+    [LSP_SNAPSHOT_ROW_SUM] = MEM_ROW_XXH3,   [LSP_SNAPSHOT_END_SUM] = MEM_END_XXH3,
+    [LSP_SNAPSHOT_LAYOUT] = MEM_LAYOUT_XXH3,
 };
 
 int lsp__output_row(int dataset) {
@@ -85,6 +98,10 @@ int lsp__output_row(int dataset) {
 
 int lsp__memory_row(int dataset) {
   return of_memory[dataset];
+}
+
+int lsp__may_be_absent(const lsp__row *row, int version) {
+  return row->optional || version < row->since;
 }
 
 hid_t lsp__element_type(lsp__element e) {

@@ -8,11 +8,11 @@
 #include <hdf5.h>
 #include <stdint.h>
 
-enum { LSP__RANK = 4, LSP__ROWS = 16 };
+enum { LSP__RANK = 4, LSP__ROWS = 24, LSP__SUM_WORDS = 2 };
 
 #define LSP__FORMAT_OUTPUT "longspan-output"
 #define LSP__FORMAT_MEMORY "longspan-memory"
-#define LSP__FORMAT_VERSION "1"
+#define LSP__FORMAT_VERSION "2" /* and 1, without all sums, is read */
 
 typedef enum {
   LSP__SCALE, /* a dimension without data: only its extent says something */
@@ -41,6 +41,9 @@ enum {
   OUT_BITS_PER_BYTE,
   OUT_PANEL,
   OUT_PANEL_XXH3,
+  OUT_DOCUMENT_XXH3,
+  OUT_WORD,
+  OUT_LAYOUT_XXH3,
   OUT_ROWS
 };
 
@@ -58,6 +61,10 @@ enum {
   MEM_HIDDEN,
   MEM_KEYS,
   MEM_VALUES,
+  MEM_ROW_XXH3,
+  MEM_END_XXH3,
+  MEM_WORD,
+  MEM_LAYOUT_XXH3,
   MEM_ROWS
 };
 
@@ -67,6 +74,7 @@ typedef struct {
   int rank;
   int axis[LSP__RANK]; /* rows of the same table: the scale of each axis */
   int optional;        /* may be absent */
+  int since;           /* format version that brought it; files of older ones lack it */
 } lsp__row;
 
 typedef struct {
@@ -75,6 +83,7 @@ typedef struct {
   int groups;
   const lsp__row *row;
   int rows;
+  int sum_row; /* the one that holds the layout's sum */
 } lsp__schema;
 
 /* Local. */
@@ -87,6 +96,9 @@ int lsp__memory_row(int dataset);
 
 /* Local. The element's type in the file; LSP__TEXT and LSP__SCALE have none here. */
 hid_t lsp__element_type(lsp__element e);
+
+/* Local. 1 if a file of a format version may lack the row. */
+int lsp__may_be_absent(const lsp__row *row, int version);
 
 /* Local. Bytes of an element; 0 for LSP__TEXT, whose width is the file's. */
 int64_t lsp__element_bytes(lsp__element e);

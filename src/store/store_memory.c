@@ -10,6 +10,7 @@
 #include "lsp/store.h"
 
 #include "lsp/durable.h"
+#include "lsp/sums.h"
 #include "store_internal.h"
 
 #include <string.h>
@@ -50,6 +51,24 @@ static int find_place(const lsp_store *s, int64_t snapshot, place *p) {
   return s->facts.file[p->file].path.at[0] != '\0';
 }
 
+/* The sums of rows, beside them; a slot's one sum is in its record. */
+static void write_sums(lsp_store *s, const place *p, int layer, int64_t first,
+                       int64_t rows, const float *keys, const float *values) {
+  enum { AT_ONCE = 512 };
+  uint64_t sum[AT_ONCE];
+  const lsp__facts *f = &s->facts;
+  for (int64_t at = 0, n; at < rows; at += n) {
+    n = rows - at < AT_ONCE ? rows - at : AT_ONCE;
+    for (int64_t i = 0; i < n; i++)
+      sum[i] = lsp_sum_row(keys + (at + i) * f->width, values + (at + i) * f->width,
+                           width_bytes(f));
+    lsp__store_write(s, p->file, sum, n * (int64_t)sizeof *sum,
+                     p->extent[LSP_SNAPSHOT_ROW_SUM].offset +
+                         (int64_t)sizeof *sum *
+                             ((p->index * f->layers + layer) * f->rows + first + at));
+  }
+}
+
 static void count_rows(lsp_store *s, int kv, int layer, int64_t first, int64_t rows,
                        const float *data) {
   lsp__slot_sum *sum = &s->slot_sum;
@@ -76,6 +95,8 @@ void lsp_store_memory(lsp_store *store, int64_t snapshot, int layer, int64_t fir
                      lsp__store_row_offset(f, &p.extent[LSP_SNAPSHOT_KEYS + kv],
                                            p.index, layer, first));
   }
+  if (snapshot != LSP_STORE_SLOT)
+    write_sums(store, &p, layer, first, rows, keys, values);
 }
 
 void lsp_store_memory_end(lsp_store *store, int64_t snapshot, int32_t id,
@@ -85,10 +106,14 @@ void lsp_store_memory_end(lsp_store *store, int64_t snapshot, int32_t id,
     return;
   const lsp_extent *last = &p.extent[LSP_SNAPSHOT_LAST_ID];
   const lsp_extent *row = &p.extent[LSP_SNAPSHOT_HIDDEN];
+  const uint64_t sum = lsp_sum_end(id, hidden, row->row_bytes);
   lsp__store_write(store, p.file, &id, (int64_t)sizeof id,
                    last->offset + p.index * last->row_bytes);
   lsp__store_write(store, p.file, hidden, row->row_bytes,
                    row->offset + p.index * row->row_bytes);
+  lsp__store_write(store, p.file, &sum, (int64_t)sizeof sum,
+                   p.extent[LSP_SNAPSHOT_END_SUM].offset +
+                       p.index * (int64_t)sizeof sum);
 }
 
 lsp_status lsp_store_read_memory(lsp_store *store, int layer, int64_t first,

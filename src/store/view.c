@@ -166,6 +166,28 @@ static lsp_status read_attributes(const reading *r, const lsp_attribute **out,
   return LSP_OK;
 }
 
+/* Of the format itself: taken from the list of what the run said of itself. */
+static lsp_status take_first_position(const reading *r, lsp_file_view *view) {
+  lsp_output_spec *s = &view->output;
+  lsp_attribute *list = r->owned->attribute;
+  int i = 0;
+  while (i < s->attributes && strcmp(list[i].key, "first_position") != 0)
+    i++;
+  if (i == s->attributes)
+    return view->version < 2
+               ? LSP_OK
+               : damaged(r, OUT_TOKEN_START, "the attribute first_position is missing");
+  char *end = NULL;
+  errno = 0;
+  s->first_position = strtoll(list[i].value, &end, 10);
+  if (errno != 0 || *end != '\0' || s->first_position < 0 ||
+      s->first_position > INT64_MAX - s->tokens)
+    return damaged(r, OUT_TOKEN_START, "the attribute first_position is no position");
+  s->attributes--;
+  memmove(list + i, list + i + 1, (size_t)(s->attributes - i) * sizeof *list);
+  return LSP_OK;
+}
+
 /* Documents follow each other without gap, from token 0 to the last token. */
 static lsp_status check_documents(const reading *r, const lsp_output_spec *s,
                                   int64_t *start, const int64_t *count) {
@@ -198,6 +220,7 @@ static lsp_status read_output(const reading *r, lsp_file_view *view) {
   for (int i = 0; i < LSP_OUTPUT_DATASETS; i++)
     view->extent[i] = extent_of(r, lsp__output_row(i));
   LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));
+  LSP_TRY(take_first_position(r, view));
   LSP_TRY(read_names(r));
   LSP_TRY(read_column(r, OUT_TOKEN_START, &o->column[0]));
   LSP_TRY(read_column(r, OUT_TOKEN_COUNT, &o->column[1]));
@@ -262,9 +285,12 @@ static lsp_status open_regular(const char *path, int *fd, int64_t *bytes,
 static lsp_status look(reading *r, lsp_file_view *view) {
   LSP_TRY(lsp__probe(r->fd, r->path, &r->facts, &r->owned->text, r->why));
   view->is_memory = r->facts.is_memory != 0;
+  view->version = (int)r->facts.version;
+  view->bytes = r->file_bytes;
   r->schema = view->is_memory ? lsp__schema_memory() : lsp__schema_output();
   for (int i = 0; i < r->schema->rows; i++)
-    if (!r->schema->row[i].optional && !r->facts.found[i].present)
+    if (!r->facts.found[i].present &&
+        !lsp__may_be_absent(&r->schema->row[i], view->version))
       return damaged(r, i, "it is missing");
   LSP_TRY(check_datasets(r));
   return view->is_memory ? read_memory(r, view) : read_output(r, view);

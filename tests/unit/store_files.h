@@ -21,6 +21,7 @@ static inline lsp_output_spec store_output(void) {
   const lsp_output_spec s = {.tokens = 1001,
                              .documents = 3,
                              .panels = 5,
+                             .first_position = 30,
                              .hidden_width = 300,
                              .write_id = 1,
                              .write_nll = 1,

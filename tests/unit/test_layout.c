@@ -147,7 +147,7 @@ static void test_no_tokens_and_no_documents_make_a_file_too(void **state) {
   o.tokens = o.documents = o.panels = 0;
   o.token_start = start;
   assert_int_equal(store_make_output(&o, in_folder(path, "e.h5"), e, &why), LSP_OK);
-  for (int i = 0; i < LSP_OUTPUT_DATASETS; i++) {
+  for (int i = 0; i < LSP_INTEGRITY_LAYOUT; i++) {
     assert_int_equal(e[i].offset, -1);
     assert_int_equal(e[i].rows, 0);
   }

@@ -63,6 +63,7 @@ static void test_output_is_read_as_it_was_written(void **state) {
   assert_int_equal(v.output.tokens, 1001);
   assert_int_equal(v.output.documents, 3);
   assert_int_equal(v.output.panels, 5);
+  assert_int_equal(v.output.first_position, 30);
   assert_int_equal(v.output.hidden_width, 300);
   assert_true(v.output.write_id && v.output.write_nll && v.output.write_hidden);
   for (int i = 0; i < 3; i++) {

@@ -1,0 +1,38 @@
+/* The sums that lie beside the data in the files of a run: computed by the rank that
+ * writes a piece, and again, from what lies in the file, by who verifies it
+ * (lsp/verify.h). XXH3-64 over the pieces in the order of the arguments, as they lie in
+ * the file. Local, pure functions. */
+#ifndef LSP_SUMS_H
+#define LSP_SUMS_H
+
+#include "lsp/layout.h"
+
+#include <stdint.h>
+
+/* What a panel wrote (lsp_plan_panel_output says which rows that is). What the output
+ * does not hold has the count 0. */
+typedef struct {
+  const int32_t *id;
+  int64_t ids;
+  const float *nll;
+  int64_t nlls;
+  const float *hidden;
+  int64_t floats; /* rows times width */
+} lsp_panel_data;
+
+uint64_t lsp_sum_panel(const lsp_panel_data *p);
+
+/* The columns of /documents that are filled in later: the datasets from
+ * LSP_DOCUMENTS_NLL_COUNT on, 8 bytes a row each. */
+enum { LSP_DOCUMENT_COLUMNS = LSP_INTEGRITY_PANEL - LSP_DOCUMENTS_NLL_COUNT };
+
+/* Row i of each of them. column (LSP_DOCUMENT_COLUMNS), in the order of the datasets. */
+uint64_t lsp_sum_document(const void *const column[LSP_DOCUMENT_COLUMNS], int64_t i);
+
+/* A row of memory: keys and values, bytes each. */
+uint64_t lsp_sum_row(const void *keys, const void *values, int64_t bytes);
+
+/* The last token of a snapshot: its id and its hidden row. */
+uint64_t lsp_sum_end(int32_t id, const void *hidden, int64_t bytes);
+
+#endif
