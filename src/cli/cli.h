@@ -98,6 +98,10 @@ const lsp_command *lsp_run_command(void);
 /* Local. What `longspan --version` says. */
 void lsp_print_version(FILE *f);
 
+/* Local. 1 if this process is the one that speaks, as far as its launcher has told. To be
+ * asked before MPI is up: Open MPI calls a process rank 0 that finds no others. */
+int lsp_is_speaker(void);
+
 /* Local. "longspan: <message>" on stderr; returns the exit status. */
 int lsp_complain(const lsp_failure *why);
 

@@ -46,9 +46,10 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc < 2) {
-    print_overview(stderr);
+    if (lsp_is_speaker())
+      print_overview(stderr);
     return lsp_exit_status(LSP_E_USAGE);
   }
   (void)lsp_fail(&why, LSP_E_USAGE, "%.80s: no such command; --help lists them", name);
-  return lsp_complain(&why);
+  return lsp_is_speaker() ? lsp_complain(&why) : lsp_exit_status(LSP_E_USAGE);
 }

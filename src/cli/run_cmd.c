@@ -23,8 +23,7 @@ static int64_t number_in(const char *name) {
   return end == text ? -1 : n;
 }
 
-/* 1 if this process is the one that speaks, as far as its launcher has told. */
-static int is_speaker(void) {
+int lsp_is_speaker(void) {
   static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                      "SLURM_PROCID"};
   for (size_t i = 0; i < sizeof rank / sizeof rank[0]; i++)
@@ -69,14 +68,14 @@ static lsp_status check_singletons(int size, lsp_failure *why) {
       (long long)started, variable);
 }
 
-static lsp_status run_with_mpi(const lsp_options *options) {
+static lsp_status run_with_mpi(const lsp_options *options, int speaker) {
   int size = 0;
   lsp_failure why = {0};
   lsp_ctx ctx;
   LSP_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size));
   lsp_status status = check_singletons(size, &why);
   if (status != LSP_OK) {
-    if (is_speaker())
+    if (speaker)
       (void)lsp_complain(&why);
     return status;
   }
@@ -93,7 +92,7 @@ int lsp_cmd_run(int argc, char **argv) {
   lsp_options options;
   lsp_failure why = {0};
   int provided = 0;
-  const int speaker = is_speaker();
+  const int speaker = lsp_is_speaker();
   lsp_stop_listen(speaker); /* first: a signal may come before MPI is up */
   if (lsp_answered(speaker ? stdout : NULL, lsp_run_command(), argc, argv))
     return 0;
@@ -112,7 +111,7 @@ int lsp_cmd_run(int argc, char **argv) {
       (void)fprintf(stderr, "longspan: this MPI library has no MPI_THREAD_FUNNELED\n");
     status = LSP_E_INPUT;
   } else {
-    status = run_with_mpi(&options);
+    status = run_with_mpi(&options, speaker);
   }
   LSP_MPI(MPI_Finalize());
   lsp_options_close(&options);

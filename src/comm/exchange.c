@@ -20,6 +20,7 @@ struct lsp_exchange {
   MPI_Comm comm;
   message *list;
   MPI_Request *request;
+  MPI_Status *status; /* not read; gcc takes MPICH's MPI_STATUSES_IGNORE for an array */
   int count, room;
   int pending; /* begun and not yet all done */
   lsp_traffic traffic;
@@ -43,6 +44,7 @@ void lsp_exchange_close(lsp_exchange **x) {
   LSP_MPI(MPI_Comm_free(&(*x)->comm));
   free((*x)->list);
   free((*x)->request);
+  free((*x)->status);
   free(*x);
   *x = NULL;
 }
@@ -62,7 +64,10 @@ static lsp_status grow(lsp_exchange *x) {
   MPI_Request *request = realloc(x->request, (size_t)room * sizeof(MPI_Request));
   if (request != NULL)
     x->request = request;
-  if (list == NULL || request == NULL)
+  MPI_Status *status = realloc(x->status, (size_t)room * sizeof *status);
+  if (status != NULL)
+    x->status = status;
+  if (list == NULL || request == NULL || status == NULL)
     return lsp_fail(&x->ctx->why, LSP_E_MEMORY, "no memory for %d messages", room);
   x->room = room;
   return LSP_OK;
@@ -120,7 +125,7 @@ void lsp_exchange_poll(lsp_exchange *x) {
   if (!x->pending)
     return;
   int done = 0;
-  LSP_MPI(MPI_Testall(x->count, x->request, &done, MPI_STATUSES_IGNORE));
+  LSP_MPI(MPI_Testall(x->count, x->request, &done, x->status));
   x->pending = !done;
 }
 
@@ -128,7 +133,7 @@ void lsp_exchange_end(lsp_exchange *x) {
   if (!x->pending)
     return;
   const double begin = MPI_Wtime();
-  LSP_MPI(MPI_Waitall(x->count, x->request, MPI_STATUSES_IGNORE));
+  LSP_MPI(MPI_Waitall(x->count, x->request, x->status));
   x->pending = 0;
   x->traffic.wait_seconds += MPI_Wtime() - begin;
 }

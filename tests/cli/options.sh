@@ -70,10 +70,19 @@ refused "--model: is missing; give the folder of a checkpoint" \
   run --output o.h5 -- --segment 0
 
 # One line in all: the other ranks are silent, with the same exit status.
-status=0
-OMPI_COMM_WORLD_RANK=1 "$LONGSPAN" run --segment 0 >out 2>err || status=$?
-[ $status -eq 2 ] || fail "rank 1: exit status $status"
-[ ! -s err ] || fail "rank 1 said '$(cat err)'"
+
+# silent STATUS VARIABLE=VALUE... ARGUMENT...: exit status, and not a word.
+silent() {
+  expected=$1
+  shift
+  status=0
+  env "$@" >out 2>err || status=$?
+  [ $status -eq "$expected" ] || fail "$*: exit status $status"
+  [ ! -s err ] || fail "$*: said '$(cat err)'"
+}
+silent 2 OMPI_COMM_WORLD_RANK=1 "$LONGSPAN" run --segment 0
+silent 2 PMI_RANK=1 "$LONGSPAN" walk
+silent 2 PMI_RANK=1 "$LONGSPAN"
 
 # Processes that would each take themselves for the only one.
 status=0
@@ -82,6 +91,9 @@ SLURM_STEP_ID=0 SLURM_NTASKS=3 "$LONGSPAN" run --model m --output o.h5 book.txt 
 [ $status -eq 1 ] || fail "singletons: exit status $status"
 grep -q '^longspan: 3 processes were started.*srun --mpi=pmix.*mpirun' err ||
   fail "singletons: said '$(cat err)'"
+for rank in 1 2; do
+  silent 1 PMI_SIZE=3 PMI_RANK=$rank "$LONGSPAN" run --model m --output o.h5 book.txt
+done
 
 says 'Usage: longspan COMMAND' --help
 says '^\* --mem-len N' run --help
