@@ -11,7 +11,9 @@
  *   /tokens/nll      float32 (token)            nats; NaN where there is no prediction
  *   /tokens/hidden   float32 (token, feature)   last hidden state
  *   /documents/document     scale without data                                 C
- *   /documents/name         fixed-length UTF-8 (document), padded with NUL
+ *   /documents/name         fixed-length UTF-8 (document), padded with NUL, in the
+ *                           stored form of lsp/text.h: a byte that is no printable
+ *                           UTF-8 is \xNN, a backslash \x5c
  *   /documents/token_start  int64   (document)
  *   /documents/token_count  int64   (document)
  *   /documents/n_bytes      int64   (document)
@@ -67,7 +69,7 @@
 #include <stdint.h>
 
 typedef struct {
-  const char *key, *value; /* UTF-8 */
+  const char *key, *value; /* printable UTF-8 */
 } lsp_attribute;
 
 /* Where a dataset lies. */
@@ -98,7 +100,7 @@ typedef struct {
                                  snapshot that it continues from was taken */
   const int64_t *token_start; /* (documents + 1) */
   const int64_t *n_bytes;     /* (documents) */
-  const char *const *name;    /* (documents) */
+  const char *const *name;    /* (documents) any bytes, as the file system has them */
   const lsp_attribute *attribute;
   int attributes;
 } lsp_output_spec;

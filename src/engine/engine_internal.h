@@ -186,8 +186,8 @@ lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]
 
 /* report.c */
 void lsp_report_progress(lsp_run *e, int layer, int force);
-lsp_status lsp_report_end(lsp_run *e, const char *state, int with_table);
-lsp_status lsp_report_finished(const lsp_run *e);
+void lsp_report_end(const lsp_run *e, const char *state, int ended);
+void lsp_report_finished(const lsp_run *e);
 
 static inline lsp_nats lsp_nats_of(uint64_t low, int64_t high) {
   return ((lsp_nats)high << 64) + (lsp_nats)low;

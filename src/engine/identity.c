@@ -1,6 +1,7 @@
-/* What a run is made of: a flat JSON object of strings. Two runs with the same identity
- * write the same bytes; a resumed run must have the identity of the first, and a
- * document goes on from a snapshot only with the model and memory that made it.
+/* What a run is made of: a flat JSON object of strings, each in the stored form of
+ * lsp/text.h. Two runs with the same identity write the same bytes. A resumed run must
+ * have the identity of the first run, and a document continues from a snapshot only with
+ * the model and memory that made it.
  *
  * Never in it: ranks, threads, waves, hosts, dates. */
 #define XXH_INLINE_ALL
@@ -8,6 +9,7 @@
 
 #include "lsp/durable.h"
 #include "lsp/json.h"
+#include "lsp/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,12 +30,14 @@ typedef struct {
 
 static void __attribute__((format(printf, 3, 4)))
 put(pairs *p, const char *key, const char *format, ...) {
+  char text[VALUE_SIZE];
   va_list arguments;
   LSP_ASSERT(p->count < PAIRS_MAX);
   va_start(arguments, format);
-  p->key[p->count] = key;
-  (void)vsnprintf(p->value[p->count++], VALUE_SIZE, format, arguments);
+  (void)vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  p->key[p->count] = key;
+  (void)lsp_text_stored(text, p->value[p->count++], VALUE_SIZE);
 }
 
 static void hex(const unsigned char hash[16], char out[33]) {
@@ -75,9 +79,10 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
 
 static char *pairs_json(const pairs *p) {
   json_t *object = json_object();
+  int whole = 1;
   for (int i = 0; i < p->count; i++)
-    (void)json_object_set_new(object, p->key[i], json_string(p->value[i]));
-  char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    whole &= json_object_set_new(object, p->key[i], json_string(p->value[i])) == 0;
+  char *text = whole ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
   json_decref(object);
   return text;
 }

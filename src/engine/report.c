@@ -5,7 +5,9 @@
 
 #include "lsp/durable.h"
 #include "lsp/json.h"
+#include "lsp/text.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,25 +180,57 @@ static json_t *spread_json(const spread *s, int ranks) {
                    s->most);
 }
 
-/* Names of the hosts, in order of their first rank; NULL elsewhere than on rank 0. */
-static json_t *hosts_json(const lsp_ctx *ctx) {
-  char name[MPI_MAX_PROCESSOR_NAME] = "";
-  int length = 0, leaders = 0;
+/* A text that anybody may have written, in its stored form (lsp/text.h) if `escaped`. */
+static json_t *text_json(const char *text, int escaped) {
+  const size_t size = LSP_TEXT_GROWTH * strlen(text) + 1;
+  char *stored = escaped ? malloc(size) : NULL;
+  if (stored != NULL)
+    (void)lsp_text_stored(text, stored, size);
+  json_t *string =
+      escaped && stored == NULL ? NULL : json_string(escaped ? stored : text);
+  free(stored);
+  return string;
+}
+
+/* The key "escaped" lists the keys whose text is in the stored form. */
+static void list_escaped(json_t *o, const char *key) {
+  if (json_object_get(o, "escaped") == NULL)
+    (void)json_object_set_new(o, "escaped", json_array());
+  (void)json_array_append_new(json_object_get(o, "escaped"), json_string(key));
+}
+
+static void put_text(json_t *o, const char *key, const char *text) {
+  const int escaped = !lsp_text_is_printable(text);
+  (void)json_object_set_new(o, key, text_json(text, escaped));
+  if (escaped)
+    list_escaped(o, key);
+}
+
+typedef char host_name[MPI_MAX_PROCESSOR_NAME];
+
+/* Names of the hosts, in order of their first rank, into o on rank 0. */
+static void put_hosts(const lsp_ctx *ctx, json_t *o) {
+  host_name name = "";
+  int length = 0, hosts = 0, escaped = 0;
   if (ctx->leaders == MPI_COMM_NULL)
-    return NULL;
+    return;
   LSP_MPI(MPI_Get_processor_name(name, &length));
-  LSP_MPI(MPI_Comm_size(ctx->leaders, &leaders));
-  char *all = ctx->rank == 0 ? calloc((size_t)leaders, sizeof name) : NULL;
+  LSP_MPI(MPI_Comm_size(ctx->leaders, &hosts));
+  host_name *all = ctx->rank == 0 ? calloc((size_t)hosts, sizeof *all) : NULL;
   LSP_ASSERT(ctx->rank != 0 || all != NULL);
   LSP_MPI(MPI_Gather(name, (int)sizeof name, MPI_CHAR, all, (int)sizeof name, MPI_CHAR,
                      0, ctx->leaders));
-  if (ctx->rank != 0)
-    return NULL;
+  if (all == NULL)
+    return;
   json_t *list = json_array();
-  for (int i = 0; i < leaders; i++)
-    (void)json_array_append_new(list, json_string(all + (size_t)i * sizeof name));
+  for (int i = 0; i < hosts; i++)
+    escaped = escaped || !lsp_text_is_printable(all[i]);
+  for (int i = 0; i < hosts; i++)
+    (void)json_array_append_new(list, text_json(all[i], escaped));
+  (void)json_object_set_new(o, "hosts", list);
+  if (escaped)
+    list_escaped(o, "hosts");
   free(all);
-  return list;
 }
 
 static void put_time(json_t *o, const char *key, time_t when) {
@@ -221,10 +255,12 @@ static void put_environment(json_t *o) {
   int length = 0;
   LSP_MPI(MPI_Get_library_version(mpi, &length));
   mpi[strcspn(mpi, "\n")] = 0;
-  (void)json_object_set_new(o, "mpi", json_string(mpi));
-  for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
-    if (getenv(name[i]) != NULL)
-      (void)json_object_set_new(o, name[i], json_string(getenv(name[i])));
+  put_text(o, "mpi", mpi);
+  for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
+    const char *value = getenv(name[i]);
+    if (value != NULL)
+      put_text(o, name[i], value);
+  }
 }
 
 static void put_options(json_t *o, const lsp_options *options) {
@@ -234,22 +270,22 @@ static void put_options(json_t *o, const lsp_options *options) {
   free(text);
 }
 
-static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *state,
-                                 json_t *hosts) {
-  char path[4096];
-  lsp_failure *why = &e->ctx->why;
-  LSP_TRY(lsp_store_beside(e->options->output, ".run.json", path, sizeof path, why));
+/* Everything but hosts and state into o. */
+static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   const int P = e->ctx->size;
   const time_t now = time(NULL);
-  json_t *o = json_pack(
-      "{s:s, s:s, s:o, s:i, s:i, s:s, s:s, s:s, s:I, s:I, s:I}", "state", state,
-      "command_line", e->options->command_line ? e->options->command_line : "", "hosts",
-      hosts, "ranks", P, "threads", e->threads, "kernels", e->kernels.name, "blas",
-      lsp_blas_description(), "blas_core", lsp_blas_core(), "wave_tokens",
-      (json_int_t)e->sizes.wave_rows, "first_token", (json_int_t)e->first_token,
-      "token_end", (json_int_t)e->commit.token_end);
-  if (o == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "no memory for %s", path);
+  const char *line = e->options->command_line;
+  put_text(o, "command_line", line != NULL ? line : "");
+  (void)json_object_set_new(o, "ranks", json_integer(P));
+  (void)json_object_set_new(o, "threads", json_integer(e->threads));
+  put_text(o, "kernels", e->kernels.name);
+  put_text(o, "blas", lsp_blas_description());
+  put_text(o, "blas_core", lsp_blas_core());
+  (void)json_object_set_new(o, "wave_tokens",
+                            json_integer((json_int_t)e->sizes.wave_rows));
+  (void)json_object_set_new(o, "first_token", json_integer((json_int_t)e->first_token));
+  (void)json_object_set_new(o, "token_end",
+                            json_integer((json_int_t)e->commit.token_end));
   put_time(o, "started", now - (time_t)(MPI_Wtime() - e->ctx->started));
   put_time(o, "ended", now);
   put_environment(o);
@@ -264,50 +300,69 @@ static lsp_status write_run_json(const lsp_run *e, const totals *t, const char *
   (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
   (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
   (void)json_object_set_new(o, "arena_bytes", json_integer((json_int_t)e->arena.size));
+}
+
+static lsp_status write_json(const char *path, const json_t *o, lsp_failure *why) {
   char *text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-  json_decref(o);
   if (text == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "no memory for %s", path);
+    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to write it", path);
   const lsp_status st = lsp_replace_file(path, text, strlen(text), why);
   free(text);
   return st;
 }
 
-/* Collective. FILE.run.json, and the table once the run has ended. */
-lsp_status lsp_report_end(lsp_run *e, const char *state, int with_table) {
+/* The results are whole without FILE.run.json. */
+static void warn(const lsp_run *e, const lsp_failure *why) {
+  lsp_say(
+      e->ctx,
+      "longspan: %s (the results are not affected: this file only records hosts and "
+      "times)",
+      why->text);
+}
+
+/* Collective. FILE.run.json; once the run has ended the table, and a warning if the file
+ * could not be written. */
+void lsp_report_end(const lsp_run *e, const char *state, int ended) {
   totals t;
+  char path[PATH_MAX];
+  lsp_failure why = {0};
+  json_t *o = json_object();
   collect(e, &t);
-  json_t *hosts = hosts_json(e->ctx);
-  lsp_status st = LSP_OK;
-  if (e->ctx->rank == 0)
-    st = write_run_json(e, &t, state, hosts);
-  st = lsp_agree(e->ctx, st);
-  if (with_table && !e->ctx->quiet && e->ctx->rank == 0) {
+  put_text(o, "state", state);
+  put_hosts(e->ctx, o);
+  if (e->ctx->rank == 0) {
+    put_facts(o, e, &t);
+    lsp_status st =
+        lsp_store_beside(e->options->output, ".run.json", path, sizeof path, &why);
+    if (st == LSP_OK)
+      st = write_json(path, o, &why);
+    if (st != LSP_OK && ended)
+      warn(e, &why);
+  }
+  json_decref(o);
+  if (ended && !e->ctx->quiet && e->ctx->rank == 0) {
     print_phases(e, &t);
     print_rates(e, &t);
     print_score(e);
   }
-  return st;
 }
 
-/* Rank 0. A run that was killed after its output had got its name has not said so. */
-lsp_status lsp_report_finished(const lsp_run *e) {
+/* Rank 0. The run that gave the output its name may have been killed before it could
+ * write that it was done. */
+void lsp_report_finished(const lsp_run *e) {
   enum { MOST_BYTES = 1 << 24 };
-  char path[4096];
+  char path[PATH_MAX];
   json_t *o = NULL;
-  lsp_failure *why = &e->ctx->why;
-  LSP_TRY(lsp_store_beside(e->options->output, ".run.json", path, sizeof path, why));
-  if (access(path, F_OK) != 0 || lsp_json_read(path, MOST_BYTES, &o, NULL) != LSP_OK)
-    return LSP_OK; /* facts that nobody needs to go on */
+  lsp_failure why = {0};
+  if (lsp_store_beside(e->options->output, ".run.json", path, sizeof path, &why) !=
+          LSP_OK ||
+      access(path, F_OK) != 0 || lsp_json_read(path, MOST_BYTES, &o, NULL) != LSP_OK)
+    return; /* nothing depends on this file */
   const char *state = json_string_value(json_object_get(o, "state"));
-  const int said = state != NULL && strcmp(state, "done") == 0;
-  char *text = NULL;
-  if (!said && json_object_set_new(o, "state", json_string("done")) == 0)
-    text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  if (state == NULL || strcmp(state, "done") != 0) {
+    put_text(o, "state", "done");
+    if (write_json(path, o, &why) != LSP_OK)
+      warn(e, &why);
+  }
   json_decref(o);
-  lsp_status st = LSP_OK;
-  if (text != NULL)
-    st = lsp_replace_file(path, text, strlen(text), why);
-  free(text);
-  return st;
 }

@@ -183,17 +183,18 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   const lsp_status st = run_waves(e);
   if (st != LSP_OK) {
     if (st == LSP_E_STOPPED)
-      (void)lsp_report_end(e, "stopped", 1);
+      lsp_report_end(e, "stopped", 1);
     return st;
   }
   LSP_TRY(write_empty_documents(e));
   /* Before the output has its name: a finished one is never without its facts. */
-  LSP_TRY(lsp_report_end(e, "finishing", 0));
+  lsp_report_end(e, "finishing", 0);
   const double begin = MPI_Wtime();
   LSP_TRY(lsp_store_finish(e->store));
   LSP_TRY(lsp_agree(e->ctx, lsp_inputs_done(e)));
   e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
-  return lsp_report_end(e, "done", 1);
+  lsp_report_end(e, "done", 1);
+  return LSP_OK;
 }
 
 static lsp_status run(lsp_run *e, lsp_file_view *from) {
@@ -211,7 +212,8 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   }
   if (state == LSP_STORE_FINISHED) {
     lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);
-    LSP_TRY(lsp_agree(e->ctx, e->ctx->rank == 0 ? lsp_report_finished(e) : LSP_OK));
+    if (e->ctx->rank == 0)
+      lsp_report_finished(e);
     return lsp_agree(e->ctx, lsp_inputs_done(e));
   }
   return compute_all(e, state, from);

@@ -17,6 +17,7 @@
 
 #include "layout_sum.h"
 #include "lsp/durable.h"
+#include "lsp/text.h"
 #include "schema.h"
 
 #include <errno.h>
@@ -375,12 +376,13 @@ static lsp_status make_skeleton(drawing *d, lsp_skeleton *s, lsp_failure *why) {
   return status;
 }
 
-/* Names padded with NUL to one width, a multiple of 8: (documents, width). */
+/* Names in their stored form (lsp/text.h), padded with NUL to one width, a multiple of
+ * 8: (documents, width). */
 static lsp_status pack_names(const lsp_output_spec *spec, drawing *d, char **names,
                              lsp_failure *why) {
   size_t width = 1;
   for (int64_t i = 0; i < spec->documents; i++) {
-    const size_t n = strlen(spec->name[i]);
+    const size_t n = lsp_text_stored(spec->name[i], NULL, 0);
     width = n > width ? n : width;
   }
   width = (width + 7) / 8 * 8; /* what follows stays aligned */
@@ -390,12 +392,13 @@ static lsp_status pack_names(const lsp_output_spec *spec, drawing *d, char **nam
                     "the names of %lld documents, the longest of %zu bytes, would take "
                     "more than 1 GiB in the file; give the documents shorter paths",
                     (long long)spec->documents, width);
-  *names = calloc((size_t)spec->documents + 1, width);
+  *names = calloc((size_t)spec->documents * width + 1, 1);
   if (*names == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the names of %lld documents",
                     (long long)spec->documents);
   for (int64_t i = 0; i < spec->documents; i++)
-    memcpy(*names + (size_t)i * width, spec->name[i], strlen(spec->name[i]));
+    /* A name of full width ends in the next one's place, before that is written. */
+    (void)lsp_text_stored(spec->name[i], *names + (size_t)i * width, width + 1);
   return LSP_OK;
 }
 

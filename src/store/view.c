@@ -9,6 +9,7 @@
 #include "lsp/layout.h"
 
 #include "lsp/durable.h"
+#include "lsp/text.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -142,6 +143,7 @@ static lsp_status read_names(const reading *r) {
     char *to = o->names + (i - 1) * (width + 1);
     memmove(to, o->names + (i - 1) * width, width);
     to[width] = '\0';
+    lsp_text_restore(to);
   }
   return LSP_OK;
 }

@@ -33,23 +33,116 @@ one_line() {
 }
 
 law="--model $FIXTURES/law"
-for name in "$forged" "$odd"; do
-  say=$shown
-  [ "$name" = "$odd" ] || say='a\\nlongspan: b.h5 is finished already'
-  # shellcheck disable=SC2086 # a list of words
-  {
-    one_line "$say: " run $law --output o.h5 "$name"
-    one_line "$say: " run $law --output o.h5 "@$name"
-    one_line "$say" run --model "$name" --output o.h5 "$name"
-    one_line "$say" run $law --output "$name/o.h5" "$0"
-    one_line "$say" run $law --output o.h5 --from-snapshot "$name" "$0"
-    one_line "$say" run $law --output o.h5 --log "$name/log" "$0"
-    one_line "$say" run $law --output o.h5 --segment "$name" "$0"
-    one_line "$say" run $law --output o.h5 "--$name" "$0"
-  }
-  one_line "$say" info "$name"
-  one_line "$say" show "$name" "$0"
-  one_line "$say" plan --model "$name" --tokens 1 --ranks 1
-  one_line "$say" "$name"
-done
+name=$forged$odd
+say="a\\\\nlongspan: b.h5 is finished already$shown"
+# shellcheck disable=SC2086 # a list of words
+{
+  one_line "$say: " run $law --output o.h5 "$name"
+  one_line "$say: " run $law --output o.h5 "@$name"
+  one_line "$say" run --model "$name" --output o.h5 "$name"
+  one_line "$say" run $law --output "$name/o.h5" "$0"
+  one_line "$say" run $law --output o.h5 --from-snapshot "$name" "$0"
+  one_line "$say" run $law --output o.h5 --log "$name/log" "$0"
+  one_line "a.nlongspan" run $law --output o.h5 --segment "$name" "$0"
+  one_line "a.nlongspan" run $law --output o.h5 "--$name" "$0"
+}
+one_line "$say" info "$name"
+one_line "$say" show "$name" "$0"
+one_line "$say" plan --model "$name" --tokens 1 --ranks 1
+one_line "a.nlongspan" "$name"
 passed "one line a message"
+
+# ---- Whole runs over such names: to the end, with names that can be read back
+
+python=$(find_python h5py)
+markup="<b>\"Tom\" & 'Huck'"
+slash='back\x41slash'
+mkdir "$odd"
+book 3000 71 >"$odd/$forged"
+book 400 72 >"$odd/$odd"
+book 500 73 >"$odd/$markup"
+book 600 74 >"$odd/$slash"
+book 700 75 >"$odd/café"
+cp -r "$FIXTURES/law" "$odd.model"
+
+# odd_run RANKS ARGUMENT...: as `run`, with all that longspan says in `said`.
+odd_run() {
+  ranks=$1
+  shift
+  # shellcheck disable=SC2086 # a list of words
+  timeout -k 5 $limit $MPIRUN -n "$ranks" "$LONGSPAN" run --model "$odd.model" \
+    --snapshots documents --log log "$@" >said 2>&1 ||
+    { cat said >&2 && fail "exit status $?: run $*"; }
+  safe said log
+}
+
+odd_run 2 --output "$odd.h5" "$odd"
+odd_run 1 --output one.h5 "$odd"
+[ "$(hash "$odd")" = "$(hash one)" ] || fail "other bytes on one rank"
+odd_run 1 --output "$odd.h5" --resume "$odd"
+grep -q "$shown.h5 is finished already" said || fail "--resume: not finished"
+odd_run 2 --output again.h5 "$odd.h5" # names go through two files
+"$LONGSPAN" info "$odd.h5" >said
+safe said
+grep -q '^longspan: b' said && fail "info: a forged line"
+"$LONGSPAN" show "$odd.h5" "$odd" --html "$odd.html" >said
+safe said "$odd.html"
+ODD=$odd PYTHONUTF8=0 "$python" - <<'END'
+import json, os, re
+import h5py
+
+folder = os.environb[b"ODD"]
+written = sorted(os.listdir(folder))
+
+
+def restored(text):
+    return re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), text.encode())
+
+
+for path in (folder + b".h5", b"again.h5"):
+    with h5py.File(path) as f:
+        names = [n.decode("utf-8") for n in f["documents/name"][:]]
+        assert [restored(n) for n in names] == written, names
+        assert all(n.isprintable() for n in names), names
+        identity = json.loads(f.attrs["identity"])
+        assert all(f.attrs[k] == v for k, v in identity.items() if k in f.attrs)
+        assert identity["blas"] and identity["kernels"]
+        ids = f["tokens/id"][:].astype("u1").tobytes()
+        assert ids == b"".join(open(os.path.join(folder, n), "rb").read() for n in written)
+facts = json.load(open(folder + b".run.json", encoding="utf-8"))
+assert facts["state"] == "done" and facts["escaped"] == ["command_line"], facts
+assert folder + b".model" in restored(facts["command_line"]), facts["command_line"]
+page = open(folder + b".html", encoding="utf-8").read()
+assert "<h2>&lt;b&gt;&quot;Tom&quot; &amp; &#39;Huck&#39;</h2>" in page
+assert "<h2>a\\nlongspan: b.h5" in page and "<title>&lt;b&gt;&quot;Tom" in page
+END
+passed "names of any bytes"
+
+# A run of such names is stopped and resumed; over other names it is another run.
+mkdir long
+book 300000 76 >"long/$odd"
+# shellcheck disable=SC2086 # a list of words
+{
+  odd_run 2 --output whole.h5 long
+  status=0
+  "$LONGSPAN" run --quiet $law --snapshots documents --output "$odd.h5" --overwrite \
+    --wave-tokens 64 --max-time 1 long >said 2>&1 || status=$?
+  [ $status -eq 75 ] || { cat said >&2 && fail "stopped run: exit status $status"; }
+  mv "long/$odd" "long/$slash"
+  refused "$shown.h5: " 1 $law --snapshots documents \
+    --output "$odd.h5" --resume long
+  safe said
+  mv "long/$slash" "long/$odd"
+  odd_run 2 --output "$odd.h5" --resume long
+}
+[ "$(hash "$odd")" = "$(hash whole)" ] || fail "resumed: other bytes"
+passed "resumed over names of any bytes"
+
+# What FILE.run.json says is not needed: it stops no run.
+mkdir blocked.run.json
+odd_run 2 --output blocked.h5 "$odd"
+[ "$(hash blocked)" = "$(hash one)" ] || fail "without run.json: other bytes"
+[ "$(grep -c '^longspan: blocked.run.json' said)" -eq 1 ] ||
+  { cat said >&2 && fail "not one warning"; }
+odd_run 1 --output blocked.h5 --resume "$odd"
+passed "run.json that cannot be written"

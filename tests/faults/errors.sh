@@ -1,6 +1,7 @@
 #!/bin/sh
 # The disk is full, fails, or takes half of what it is given: every rank ends with status
-# 1, one line names the file, and --resume goes on. LSP_SWEEP=full: at every call.
+# 1, one line names the file, and --resume goes on. A failure of o.run.json
+# alone does not fail the run. LSP_SWEEP=full: at every call.
 set -eu
 tests=$(cd "$(dirname "$0")/.." && pwd)
 . "$tests/runs.sh"
@@ -18,6 +19,7 @@ said_once() {
 try() {
   folder=$1 mode=$2 rank=$3 at=$4 expected=1
   [ "$mode" != short ] || expected=0
+  case $mode.$6 in enospc.*run.json* | eio.*run.json*) expected=0 ;; esac
   status=0
   attempt "$folder" "$mode" "$rank" "$at" >"$folder.said" 2>&1 || status=$?
   # The launcher itself says 0 here (see attempt).
