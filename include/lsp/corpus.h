@@ -3,6 +3,14 @@
  * A document is a run of tokens of a fixed width somewhere in a file. Opening finds the
  * documents and their sizes and reads no token; reading takes any range of one.
  *
+ * A document is hashed in chunks of a fixed number of tokens, counted from its first:
+ *
+ *   documents   |   doc 0                     | doc 1 |   doc 2             | ...
+ *   chunks      | 0         | 1         | 2   | 3     | 4         | 5       | ...
+ *
+ * A reader that was given the hashes of all chunks reads whole chunks and compares: the
+ * tokens that it gives out are those that were hashed.
+ *
  * Local, all of it: rank 0 opens, packs and sends; the others unpack. */
 #ifndef LSP_CORPUS_H
 #define LSP_CORPUS_H
@@ -10,6 +18,12 @@
 #include "lsp/status.h"
 
 #include <stdint.h>
+
+enum { LSP_CHUNK_TOKENS = 65536 };
+
+typedef struct {
+  unsigned char byte[16];
+} lsp_chunk_hash;
 
 typedef enum {
   LSP_INPUT_TEXT, /* a file is a document, a byte is a token */
@@ -28,6 +42,8 @@ typedef struct {
   int64_t tokens;     /* count; 0 is a document, too */
   int width;          /* bytes a token: 1, 2, 4, all little-endian */
   int64_t file_bytes; /* size of the file when it was opened */
+  int64_t chunk;      /* number of its first chunk: the chunks of the documents before
+                         it; set by the corpus */
 } lsp_document;
 
 typedef struct lsp_corpus lsp_corpus;
@@ -71,17 +87,37 @@ void lsp_corpus_close(lsp_corpus **c);
 int64_t lsp_corpus_count(const lsp_corpus *c); /* documents */
 const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d);
 
+/* Chunks of all documents; a document without tokens has none. */
+int64_t lsp_corpus_chunks(const lsp_corpus *c);
+
+/* The first chunk of share `share` of `shares`, which cost about the same to read; with
+ * share == shares, the number of chunks. */
+int64_t lsp_corpus_share(const lsp_corpus *c, int64_t share, int64_t shares);
+
+/* XXH3-128 of each of the chunks [first, end) into hash (end - first), lent: of the
+ * stored bytes if the width is 1, else of 4 bytes a token, little-endian. */
+lsp_status lsp_corpus_hash_chunks(lsp_corpus *c, int64_t first, int64_t end,
+                                  lsp_chunk_hash *hash, lsp_failure *why);
+
+/* XXH3-128 over (number of documents; then for each: number of tokens, 1 or 4, the
+ * hashes of its chunks; numbers are int64, all little-endian): what the text is, not
+ * where it lies or what it is called. hash (chunks), lent. Reads no file. */
+lsp_status lsp_corpus_hash(const lsp_corpus *c, const lsp_chunk_hash *hash,
+                           unsigned char out[16], lsp_failure *why);
+
+/* From here on what is read must have these hashes (chunks), lent as long as the corpus
+ * lives; NULL: nothing is compared. */
+void lsp_corpus_expect(lsp_corpus *c, const lsp_chunk_hash *hash);
+
+/* Reads the chunks [first, end) and compares them. */
+lsp_status lsp_corpus_check(lsp_corpus *c, int64_t first, int64_t end,
+                            lsp_failure *why);
+
 /* Token ids [first, first + n) of document d into id (lent). A file that shrank or
- * cannot be opened is an error naming it, and so is an id outside [0, vocabulary), with
- * its place in the file. Keeps at most one file open between calls. One thread at a
- * time for one corpus. */
+ * cannot be opened is an error naming it, and so are tokens that are not those of the
+ * hash expected, and an id outside [0, vocabulary), with its place in the file. Keeps
+ * at most one file open between calls. One thread at a time for one corpus. */
 lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
                            int64_t vocabulary, int32_t *id, lsp_failure *why);
-
-/* XXH3-128 over (number of documents; then for each: number of tokens, 1 or 4, tokens
- * as stored bytes if the width is 1, else as 4 bytes each; numbers are int64, all
- * little-endian): what the text is, not where it lies or what it is called. Reads
- * everything once. */
-lsp_status lsp_corpus_hash(lsp_corpus *c, unsigned char out[16], lsp_failure *why);
 
 #endif

@@ -23,6 +23,10 @@ lsp_status lsp_shared_open(lsp_ctx *ctx, int64_t count, lsp_shared *shared);
 /* Collective. Rank 0's floats [first, first + n) to all owners. */
 void lsp_shared_spread(lsp_ctx *ctx, lsp_shared *shared, int64_t first, int64_t n);
 
+/* Collective. Every owner's block becomes the bitwise or of all owners' blocks: where
+ * each holds a part and zeros elsewhere, the whole. */
+void lsp_shared_merge(lsp_ctx *ctx, lsp_shared *shared);
+
 /* Collective. What owners wrote is visible to all after it. */
 void lsp_shared_seal(lsp_ctx *ctx, lsp_shared *shared);
 

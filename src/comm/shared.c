@@ -41,22 +41,45 @@ lsp_status lsp_shared_open(lsp_ctx *ctx, int64_t count, lsp_shared *shared) {
     shared->owner = 1;
     shared->floats = aligned_alloc(64, (size_t)bytes);
     if (shared->floats == NULL)
-      st = lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for %.1f MiB of weights",
+      st = lsp_fail(&ctx->why, LSP_E_MEMORY,
+                    "no memory for %.1f MiB that the ranks of a node share",
                     (double)bytes / (1 << 20));
   }
   return lsp_agree(ctx, st);
+}
+
+/* The owners, in order of their ranks; MPI_COMM_NULL on the other ranks. */
+static MPI_Comm owners_of(lsp_ctx *ctx, const lsp_shared *shared) {
+  MPI_Comm owners = MPI_COMM_NULL;
+  LSP_MPI(
+      MPI_Comm_split(ctx->comm, shared->owner ? 0 : MPI_UNDEFINED, ctx->rank, &owners));
+  return owners;
 }
 
 void lsp_shared_spread(lsp_ctx *ctx, lsp_shared *shared, int64_t first, int64_t n) {
   const size_t bytes = (size_t)n * sizeof(float);
   if (ctx->size == 1)
     return;
-  MPI_Comm owners = MPI_COMM_NULL;
-  LSP_MPI(
-      MPI_Comm_split(ctx->comm, shared->owner ? 0 : MPI_UNDEFINED, ctx->rank, &owners));
+  MPI_Comm owners = owners_of(ctx, shared);
   if (owners == MPI_COMM_NULL)
     return;
   lsp_bcast(owners, shared->floats + first, bytes);
+  LSP_MPI(MPI_Comm_free(&owners));
+}
+
+void lsp_shared_merge(lsp_ctx *ctx, lsp_shared *shared) {
+  static const int64_t PIECE = 1 << 24;
+  if (ctx->size == 1)
+    return;
+  MPI_Comm owners = owners_of(ctx, shared);
+  if (owners == MPI_COMM_NULL)
+    return;
+  for (int64_t at = 0; at < shared->count; at += PIECE) {
+    const int64_t rest = shared->count - at;
+    LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, shared->floats + at,
+                          lsp_count(rest < PIECE ? rest : PIECE), MPI_UINT32_T, MPI_BOR,
+                          owners));
+  }
   LSP_MPI(MPI_Comm_free(&owners));
 }
 

@@ -16,6 +16,7 @@
 #include "lsp/shared.h"
 #include "lsp/sizes.h"
 #include "lsp/store.h"
+#include "lsp/text_hash.h"
 #include "lsp/transfo_xl.h"
 
 /* phases of the timing table */
@@ -92,7 +93,7 @@ typedef struct {
 
   lsp_txl_config config; /* with segment and mem_len of this run */
   lsp_txl model;
-  unsigned char model_hash[16], corpus_hash[16];
+  unsigned char model_hash[16];
   int mem_zeros;
   lsp_heads heads;
   lsp_shared shared;
@@ -102,6 +103,7 @@ typedef struct {
   const float *tail[LSP_TXL_CLUSTERS_MAX]; /* (tiles, e, 64) packed out[i] */
 
   lsp_corpus *corpus;
+  lsp_text_hash text;     /* what the corpus must read */
   int64_t start_position; /* of the first token of document 0 */
   lsp_plan plan;
   int64_t reach;  /* rows of memory R */

@@ -65,7 +65,7 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   static const char *const when[] = {"last", "documents", "none"};
   const int64_t w = e->options->write;
   char hash[33];
-  hex(e->corpus_hash, hash);
+  hex(e->text.hash, hash);
   put(p, "input", "%s", hash);
   put(p, "documents", "%lld", (long long)e->plan.documents);
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->plan));

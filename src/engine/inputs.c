@@ -88,7 +88,6 @@ static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
                                 .hdf5_reader = lsp_output_documents};
   LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
   LSP_TRY(check_tokenizer(e));
-  LSP_TRY(lsp_corpus_hash(e->corpus, e->corpus_hash, why));
   return lsp_corpus_pack(e->corpus, packed, bytes, why);
 }
 
@@ -110,7 +109,6 @@ static lsp_status share_corpus(lsp_run *e) {
   }
   if (st == LSP_OK) {
     lsp_bcast(ctx->comm, packed, bytes);
-    lsp_bcast(ctx->comm, e->corpus_hash, sizeof e->corpus_hash);
     if (ctx->rank != 0)
       st = lsp_corpus_unpack(packed, bytes, &e->corpus, &ctx->why);
     st = lsp_agree(ctx, st);
@@ -121,6 +119,7 @@ static lsp_status share_corpus(lsp_run *e) {
 
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
+  LSP_TRY(lsp_text_hash_open(e->ctx, e->corpus, &e->text));
   const int64_t n = lsp_corpus_count(e->corpus);
   const lsp_pattern pattern = e->plan.pattern;
   int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);

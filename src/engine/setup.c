@@ -251,6 +251,7 @@ void lsp_run_close(lsp_run *e) {
   lsp_arena_close(&e->arena);
   lsp_plan_close(&e->plan);
   lsp_corpus_close(&e->corpus);
+  lsp_text_hash_close(&e->text);
   lsp_txl_close(&e->model);
   lsp_shared_close(&e->shared);
   free(e->strips);

@@ -77,7 +77,9 @@ lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *wh
   if (c->count == c->capacity)
     LSP_TRY(grow(c, why));
   LSP_ASSERT(c->document != NULL);
-  c->document[c->count++] = *d;
+  c->document[c->count] = *d;
+  c->document[c->count].chunk = lsp_corpus_chunks(c);
+  c->count++;
   return LSP_OK;
 }
 
@@ -197,6 +199,7 @@ void lsp_corpus_close(lsp_corpus **c) {
     (*c)->text = next;
   }
   free((*c)->document);
+  free((*c)->chunk);
   free(*c);
   *c = NULL;
 }

@@ -5,7 +5,8 @@
  *   corpus_folder.c    the files of a folder
  *   corpus_megatron.c  the documents of NAME.idx
  *   corpus_spool.c     standard input to a file
- *   corpus_read.c      tokens, and the hash over them */
+ *   corpus_chunks.c    which chunks there are, and the hash of the corpus
+ *   corpus_read.c      tokens, and the hashes of their chunks */
 #ifndef LSP_FORMAT_CORPUS_INTERNAL_H
 #define LSP_FORMAT_CORPUS_INTERNAL_H
 
@@ -18,12 +19,23 @@ typedef struct lsp__text_chunk {
   char text[];
 } lsp__text_chunk;
 
+/* A chunk of a document as it is hashed. */
+typedef struct {
+  int64_t tokens;
+  int width; /* 1 or 4 */
+  lsp_chunk_hash hash;
+  uint32_t wide[LSP_CHUNK_TOKENS];         /* tokens of 4 bytes */
+  unsigned char raw[2 * LSP_CHUNK_TOKENS]; /* those of 1 byte; of 2, as they are read */
+} lsp__chunk;
+
 struct lsp_corpus {
   lsp_document *document; /* (count); strings are in text */
   int64_t count, capacity;
-  lsp__text_chunk *text; /* newest first */
-  int fd;                /* the one file kept open; -1: none */
-  const char *fd_path;   /* its path, one of text */
+  lsp__text_chunk *text;          /* newest first */
+  int fd;                         /* the one file kept open; -1: none */
+  const char *fd_path;            /* its path, one of text */
+  const lsp_chunk_hash *expected; /* (chunks), lent; NULL: nothing is compared */
+  lsp__chunk *chunk;              /* the one being read; NULL: none yet */
 };
 
 /* Local. An empty corpus; NULL: no memory. */
@@ -35,6 +47,9 @@ const char *lsp__corpus_keep(lsp_corpus *c, const char *text);
 /* Local. Appends a document, whose strings the corpus keeps already. It must lie in its
  * file: checked, as its numbers may come from a foreign file. */
 lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why);
+
+/* Local. Document that holds a chunk. */
+int64_t lsp__corpus_document_of(const lsp_corpus *c, int64_t chunk);
 
 typedef struct {
   char **path; /* (count), owned, relative to the folder */

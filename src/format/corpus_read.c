@@ -1,10 +1,11 @@
-/* Tokens out of files, and the hash over them.
+/* Tokens out of files, chunk by chunk, and the hashes of the chunks.
  *
  * One file is kept open, because consecutive reads mostly want the same one, and a
  * corpus may have more files than a process may open.
  *
  * What must hold: a file has the size that it had when the corpus was opened (looked at
- * before every read), and every id given lies in [0, vocabulary). */
+ * before every read); the tokens given are bytes that were hashed, not bytes read a
+ * second time; and every id given lies in [0, vocabulary). */
 #include "lsp/corpus.h"
 
 #include "corpus_internal.h"
@@ -19,8 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
-
-enum { CHUNK = 16384 }; /* tokens at a time */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the formats read here are little-endian, and so must the machine be");
@@ -52,21 +51,6 @@ static lsp_status reach(lsp_corpus *c, const lsp_document *d, lsp_failure *why) 
   return check_size(d, bytes, why);
 }
 
-static uint32_t token_at(const unsigned char *raw, int width, int64_t i) {
-  uint16_t narrow = 0;
-  uint32_t wide = 0;
-  switch (width) {
-  case 1:
-    return raw[i];
-  case 2:
-    memcpy(&narrow, raw + 2 * i, sizeof narrow);
-    return narrow;
-  default:
-    memcpy(&wide, raw + 4 * i, sizeof wide);
-    return wide;
-  }
-}
-
 static lsp_status refuse_id(const lsp_document *d, int64_t token, uint32_t id,
                             int64_t vocabulary, lsp_failure *why) {
   return lsp_fail(
@@ -79,25 +63,78 @@ static lsp_status refuse_id(const lsp_document *d, int64_t token, uint32_t id,
       vocabulary - 1, d->width);
 }
 
-/* At most CHUNK tokens, each checked. */
-static lsp_status read_chunk(const lsp_corpus *c, const lsp_document *d, int64_t first,
-                             int64_t n, int64_t vocabulary, int32_t *id,
-                             lsp_failure *why) {
-  unsigned char raw[CHUNK * 4];
-  LSP_ASSERT(n <= CHUNK);
-  LSP_TRY(lsp_read_at(c->fd, d->path, raw, n * d->width, d->offset + first * d->width,
-                      why));
-  for (int64_t i = 0; i < n; i++) {
-    const uint32_t token = token_at(raw, d->width, i);
-    if (token >= vocabulary || token > INT32_MAX)
-      return refuse_id(d, first + i, token, vocabulary, why);
-    id[i] = (int32_t)token;
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* The chunk as it is hashed: tokens of 2 bytes become 4, so that u16 and u32 files of
+ * the same ids are the same text. */
+static const void *widen(lsp__chunk *k, int stored_width) {
+  if (stored_width == 1)
+    return k->raw;
+  for (int64_t i = 0; stored_width == 2 && i < k->tokens; i++) {
+    uint16_t narrow = 0;
+    memcpy(&narrow, k->raw + 2 * i, sizeof narrow);
+    k->wide[i] = narrow;
   }
+  return k->wide;
+}
+
+/* Reads and hashes chunk `chunk` (of the corpus) of a document. */
+static lsp_status read_chunk(lsp_corpus *c, const lsp_document *d, int64_t chunk,
+                             lsp_failure *why) {
+  const int64_t first = (chunk - d->chunk) * LSP_CHUNK_TOKENS;
+  if (c->chunk == NULL)
+    c->chunk = malloc(sizeof *c->chunk);
+  if (c->chunk == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to read it", d->path);
+  lsp__chunk *k = c->chunk;
+  k->tokens = smaller(LSP_CHUNK_TOKENS, d->tokens - first);
+  k->width = d->width == 1 ? 1 : 4;
+  LSP_TRY(lsp_read_at(c->fd, d->path, d->width == 4 ? (void *)k->wide : k->raw,
+                      k->tokens * d->width, d->offset + first * d->width, why));
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(
+      &canonical,
+      XXH3_128bits(widen(k, d->width), (size_t)k->tokens * (size_t)k->width));
+  memcpy(k->hash.byte, canonical.digest, sizeof k->hash.byte);
   return LSP_OK;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
+static lsp_status refuse_other(const lsp_document *d, int64_t chunk, int64_t tokens,
+                               lsp_failure *why) {
+  const int64_t first = (chunk - d->chunk) * LSP_CHUNK_TOKENS;
+  return lsp_fail(why, LSP_E_MISMATCH,
+                  "%s: tokens %" PRId64 " to %" PRId64 " of document %s (from byte "
+                  "%" PRId64 ") are not those that were hashed when the run began: the "
+                  "file was changed, or hosts have different files of this name; "
+                  "restore it, or begin a new run",
+                  d->path, first, first + tokens - 1, d->name,
+                  d->offset + first * d->width);
+}
+
+/* read_chunk, and what comes is what was hashed before. */
+static lsp_status read_checked(lsp_corpus *c, const lsp_document *d, int64_t chunk,
+                               lsp_failure *why) {
+  LSP_TRY(read_chunk(c, d, chunk, why));
+  if (c->expected == NULL ||
+      memcmp(&c->expected[chunk], &c->chunk->hash, sizeof c->chunk->hash) == 0)
+    return LSP_OK;
+  return refuse_other(d, chunk, c->chunk->tokens, why);
+}
+
+/* Tokens [first, first + n) of the chunk that was read, each checked. skip: tokens of
+ * the document before the chunk. */
+static lsp_status take(const lsp__chunk *k, const lsp_document *d, int64_t skip,
+                       int64_t first, int64_t n, int64_t vocabulary, int32_t *id,
+                       lsp_failure *why) {
+  for (int64_t i = 0; i < n; i++) {
+    const uint32_t token = k->width == 1 ? k->raw[first + i] : k->wide[first + i];
+    if (token >= vocabulary || token > INT32_MAX)
+      return refuse_id(d, skip + first + i, token, vocabulary, why);
+    id[i] = (int32_t)token;
+  }
+  return LSP_OK;
 }
 
 lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
@@ -106,51 +143,45 @@ lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
   LSP_ASSERT(first >= 0 && n >= 0 && first <= document->tokens &&
              n <= document->tokens - first);
   LSP_TRY(reach(c, document, why));
-  for (int64_t done = 0; done < n; done += CHUNK)
-    LSP_TRY(read_chunk(c, document, first + done, smaller(CHUNK, n - done), vocabulary,
-                       id + done, why));
+  for (int64_t done = 0, part = 0; done < n; done += part) {
+    const int64_t at = first + done, within = at % LSP_CHUNK_TOKENS;
+    LSP_TRY(read_checked(c, document, document->chunk + at / LSP_CHUNK_TOKENS, why));
+    part = smaller(c->chunk->tokens - within, n - done);
+    LSP_TRY(take(c->chunk, document, at - within, within, part, vocabulary, id + done,
+                 why));
+  }
   return LSP_OK;
 }
 
-static void hash_number(XXH3_state_t *state, int64_t number) {
-  (void)XXH3_128bits_update(state, &number, sizeof number);
-}
-
-/* Bytes as they are; wider tokens as 4 bytes each, so that u16 and u32 files of the
- * same ids are the same text. */
-static lsp_status hash_document(lsp_corpus *c, const lsp_document *d,
-                                XXH3_state_t *state, lsp_failure *why) {
-  unsigned char raw[CHUNK * 4];
-  uint32_t wide[CHUNK];
-  hash_number(state, d->tokens);
-  hash_number(state, d->width == 1 ? 1 : 4);
+/* Each of the chunks [first, end) by read_chunk, its hash to hash if not NULL. */
+static lsp_status walk(lsp_corpus *c, int64_t first, int64_t end, lsp_chunk_hash *hash,
+                       lsp_failure *why) {
+  if (first == end)
+    return LSP_OK;
+  const lsp_document *d = &c->document[lsp__corpus_document_of(c, first)];
   LSP_TRY(reach(c, d, why));
-  for (int64_t done = 0; done < d->tokens; done += CHUNK) {
-    const int64_t n = smaller(CHUNK, d->tokens - done);
-    LSP_TRY(lsp_read_at(c->fd, d->path, raw, n * d->width, d->offset + done * d->width,
-                        why));
-    for (int64_t i = 0; d->width == 2 && i < n; i++)
-      wide[i] = token_at(raw, 2, i);
-    const void *bytes = d->width == 2 ? (const void *)wide : raw;
-    (void)XXH3_128bits_update(state, bytes, (size_t)n * (d->width == 1 ? 1 : 4));
+  for (int64_t chunk = first; chunk < end; chunk++) {
+    const lsp_document *before = d;
+    while (d + 1 < c->document + c->count && d[1].chunk <= chunk)
+      d++;
+    if (d != before)
+      LSP_TRY(reach(c, d, why));
+    if (hash == NULL) {
+      LSP_TRY(read_checked(c, d, chunk, why));
+    } else {
+      LSP_TRY(read_chunk(c, d, chunk, why));
+      hash[chunk - first] = c->chunk->hash;
+    }
   }
   return LSP_OK;
 }
 
-lsp_status lsp_corpus_hash(lsp_corpus *c, unsigned char out[16], lsp_failure *why) {
-  XXH3_state_t *state = XXH3_createState();
-  if (state == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "not enough memory to hash the corpus");
-  (void)XXH3_128bits_reset(state);
-  hash_number(state, c->count);
-  lsp_status status = LSP_OK;
-  for (int64_t d = 0; status == LSP_OK && d < c->count; d++)
-    status = hash_document(c, &c->document[d], state, why);
-  if (status == LSP_OK) {
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-    memcpy(out, canonical.digest, sizeof canonical.digest);
-  }
-  (void)XXH3_freeState(state);
-  return status;
+lsp_status lsp_corpus_hash_chunks(lsp_corpus *c, int64_t first, int64_t end,
+                                  lsp_chunk_hash *hash, lsp_failure *why) {
+  return walk(c, first, end, hash, why);
+}
+
+lsp_status lsp_corpus_check(lsp_corpus *c, int64_t first, int64_t end,
+                            lsp_failure *why) {
+  return walk(c, first, end, NULL, why);
 }

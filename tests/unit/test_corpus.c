@@ -305,11 +305,22 @@ static void test_an_id_outside_the_vocabulary_is_named_with_its_place(void **sta
   lsp_corpus_close(&c);
 }
 
+/* Every chunk by itself, and the hash over them. The caller frees *chunks. */
+static lsp_status try_hash(lsp_corpus *c, lsp_chunk_hash **chunks,
+                           unsigned char out[16], lsp_failure *why) {
+  const int64_t n = lsp_corpus_chunks(c);
+  *chunks = calloc((size_t)n + 1, sizeof **chunks);
+  assert_non_null(*chunks);
+  LSP_TRY(lsp_corpus_hash_chunks(c, 0, n, *chunks, why));
+  return lsp_corpus_hash(c, *chunks, out, why);
+}
+
 static void test_a_file_that_changed_since_it_was_opened_is_named(void **state) {
   (void)state;
   lsp_failure why = {0};
   int32_t id[4];
   unsigned char hash[16];
+  lsp_chunk_hash *chunks = NULL;
   const char *folder = lsp_test_folder();
   put_text(folder, "a.txt", "abcd");
   put_text(folder, "b.txt", "efgh");
@@ -321,7 +332,8 @@ static void test_a_file_that_changed_since_it_was_opened_is_named(void **state) 
   put_text(folder, "b.txt", "efghi");
   assert_int_equal(lsp_corpus_read(c, 1, 0, 1, 256, id, &why), LSP_E_MISMATCH);
   expect_message(&why, "b.txt");
-  assert_int_equal(lsp_corpus_hash(c, hash, &why), LSP_E_MISMATCH);
+  assert_int_equal(try_hash(c, &chunks, hash, &why), LSP_E_MISMATCH);
+  free(chunks);
   assert_int_equal(lsp_corpus_read(c, 1, 0, 1, 256, id, &why), LSP_E_MISMATCH);
   assert_int_equal(unlink(at(folder, "a.txt")), 0);
   assert_int_equal(lsp_corpus_read(c, 0, 0, 1, 256, id, &why), LSP_E_INPUT);
@@ -363,7 +375,10 @@ static void test_a_corpus_sent_is_the_same_corpus(void **state) {
 static void hash_of(lsp_input_format format, const char *input, unsigned char out[16]) {
   lsp_failure why = {0};
   lsp_corpus *c = opened(format, input);
-  assert_int_equal(lsp_corpus_hash(c, out, &why), LSP_OK);
+  lsp_chunk_hash *chunks = NULL;
+  if (try_hash(c, &chunks, out, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  free(chunks);
   lsp_corpus_close(&c);
 }
 
@@ -387,6 +402,109 @@ static void test_the_hash_is_of_the_text_and_not_of_where_it_lies(void **state) 
   hash_of(LSP_INPUT_U16, at(one, "ids"), a);
   hash_of(LSP_INPUT_U32, at(two, "ids"), b);
   assert_memory_equal(a, b, 16);
+}
+
+/* Three documents: more than two chunks, none, and one of which one token is in the
+ * second chunk. */
+static const char *make_long_documents(int width, int64_t tokens[3]) {
+  const char *folder = lsp_test_folder();
+  static unsigned char bytes[4 * (2 * LSP_CHUNK_TOKENS + 100)];
+  tokens[0] = 2 * LSP_CHUNK_TOKENS + 100;
+  tokens[1] = 0;
+  tokens[2] = LSP_CHUNK_TOKENS + 1;
+  for (int64_t i = 0; i < tokens[0]; i++) {
+    const uint32_t id = (uint32_t)(i * 7919 % 251);
+    memcpy(bytes + i * width, &id, (size_t)width);
+  }
+  put(at(folder, "a"), bytes, (size_t)(tokens[0] * width));
+  put(at(folder, "b"), bytes, 0);
+  put(at(folder, "c"), bytes + width, (size_t)(tokens[2] * width));
+  return folder;
+}
+
+static void test_long_documents_have_the_same_hash_at_every_width(void **state) {
+  (void)state;
+  int64_t tokens[3];
+  unsigned char narrow[16], wide[16];
+  hash_of(LSP_INPUT_U16, make_long_documents(2, tokens), narrow);
+  hash_of(LSP_INPUT_U32, make_long_documents(4, tokens), wide);
+  assert_memory_equal(narrow, wide, 16);
+  hash_of(LSP_INPUT_TEXT, make_long_documents(1, tokens), wide);
+  assert_memory_not_equal(narrow, wide, 16);
+}
+
+static void test_shares_of_the_chunks_cover_each_once(void **state) {
+  (void)state;
+  int64_t tokens[3];
+  lsp_corpus *c = opened(LSP_INPUT_U32, make_long_documents(4, tokens));
+  assert_int_equal(lsp_corpus_chunks(c), 5);
+  assert_int_equal(lsp_corpus_document(c, 0)->chunk, 0);
+  assert_int_equal(lsp_corpus_document(c, 1)->chunk, 3);
+  assert_int_equal(lsp_corpus_document(c, 2)->chunk, 3);
+  for (int64_t shares = 1; shares < 12; shares++) {
+    int64_t last = 0;
+    assert_int_equal(lsp_corpus_share(c, 0, shares), 0);
+    for (int64_t s = 0; s <= shares; s++) {
+      const int64_t first = lsp_corpus_share(c, s, shares);
+      assert_true(first >= last);
+      last = first;
+    }
+    assert_int_equal(last, 5);
+  }
+  assert_in_range(lsp_corpus_share(c, 1, 2), 2, 3);
+  lsp_corpus_close(&c);
+}
+
+static void expect_walk(lsp_corpus *c, int64_t d, int64_t first, int64_t n) {
+  static int32_t id[2 * LSP_CHUNK_TOKENS + 100];
+  lsp_failure why = {0};
+  if (lsp_corpus_read(c, d, first, n, 256, id, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  for (int64_t i = 0; i < n; i++)
+    assert_int_equal(id[i], (first + i + (d == 2)) * 7919 % 251);
+}
+
+/* A file of the same size with other bytes at one place. */
+static void change(const char *path, int64_t offset) {
+  FILE *f = fopen(path, "r+b");
+  assert_non_null(f);
+  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
+  const int old = fgetc(f);
+  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
+  (void)fputc(old ^ 1, f);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void test_tokens_that_are_not_those_that_were_hashed_are_refused(void **state) {
+  (void)state;
+  lsp_failure why = {0};
+  int64_t tokens[3];
+  unsigned char hash[16];
+  lsp_chunk_hash *chunks = NULL;
+  for (int width = 1; width <= 4; width *= 2) {
+    const lsp_input_format format = width == 1   ? LSP_INPUT_TEXT
+                                    : width == 2 ? LSP_INPUT_U16
+                                                 : LSP_INPUT_U32;
+    const char *folder = make_long_documents(width, tokens);
+    lsp_corpus *c = opened(format, folder);
+    assert_int_equal(try_hash(c, &chunks, hash, &why), LSP_OK);
+    lsp_corpus_expect(c, chunks);
+    expect_walk(c, 0, 0, tokens[0]);
+    expect_walk(c, 0, LSP_CHUNK_TOKENS - 1, LSP_CHUNK_TOKENS + 2);
+    expect_walk(c, 2, LSP_CHUNK_TOKENS, 1);
+    assert_int_equal(lsp_corpus_check(c, 0, 5, &why), LSP_OK);
+    change(at(folder, "a"), (LSP_CHUNK_TOKENS + 5) * (int64_t)width);
+    expect_walk(c, 0, 0, LSP_CHUNK_TOKENS);
+    expect_walk(c, 0, 2 * LSP_CHUNK_TOKENS, 100);
+    int32_t id[2];
+    assert_int_equal(lsp_corpus_read(c, 0, 2 * LSP_CHUNK_TOKENS - 1, 2, 256, id, &why),
+                     LSP_E_MISMATCH);
+    expect_message(&why, "tokens 65536 to 131071 of document a ");
+    assert_int_equal(lsp_corpus_check(c, 0, 5, &why), LSP_E_MISMATCH);
+    assert_int_equal(lsp_corpus_check(c, 2, 5, &why), LSP_OK);
+    lsp_corpus_close(&c);
+    free(chunks);
+  }
 }
 
 /* A Megatron index under construction. */
@@ -576,6 +694,9 @@ LSP_TESTS(cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),
           cmocka_unit_test(test_a_file_that_changed_since_it_was_opened_is_named),
           cmocka_unit_test(test_a_corpus_sent_is_the_same_corpus),
           cmocka_unit_test(test_the_hash_is_of_the_text_and_not_of_where_it_lies),
+          cmocka_unit_test(test_long_documents_have_the_same_hash_at_every_width),
+          cmocka_unit_test(test_shares_of_the_chunks_cover_each_once),
+          cmocka_unit_test(test_tokens_that_are_not_those_that_were_hashed_are_refused),
           cmocka_unit_test(test_a_megatron_dataset_is_found_by_any_of_its_names),
           cmocka_unit_test(test_megatron_ids_may_be_of_one_and_four_bytes),
           cmocka_unit_test(test_a_megatron_index_that_is_wrong_is_refused),
