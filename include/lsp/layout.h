@@ -142,9 +142,13 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
                              lsp_extent extent[LSP_MEMORY_DATASETS], lsp_failure *why);
 void lsp_skeleton_close(lsp_skeleton *skeleton);
 
-/* Puts a skeleton in place crash-safely: PATH.tmp, space reserved (fallocate, or
- * statvfs where the file system cannot), extents copied, fsync, rename to PATH, fsync
- * of the folder. */
+/* Copies a skeleton into an empty file: space for its whole size is reserved (fallocate,
+ * or statvfs where the file system cannot), then what is not zero is copied. Nothing is
+ * synced. */
+lsp_status lsp_skeleton_copy(const lsp_skeleton *skeleton, int fd, const char *path,
+                             lsp_failure *why);
+
+/* Puts a skeleton in place under PATH, by an lsp_replacement: whole or not at all. */
 lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
                                 lsp_failure *why);
 

@@ -6,8 +6,7 @@
  *
  * What must hold: a write that returned LSP_OK was complete; a sync that failed is not
  * tried again, because the kernel has marked the pages clean and a second call would
- * lie.
- */
+ * lie; nothing is written through a link, or to a file that has another name. */
 #include "lsp/durable.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -142,38 +142,140 @@ lsp_status lsp_rename(const char *from, const char *to, lsp_failure *why) {
   return lsp_sync_folder_of(to, why);
 }
 
-static lsp_status write_whole(const char *path, const void *data, size_t bytes,
+/* Files of our own: never through a link, never with a second name. */
+
+static lsp_status not_our_own(const char *path, const struct stat *st,
                               lsp_failure *why) {
-  const int fd =
-      open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0) {
+  const char *kind = S_ISLNK(st->st_mode)    ? "a link"
+                     : S_ISDIR(st->st_mode)  ? "a folder"
+                     : S_ISFIFO(st->st_mode) ? "a pipe"
+                     : S_ISREG(st->st_mode)  ? "a file with a second name (hard link)"
+                                             : "no regular file";
+  return lsp_fail(why, LSP_E_IO,
+                  "%s: is %s, and a file is to be written there; nothing was changed: "
+                  "move it away, or choose another name",
+                  path, kind);
+}
+
+static int is_our_own(const struct stat *st) {
+  return S_ISREG(st->st_mode) && st->st_nlink <= 1;
+}
+
+lsp_status lsp_own_name(const char *path, lsp_failure *why) {
+  struct stat st;
+  if (lstat(path, &st) == 0)
+    return is_our_own(&st) ? LSP_OK : not_our_own(path, &st, why);
+  if (errno == ENOENT)
+    return LSP_OK;
+  const int error = errno;
+  return lsp_fail(why, LSP_E_IO,
+                  "%s: cannot be looked at: %s; check the folder and its permissions",
+                  path, strerror(error));
+}
+
+static lsp_status held(const char *path, lsp_failure *why) {
+  return lsp_fail(why, LSP_E_MISMATCH,
+                  "%s: another process is writing it; wait for its end, or choose "
+                  "another name",
+                  path);
+}
+
+/* A lock is worth something only on the file that has the name now. */
+static lsp_status lock(int fd, const char *path, lsp_failure *why) {
+  struct stat mine, named;
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return held(path, why); /* other failures: this file system has no locks */
+  if (fstat(fd, &mine) != 0 || lstat(path, &named) != 0 ||
+      mine.st_ino != named.st_ino || mine.st_dev != named.st_dev)
+    return held(path, why);
+  return is_our_own(&mine) ? LSP_OK : not_our_own(path, &mine, why);
+}
+
+static lsp_status open_and_lock(const char *path, int flags, int *fd,
+                                lsp_failure *why) {
+  *fd =
+      open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0666);
+  if (*fd < 0) {
     const int error = errno;
-    return lsp_fail(why, LSP_E_IO, "%s: cannot be created: %s; %s", path,
-                    strerror(error), what_to_do(error));
+    return lsp_fail(why, error == ENOENT && flags == 0 ? LSP_E_INPUT : LSP_E_IO,
+                    "%s: cannot be %s: %s; %s", path,
+                    flags != 0 ? "created" : "opened for writing", strerror(error),
+                    what_to_do(error));
   }
-  lsp_status status = lsp_write_at(fd, path, data, (int64_t)bytes, 0, why);
+  const lsp_status status = lock(*fd, path, why);
   if (status == LSP_OK)
-    status = lsp_sync_file(fd, path, why);
-  /* Network file systems report late failures at close. */
-  if (close(fd) != 0 && status == LSP_OK) {
-    const int error = errno;
-    status = lsp_fail(why, LSP_E_IO, "%s: closing it failed: %s; %s", path,
-                      strerror(error), what_to_do(error));
-  }
+    return LSP_OK;
+  (void)close(*fd);
+  *fd = -1;
   return status;
+}
+
+lsp_status lsp_lock_file(const char *path, int *fd, lsp_failure *why) {
+  *fd = -1;
+  LSP_TRY(lsp_own_name(path, why));
+  return open_and_lock(path, 0, fd, why);
+}
+
+/* PATH.tmp made, or the one that a crash has left, emptied. */
+static lsp_status claim(lsp_replacement *r, lsp_failure *why) {
+  struct stat st;
+  if (lstat(r->path, &st) == 0 && !S_ISREG(st.st_mode))
+    return not_our_own(r->path, &st, why);
+  LSP_TRY(lsp_own_name(r->temporary, why));
+  if (lstat(r->temporary, &st) != 0)
+    return open_and_lock(r->temporary, O_CREAT | O_EXCL, &r->fd, why);
+  LSP_TRY(open_and_lock(r->temporary, 0, &r->fd, why));
+  if (ftruncate(r->fd, 0) == 0)
+    return LSP_OK;
+  const int error = errno;
+  (void)close(r->fd);
+  r->fd = -1;
+  return lsp_fail(why, LSP_E_IO, "%s: cannot be emptied: %s; %s", r->temporary,
+                  strerror(error), what_to_do(error));
+}
+
+lsp_status lsp_replacement_begin(const char *path, lsp_replacement *r,
+                                 lsp_failure *why) {
+  *r = (lsp_replacement){.fd = -1, .path = path};
+  if (asprintf(&r->temporary, "%s.tmp", path) < 0) {
+    r->temporary = NULL;
+    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to write it", path);
+  }
+  const lsp_status status = claim(r, why);
+  if (status == LSP_OK)
+    return LSP_OK;
+  free(r->temporary);
+  r->temporary = NULL;
+  return status;
+}
+
+lsp_status lsp_replacement_commit(lsp_replacement *r, lsp_failure *why) {
+  LSP_ASSERT(r->fd >= 0 && r->temporary != NULL);
+  LSP_TRY(lsp_sync_file(r->fd, r->temporary, why));
+  LSP_TRY(lsp_rename(r->temporary, r->path, why));
+  free(r->temporary);
+  r->temporary = NULL;
+  return LSP_OK;
+}
+
+void lsp_replacement_end(lsp_replacement *r) {
+  if (r->temporary != NULL)
+    (void)unlink(r->temporary);
+  free(r->temporary);
+  r->temporary = NULL;
+  if (r->fd >= 0)
+    (void)close(r->fd);
+  r->fd = -1;
 }
 
 lsp_status lsp_replace_file(const char *path, const void *data, size_t bytes,
                             lsp_failure *why) {
+  lsp_replacement r;
   LSP_ASSERT(bytes <= INT64_MAX);
-  char *temporary = NULL;
-  if (asprintf(&temporary, "%s.tmp", path) < 0)
-    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to write it", path);
-  lsp_status status = write_whole(temporary, data, bytes, why);
+  LSP_TRY(lsp_replacement_begin(path, &r, why));
+  lsp_status status = lsp_write_at(r.fd, r.temporary, data, (int64_t)bytes, 0, why);
   if (status == LSP_OK)
-    status = lsp_rename(temporary, path, why);
-  if (status != LSP_OK)
-    (void)unlink(temporary);
-  free(temporary);
+    status = lsp_replacement_commit(&r, why);
+  lsp_replacement_end(&r);
   return status;
 }

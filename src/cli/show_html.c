@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -211,31 +212,36 @@ static lsp_status put_texts(page *p, lsp_show *s, lsp_failure *why) {
   return LSP_OK;
 }
 
+/* The page goes to *r, and through a copy of its descriptor, which fclose closes. */
 static lsp_status write_page(lsp_show *s, const lsp_chapters *chapters,
-                             const char *temporary, const char *path,
-                             lsp_failure *why) {
-  page p = {.f = fopen(temporary, "we"), .chapters = chapters, .level = -1};
-  if (p.f == NULL)
-    return lsp_fail(why, LSP_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+                             const lsp_replacement *r, lsp_failure *why) {
+  const int fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
+  page p = {.f = fd >= 0 ? fdopen(fd, "w") : NULL, .chapters = chapters, .level = -1};
+  if (p.f == NULL) {
+    const int error = errno;
+    if (fd >= 0)
+      (void)close(fd);
+    return lsp_fail(why, LSP_E_IO, "%s: cannot be written: %s", r->path,
+                    strerror(error));
+  }
   put_head(&p, s);
   put_overview(&p, s);
   lsp_status st = put_texts(&p, s, why);
   const int failed = ferror(p.f) != 0;
   const int late = fclose(p.f) != 0;
   if (st == LSP_OK && (failed || late))
-    st = lsp_fail(why, LSP_E_IO, "%s: writing failed: %s; is the disk full?", path,
+    st = lsp_fail(why, LSP_E_IO, "%s: writing failed: %s; is the disk full?", r->path,
                   strerror(errno));
-  return st == LSP_OK ? lsp_rename(temporary, path, why) : st;
+  return st;
 }
 
 lsp_status lsp_show_html(lsp_show *s, const lsp_chapters *chapters, const char *path,
                          lsp_failure *why) {
-  char *temporary = NULL;
-  if (asprintf(&temporary, "%s.tmp", path) < 0)
-    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to write it", path);
-  const lsp_status st = write_page(s, chapters, temporary, path, why);
-  if (st != LSP_OK)
-    (void)unlink(temporary);
-  free(temporary);
+  lsp_replacement r;
+  LSP_TRY(lsp_replacement_begin(path, &r, why));
+  lsp_status st = write_page(s, chapters, &r, why);
+  if (st == LSP_OK)
+    st = lsp_replacement_commit(&r, why);
+  lsp_replacement_end(&r);
   return st;
 }

@@ -8,9 +8,6 @@
 #include "lsp/durable.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,37 +33,15 @@ static lsp_status copy_all(int fd, const char *path, lsp_failure *why) {
   }
 }
 
-static lsp_status copy_to(const char *path, lsp_failure *why) {
-  const int fd =
-      open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0)
-    return lsp_fail(why, LSP_E_IO,
-                    "%s: this copy of standard input cannot be created: %s; check the "
-                    "folder and its permissions",
-                    path, strerror(errno));
-  lsp_status status = copy_all(fd, path, why);
-  if (status == LSP_OK)
-    status = lsp_sync_file(fd, path, why);
-  if (close(fd) != 0 && status == LSP_OK)
-    status =
-        lsp_fail(why, LSP_E_IO,
-                 "%s: closing this copy of standard input failed: %s; check the disk",
-                 path, strerror(errno));
-  return status;
-}
-
 lsp_status lsp__corpus_spool(const char *spool, lsp_failure *why) {
   struct stat facts;
-  char *temporary = NULL;
+  lsp_replacement r;
   if (stat(spool, &facts) == 0)
     return LSP_OK;
-  if (asprintf(&temporary, "%s.tmp", spool) < 0)
-    return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to write it", spool);
-  lsp_status status = copy_to(temporary, why);
+  LSP_TRY(lsp_replacement_begin(spool, &r, why));
+  lsp_status status = copy_all(r.fd, r.temporary, why);
   if (status == LSP_OK)
-    status = lsp_rename(temporary, spool, why);
-  if (status != LSP_OK)
-    (void)unlink(temporary);
-  free(temporary);
+    status = lsp_replacement_commit(&r, why);
+  lsp_replacement_end(&r);
   return status;
 }

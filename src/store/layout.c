@@ -540,31 +540,20 @@ static lsp_status reserve(const target *t, int64_t bytes, lsp_failure *why) {
   return LSP_OK;
 }
 
-static lsp_status fill(const lsp_skeleton *skeleton, target *t, lsp_failure *why) {
-  LSP_TRY(reserve(t, skeleton->bytes, why));
-  LSP_TRY(walk(skeleton, copy_run, t, why));
-  return lsp_sync_file(t->fd, t->path, why);
+lsp_status lsp_skeleton_copy(const lsp_skeleton *skeleton, int fd, const char *path,
+                             lsp_failure *why) {
+  target t = {fd, path};
+  LSP_TRY(reserve(&t, skeleton->bytes, why));
+  return walk(skeleton, copy_run, &t, why);
 }
 
 lsp_status lsp_skeleton_install(const lsp_skeleton *skeleton, const char *path,
                                 lsp_failure *why) {
-  char temporary[PATH_MAX];
-  const int n = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-  if (n < 0 || (size_t)n >= sizeof temporary)
-    return lsp_fail(why, LSP_E_LIMIT, "%.200s...: the path is too long", path);
-  target t = {-1, temporary};
-  t.fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (t.fd < 0)
-    return lsp_fail(why, LSP_E_IO,
-                    "%s: cannot be made: %s; check the folder, its permissions and its "
-                    "free space",
-                    temporary, strerror(errno));
-  lsp_status status = fill(skeleton, &t, why);
-  if (close(t.fd) != 0 && status == LSP_OK)
-    status = lsp_fail(why, LSP_E_IO, "%s: close: %s", temporary, strerror(errno));
+  lsp_replacement r;
+  LSP_TRY(lsp_replacement_begin(path, &r, why));
+  lsp_status status = lsp_skeleton_copy(skeleton, r.fd, r.temporary, why);
   if (status == LSP_OK)
-    status = lsp_rename(temporary, path, why);
-  if (status != LSP_OK)
-    (void)unlink(temporary);
+    status = lsp_replacement_commit(&r, why);
+  lsp_replacement_end(&r);
   return status;
 }
