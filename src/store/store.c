@@ -7,10 +7,8 @@
 #include "lsp/durable.h"
 #include "store_internal.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int has_suffix(const char *path) {
@@ -60,39 +58,6 @@ lsp__path lsp__store_tmp(const lsp__path *path) {
   LSP_ASSERT(n + sizeof ".tmp" <= sizeof tmp.at);
   memcpy(tmp.at + n, ".tmp", sizeof ".tmp");
   return tmp;
-}
-
-lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
-                           lsp_failure *why) {
-  struct stat st;
-  *there = 0;
-  if (stat(path, &st) != 0) {
-    struct stat link;
-    if (errno == ENOENT && lstat(path, &link) != 0)
-      return LSP_OK;
-    return lsp_fail(why, LSP_E_IO,
-                    "%s: cannot be looked at: %s; check the folder and "
-                    "its permissions",
-                    path, strerror(errno));
-  }
-  if (!S_ISREG(st.st_mode))
-    return lsp_fail(why, LSP_E_IO,
-                    "%s: is there and is no regular file; name another "
-                    "file for the output",
-                    path);
-  *there = 1;
-  if (bytes != NULL)
-    *bytes = st.st_size;
-  return LSP_OK;
-}
-
-lsp_status lsp__store_remove(const char *path, lsp_failure *why) {
-  if (unlink(path) == 0 || errno == ENOENT)
-    return LSP_OK;
-  return lsp_fail(why, LSP_E_IO,
-                  "%s: cannot be removed: %s; check the folder and its "
-                  "permissions",
-                  path, strerror(errno));
 }
 
 void lsp__store_keep(lsp_store *s, const lsp_failure *why) {

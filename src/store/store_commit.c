@@ -104,9 +104,12 @@ static lsp_status check_and_rename(lsp_store *s) {
   LSP_TRY(lsp_layout_check(output, "longspan-output", &s->why));
   if (memory[0] != '\0')
     LSP_TRY(lsp_layout_check(memory, "longspan-memory", &s->why));
-  if (memory[0] != '\0' && strcmp(memory, n->memory.at) != 0)
+  const char *identity = lsp_journal_identity(s->journal);
+  const int rename_memory = memory[0] != '\0' && strcmp(memory, n->memory.at) != 0;
+  LSP_TRY(lsp__store_may_replace(n, identity, rename_memory, &s->why));
+  if (rename_memory)
     LSP_TRY(lsp_rename(memory, n->memory.at, &s->why));
-  if (memory[0] == '\0' && s->overwrite) /* that of the output that is replaced */
+  if (memory[0] == '\0' && lsp__store_is_left_over(n, identity))
     LSP_TRY(lsp__store_remove(n->memory.at, &s->why));
   LSP_TRY(lsp_rename(output, n->output.at, &s->why));
   LSP_TRY(lsp__store_remove(n->journal.at, &s->why));

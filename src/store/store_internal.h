@@ -1,16 +1,22 @@
-/* What the files of the store module share. Internal to it.
+/* What the files of the store module share. Internal to it. A file calls only files
+ * above it in this list:
  *
- *   store.c         names, close, counters, the calls every other file makes
- *   store_open.c    collective: rank 0 decides, all open
- *   store_state.c   rank 0: what lies in the folder, locks, identities
- *   store_create.c  rank 0: skeletons, creation, removal
- *   store_resume.c  rank 0: the record to go on from, slots verified
- *   store_rows.c    rows of the output (who writes them: lsp/route.h)
- *   store_memory.c  rows of snapshots and slots
- *   store_commit.c  commit and finish */
+ *   store.c           names, close, counters, the calls every other file makes
+ *   store_files.c     rank 0: files looked at, locked, removed; are they ours?
+ *   store_identity.c  rank 0: is a file of this run? What differs, in words
+ *   store_replaced.c  rank 0: what the finish may replace
+ *   store_draw.c      rank 0: skeletons, extents
+ *   store_create.c    rank 0: creation, tidying up
+ *   store_resume.c    rank 0: the record to resume from, slots verified
+ *   store_state.c     rank 0: new, resumed, finished or refused
+ *   store_open.c      collective: rank 0 decides, all open
+ *   store_rows.c      rows of the output (who writes them: lsp/route.h)
+ *   store_memory.c    rows of snapshots and slots
+ *   store_commit.c    commit and finish */
 #ifndef LSP_STORE_INTERNAL_H
 #define LSP_STORE_INTERNAL_H
 
+#include "lsp/durable.h"
 #include "lsp/route.h"
 #include "lsp/store.h"
 
@@ -70,7 +76,6 @@ struct lsp_store {
   lsp_route *route;
   lsp_journal *journal; /* rank 0 */
   int lock;             /* rank 0: the journal, held until close; -1: none */
-  int overwrite;
   lsp_written written;
 };
 
@@ -81,7 +86,8 @@ typedef struct {
   lsp__names names;
   json_t *identity; /* the run's, with "layout" once the skeletons are drawn */
   lsp_skeleton output, memory, slot;
-  int lock;
+  int lock;   /* the journal, locked; -1: none */
+  int waited; /* for another run to end, tenths of a second */
   lsp_journal *journal;
   lsp__facts *facts;
   lsp_failure *why;
@@ -100,14 +106,6 @@ lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *wh
 /* Local. PATH.tmp; names leave room for it. */
 lsp__path lsp__store_tmp(const lsp__path *path);
 
-/* Local. 0 if there is nothing of this name, 1 if a regular file of *bytes (which may
- * be NULL), a failure for anything else. */
-lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
-                           lsp_failure *why);
-
-/* Local. Removes if there; the folder is not synced. */
-lsp_status lsp__store_remove(const char *path, lsp_failure *why);
-
 /* store_memory.c. Local. Checksum of row `row` of layer `layer` (values: kv = 1). */
 uint64_t lsp__store_row_sum(const lsp__facts *f, int kv, int layer, int64_t row,
                             const void *data);
@@ -119,34 +117,86 @@ int64_t lsp__store_row_offset(const lsp__facts *f, const lsp_extent *extent,
 /* store_commit.c. Collective. */
 lsp_status lsp__store_sync(lsp_store *s);
 
-/* store_state.c. Rank 0. Decides: LSP_STORE_NEW (nothing made yet; a journal that is to
- * be replaced is locked), RESUMED (journal locked, not yet read) or FINISHED. */
-lsp_status lsp__store_decide(lsp__opening *o);
+/* store_files.c. Local. *there is 0 if there is nothing of this name, 1 if there is a
+ * regular file of *bytes (which may be NULL), also by a link; a failure for anything
+ * else. */
+lsp_status lsp__store_look(const char *path, int *there, int64_t *bytes,
+                           lsp_failure *why);
 
-/* Rank 0. Locks a file against other runs, as far as the file system can; *fd holds the
- * lock. flags are added to open's. */
-lsp_status lsp__store_lock(lsp__opening *o, const char *path, int flags, int *fd);
+/* Local. Removes if there; the folder is not synced. */
+lsp_status lsp__store_remove(const char *path, lsp_failure *why);
 
-/* Rank 0. Refuses if two identities differ: `was` and o->identity; "layout" counts only
- * when both have it. */
+/* Local. After the journal has gone: removes what else a run leaves. */
+lsp_status lsp__store_remove_rest(const lsp__names *names, lsp_failure *why);
+
+/* Local. Removes all that a run leaves that never came to its journal, but for
+ * FILE.h5.part.tmp, which is the lock of a creation. */
+lsp_status lsp__store_remove_strays(const lsp__names *names, lsp_failure *why);
+
+/* Local. Refuses if something lies under a name that is the run's own while it is under
+ * way (.part, .slot0, .journal, .tmp and so on) that cannot have come from a run: a
+ * link, a pipe, a file of another kind. Beside a journal of longspan any regular file
+ * counts as the run's, whatever became of its bytes. */
+lsp_status lsp__store_check_strays(const lsp__names *names, lsp_failure *why);
+
+/* Local. Refuses if there is something of this name that is neither empty nor an HDF5
+ * file of this format. */
+lsp_status lsp__store_check_replaced(const char *path, const char *format,
+                                     lsp_failure *why);
+
+/* Rank 0. lsp_lock_file, and with --resume some seconds of patience, as a run that was
+ * killed takes a moment to die. LSP_E_MISMATCH: another run holds it. LSP_E_INPUT: it is
+ * not there. */
+lsp_status lsp__store_lock(lsp__opening *o, const char *path, int *fd);
+
+/* Rank 0. Begins FILE.h5.part, with the same patience. */
+lsp_status lsp__store_begin(lsp__opening *o, lsp_replacement *r);
+
+/* Rank 0. LSP_OK: not there, or held by nobody. */
+lsp_status lsp__store_nobody_holds(lsp__opening *o, const char *path);
+
+/* store_identity.c. Rank 0. Refuses if two identities differ: `was` and o->identity. */
 lsp_status lsp__store_same_identity(const lsp__opening *o, const json_t *was);
+
+/* Rank 0; after lsp__store_draw. Refuses if `was`, of a journal, has another "layout",
+ * and says what it is that differs in FILE.h5.part or FILE.memory.h5.part. */
+lsp_status lsp__store_same_layout(const lsp__opening *o, const json_t *was);
+
+/* Local. The value of an attribute, lent by the view; NULL if it has none. */
+const char *lsp__store_attribute(const lsp_file_view *view, const char *key);
 
 /* Rank 0. Refuses unless the HDF5 file at path was made by a run of this identity. */
 lsp_status lsp__store_is_ours(const lsp__opening *o, const char *path);
 
-/* store_create.c. Rank 0. Draws all skeletons, fills the extents. */
-lsp_status lsp__store_draw(lsp__opening *o);
-lsp_status lsp__store_create(lsp__opening *o);
+/* store_replaced.c. Rank 0. Writes down in o->identity what the finish may replace. */
+lsp_status lsp__store_record_replaced(lsp__opening *o);
 
-/* Rank 0. Beside a finished output: removes what a creation that was cut off left,
- * unless somebody is creating at this moment. */
-lsp_status lsp__store_clean(lsp__opening *o);
+/* Rank 0. Refuses if FILE.h5 (or, with_memory, FILE.memory.h5) is there and is not what
+ * this identity, of a journal, has written down. */
+lsp_status lsp__store_may_replace(const lsp__names *names, const char *identity,
+                                  int with_memory, lsp_failure *why);
+
+/* Rank 0. 1 if FILE.memory.h5 is that of the output that is replaced. */
+int lsp__store_is_left_over(const lsp__names *names, const char *identity);
+
+/* store_draw.c. Rank 0. Draws all skeletons, fills the extents and the targets. */
+lsp_status lsp__store_draw(lsp__opening *o);
+
+/* store_create.c. Rank 0. From the drawn skeletons to files and a locked journal; after
+ * a failure nothing of it is left. */
+lsp_status lsp__store_create(lsp__opening *o);
 lsp_status lsp__store_install_slot(lsp__opening *o, int slot);
 
-/* Rank 0. After the journal has gone: removes what else a run leaves. */
-lsp_status lsp__store_remove_rest(const lsp__names *names, lsp_failure *why);
+/* Rank 0. Beside a finished output: removes what its run, or a creation that was cut
+ * off, left, unless somebody is creating at this moment. */
+lsp_status lsp__store_tidy(lsp__opening *o);
 
 /* store_resume.c. Rank 0. */
 lsp_status lsp__store_resume(lsp__opening *o);
+
+/* store_state.c. Rank 0. Decides: LSP_STORE_NEW (a journal that is to be replaced is
+ * locked), RESUMED (journal locked, not yet read) or FINISHED (journal, if there is one,
+ * locked). Changes nothing. */
+lsp_status lsp__store_decide(lsp__opening *o);
 
 #endif

@@ -22,7 +22,7 @@ static lsp_status open_on_rank_0(lsp__opening *o) {
       lsp_json_parse("identity of the run", text, strlen(text), &o->identity, o->why));
   LSP_TRY(lsp__store_decide(o));
   if (o->facts->state == LSP_STORE_FINISHED)
-    return LSP_OK;
+    return lsp__store_tidy(o);
   if (o->facts->state == LSP_STORE_RESUMED)
     return lsp__store_resume(o);
   LSP_TRY(lsp__store_draw(o));
@@ -57,7 +57,7 @@ static int open_patiently(const lsp__target *t) {
   enum { LOOKS = 10 };
   struct stat st;
   for (int i = 1;; i++) {
-    const int fd = open(t->path.at, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    const int fd = open(t->path.at, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == t->bytes)
       return fd;
     const int error = fd < 0 ? errno : EAGAIN; /* of another size */
@@ -114,7 +114,6 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   }
   LSP_ASSERT(s != NULL);
   s->ctx = ctx;
-  s->overwrite = spec->overwrite;
   s->lock = -1;
   s->slot_sum.first = INT64_MAX;
   for (int i = 0; i < LSP__FILES; i++)

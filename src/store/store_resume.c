@@ -20,20 +20,32 @@
 
 enum { ROWS_AT_ONCE_BYTES = 1 << 20 };
 
-static lsp_status compare(lsp__opening *o) {
-  char *text = NULL;
+static lsp_status compare_identity(lsp__opening *o, const char *text) {
   json_t *was = NULL;
-  LSP_TRY(lsp_journal_peek(o->names.journal.at, &text, o->why));
-  lsp_status status =
-      lsp_json_parse(o->names.journal.at, text, strlen(text), &was, o->why);
-  free(text);
+  LSP_TRY(lsp_json_parse(o->names.journal.at, text, strlen(text), &was, o->why));
+  lsp_status status = lsp__store_same_identity(o, was);
   if (status == LSP_OK) /* what the user changed comes before what followed from it */
-    status = lsp__store_same_identity(o, was);
-  if (status == LSP_OK)
     status = lsp__store_draw(o);
   if (status == LSP_OK)
-    status = lsp__store_same_identity(o, was);
+    status = lsp__store_same_layout(o, was);
   json_decref(was);
+  return status;
+}
+
+/* What the finish would refuse to replace is refused now, before the work. */
+static lsp_status check_replaced(lsp__opening *o, const char *text) {
+  int memory_part = 0;
+  LSP_TRY(lsp__store_look(o->names.memory_part.at, &memory_part, NULL, o->why));
+  return lsp__store_may_replace(&o->names, text, memory_part, o->why);
+}
+
+static lsp_status compare(lsp__opening *o) {
+  char *text = NULL;
+  LSP_TRY(lsp_journal_peek(o->names.journal.at, &text, o->why));
+  lsp_status status = compare_identity(o, text);
+  if (status == LSP_OK)
+    status = check_replaced(o, text);
+  free(text);
   return status;
 }
 
