@@ -13,7 +13,7 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
 
 /* kind, field, default, lowest, highest, semantic, argument, help
  * kinds: TEXT (a string), INT (a number; -1: not given), FLAG, TIME (seconds from
- * H:MM:SS, MM:SS or seconds), WORDS (one of the list in `argument`, whose first word
+ * H:MM:SS, MM:SS or seconds), SIZE (bytes, from a number with K, M or G), WORDS (one of the list in `argument`, whose first word
  * stands for `lowest`, the next one for lowest + 1, ...), WRITE (several of the list:
  * word i is bit i) */
 #define LSP_OPTION_TABLE(X)                                                            \
@@ -39,7 +39,11 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
   X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                        \
     "go on from the last snapshot of FILE.memory.h5 with the first document")          \
   X(INT, wave_tokens, -1, 1, (int64_t)1 << 40, 0, "N",                                 \
-    "tokens that all ranks process between two commits (default: about 30 s of work)") \
+    "tokens that all ranks process between two commits (default: about 30 s of work, " \
+    "within --memory)")                                                                \
+  X(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, 0, "SIZE",                            \
+    "bytes that a rank may take beside the weights, of which a node has one copy: a "  \
+    "number with K, M or G (default: 256M, or what the model's memory needs)")         \
   X(FLAG, resume, 0, 0, 0, 0, "",                                                      \
     "go on where an earlier run stopped; start if there is none; done if finished")    \
   X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \
@@ -57,6 +61,7 @@ typedef struct {
 #define LSP_FIELD_TEXT const char *
 #define LSP_FIELD_INT int64_t
 #define LSP_FIELD_TIME int64_t
+#define LSP_FIELD_SIZE int64_t
 #define LSP_FIELD_FLAG int64_t
 #define LSP_FIELD_WORDS int64_t
 #define LSP_FIELD_WRITE int64_t

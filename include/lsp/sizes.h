@@ -37,28 +37,66 @@ int64_t lsp_sizes_prepared(const lsp_txl_config *config, const lsp_pattern *patt
 /* Scratch of a thread. */
 int64_t lsp_sizes_scratch(const lsp_txl_config *config, const lsp_pattern *pattern);
 
-/* Rows of a wave for a rate of all ranks (FLOP/s as far as it is reached): about 30 s
- * of work, at least twice the reach a rank; before limits of memory. */
-int64_t lsp_sizes_wave(const lsp_txl_config *config, const lsp_pattern *pattern,
-                       double rate, int64_t ranks);
-
 /* FLOPs of a token in the midst of a long document. */
 double lsp_sizes_flops(const lsp_txl_config *config, const lsp_pattern *pattern);
 
-/* Buffers of a rank for waves of wave_rows rows. */
+/* What a run is asked for that decides its sizes. Together with the model and the
+ * corpus these decide the waves: nothing measured does, so that the same command takes
+ * the same memory every time, and what `longspan plan` says. */
+typedef struct {
+  int64_t wave_tokens; /* negative: chosen */
+  int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
+                          LSP_MEMORY_DEFAULT, or what twice the reach needs */
+  int64_t ranks, threads;
+} lsp_request;
+
+/* Larger waves than fit in this were not faster, and smaller ones than fit in half of
+ * it not much slower. */
+enum { LSP_MEMORY_DEFAULT = 256 << 20 };
+
+/* FLOP/s of a thread, for "about 30 s of work" a wave: nominal, so that waves do not
+ * depend on what else the machine does. */
+static const double lsp_nominal_rate = 40e9;
+
+/* What a run holds in memory. Everything but `node` is of one rank; rank 0, which holds
+ * most, has `root` more. */
 typedef struct {
   int64_t wave_rows;
-  int64_t span_rows;   /* capacity of a span: it ends at the first panel border past its
+  int64_t span_rows; /* capacity of a span: it ends at the first panel border past its
                           share */
+  /* floats in the arena */
   int64_t x, q, tiles; /* hidden states, queries, keys and values of the span */
   int64_t halo;        /* borrowed tiles */
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
+  int64_t tokens;      /* ids; as many again for nll */
+  int64_t sums;        /* of the panels */
+  int64_t shares;      /* what documents got of the span */
   int64_t carry_tiles; /* of one layer, carried from wave to wave */
   int64_t carry;       /* rank 0, twice: all layers */
+  int64_t pieces;      /* of a wave on all ranks, at most: a number */
+  /* bytes */
+  int64_t buffers; /* all of the above without the carry */
+  int64_t lists;   /* pieces and panels of the span */
+  int64_t process; /* program, MPI, HDF5, BLAS, the output's buffers */
+  int64_t root;    /* rank 0: the carry, and what documents got of all spans */
+  int64_t node;    /* weights and what is made of them, one copy a node */
 } lsp_sizes;
 
+/* Bytes of rank 0 beside the node's copies. */
+static inline int64_t lsp_sizes_rank(const lsp_sizes *s) {
+  return s->buffers + s->lists + s->process + s->root;
+}
+
+/* Sizes for waves of wave_rows rows. */
 lsp_sizes lsp_sizes_of(const lsp_txl_config *config, const lsp_plan *plan,
-                       int64_t wave_rows, int64_t ranks);
+                       const lsp_request *request, int64_t wave_rows);
+
+/* Local, pure. Chooses the waves of a run: those asked for, else about 30 s of work
+ * within the memory. LSP_E_MEMORY with the figures if the memory asked for is not
+ * enough. */
+lsp_status lsp_sizes_choose(const lsp_txl_config *config, const lsp_plan *plan,
+                            const lsp_request *request, lsp_sizes *out,
+                            lsp_failure *why);
 
 #endif

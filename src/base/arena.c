@@ -1,25 +1,29 @@
+/* Pages of the kernel: they are zero, and take memory when they are first touched, by
+ * the thread that works on them. */
 #include "lsp/arena.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
 lsp_status lsp_arena_open(lsp_arena *a, size_t bytes, lsp_failure *why) {
   const size_t size = (bytes + LSP_ALIGNMENT - 1) / LSP_ALIGNMENT * LSP_ALIGNMENT;
   a->used = 0;
   a->size = 0;
-  a->base = aligned_alloc(LSP_ALIGNMENT, size);
-  if (a->base == NULL)
+  a->base =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (a->base == MAP_FAILED) {
+    a->base = NULL;
     return lsp_fail(why, LSP_E_MEMORY,
-                    "cannot reserve %.1f MiB of memory; use a smaller --wave-tokens or "
-                    "more ranks",
+                    "cannot reserve %.1f MiB of memory; use a smaller --memory or more "
+                    "ranks",
                     (double)size / (1 << 20));
-  memset(a->base, 0, size);
+  }
   a->size = size;
   return LSP_OK;
 }
 
 void lsp_arena_close(lsp_arena *a) {
-  free(a->base);
+  if (a->base != NULL)
+    (void)munmap(a->base, a->size);
   a->base = NULL;
   a->size = a->used = 0;
 }

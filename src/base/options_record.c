@@ -61,6 +61,7 @@ static void put_value(FILE *f, const char *kind, const char *list, int64_t low,
 #define VALUE_TEXT(field) options->field != NULL
 #define VALUE_INT(field) options->field
 #define VALUE_TIME(field) options->field
+#define VALUE_SIZE(field) options->field
 #define VALUE_FLAG(field) options->field
 #define VALUE_WORDS(field) options->field
 #define VALUE_WRITE(field) options->field

@@ -30,6 +30,7 @@ typedef enum {
   LSP_OPTION_INT,
   LSP_OPTION_FLAG,
   LSP_OPTION_TIME,
+  LSP_OPTION_SIZE,
   LSP_OPTION_WORDS,
   LSP_OPTION_WRITE
 } lsp_option_kind;

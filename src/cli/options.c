@@ -143,6 +143,29 @@ static lsp_status take_time(const lsp_option *o, const char *name, const char *v
   return LSP_OK;
 }
 
+/* Bytes: a whole number and, perhaps, one of K, M, G. */
+static lsp_status take_size(const lsp_option *o, const char *name, const char *value,
+                            int64_t *out, lsp_failure *why) {
+  static const char unit[] = "KMG";
+  const char *at = value;
+  int64_t n = digits(&at);
+  for (const char *u = unit; n >= 0 && *at != '\0' && *u != '\0'; u++)
+    if (toupper((unsigned char)*at) == *u) {
+      n <<= 10 * (u - unit + 1);
+      at++;
+      break;
+    }
+  if (n < 0 || *at != '\0')
+    return lsp_fail(why, LSP_E_USAGE,
+                    "%s: '%.80s' is not a size: a number of bytes, or one with K, M or "
+                    "G",
+                    name, value);
+  if (n < o->low || n > o->high)
+    return out_of_bounds(o, name, value, why);
+  *out = n;
+  return LSP_OK;
+}
+
 /* Number of the word text[0..n) in a list parted by '|' or ','; -1: not in it. */
 static int word_number(const char *list, const char *text, size_t n) {
   for (int i = 0;; i++) {
@@ -195,6 +218,8 @@ static lsp_status take(const lsp_option *o, const char *name, const char *value,
     return take_int(o, name, value, field, why);
   case LSP_OPTION_TIME:
     return take_time(o, name, value, field, why);
+  case LSP_OPTION_SIZE:
+    return take_size(o, name, value, field, why);
   case LSP_OPTION_WORDS:
     return take_word(o, name, value, field, why);
   case LSP_OPTION_WRITE:

@@ -10,14 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ranks whose messages are looked at; GFLOP/s of a thread where --rate is not given;
- * what of it a run reaches. */
-enum { SAMPLES = 1000, RATE = 40 };
-static const double reached = 0.7;
+/* Ranks whose messages are looked at. */
+enum { SAMPLES = 1000 };
 
 typedef struct {
   const char *model;
-  int64_t tokens, ranks, mem_len, segment, wave_tokens, threads, rate;
+  int64_t tokens, ranks, mem_len, segment, wave_tokens, memory, threads, rate;
 } plan_options;
 
 #define ROW(kind, field, initial, low, high, argument, help)                           \
@@ -33,9 +31,10 @@ static const lsp_option plan_option[] = {
     ROW(INT, mem_len, -1, 0, 1 << 24, "N", "as for run"),
     ROW(INT, segment, -1, 1, 1 << 24, "N", "as for run"),
     ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
+    ROW(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, "SIZE", "as for run"),
     ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
-        "GFLOP/s of matrix products that a rank has (default: 40 a thread)"),
+        "GFLOP/s that a rank reaches (default: 40 a thread)"),
 };
 
 static const lsp_command plan_command = {
@@ -77,52 +76,54 @@ static double pairs(const estimate *e) {
          lsp_pattern_pairs(p, segments * p->segment, n);
 }
 
-static void size_waves(estimate *e) {
+static lsp_status size_waves(estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
   const lsp_txl_config *c = &e->config;
   const int64_t all = lsp_plan_rows_before(&e->plan, lsp_plan_panels(&e->plan));
-  const double rate = o->rate > 0 ? (double)o->rate : (double)RATE * (double)o->threads;
-  e->rate = 1e9 * rate * (double)o->ranks * reached;
+  const lsp_request request = {.wave_tokens = o->wave_tokens,
+                               .memory = o->memory,
+                               .ranks = o->ranks,
+                               .threads = o->threads};
+  e->rate = (double)o->ranks * (o->rate > 0 ? 1e9 * (double)o->rate
+                                            : lsp_nominal_rate * (double)o->threads);
   e->flops = (double)o->tokens * lsp_txl_flops_per_token(c) +
              c->n_layer * pairs(e) * lsp_txl_flops_per_pair(c);
-  const int64_t rows = lsp_sizes_wave(c, &e->plan.pattern, e->rate, o->ranks);
-  e->sizes =
-      lsp_sizes_of(c, &e->plan, o->wave_tokens > 0 ? o->wave_tokens : rows, o->ranks);
+  LSP_TRY(lsp_sizes_choose(c, &e->plan, &request, &e->sizes, why));
   /* Waves begin at multiples of LSP_PANEL, and all but the last are alike. */
   const lsp_range first = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
   e->waves = lsp_divide_up(all, lsp_plan_rows_before(&e->plan, first.end));
+  return LSP_OK;
 }
 
 /* --- memory ---------------------------------------------------------------------- */
 
-static double megabytes(double floats) {
-  return 4 * floats / (1 << 20);
+static void print_part(const char *name, int64_t bytes) {
+  (void)printf("    %-50s %12.1f\n", name, (double)bytes / (1 << 20));
 }
 
-static void print_part(const char *name, double floats, double *sum) {
-  (void)printf("    %-42s %12.1f\n", name, megabytes(floats));
-  *sum += floats;
+static void print_floats(const char *name, int64_t floats) {
+  print_part(name, (int64_t)sizeof(float) * floats);
 }
 
 static void print_memory(const estimate *e) {
   const lsp_txl_config *c = &e->config;
   const lsp_sizes *z = &e->sizes;
-  double node = 0, rank = 0;
   (void)puts("\n  memory in MiB, the same for a text of any length");
-  print_part("weights (one copy a node)", (double)lsp_txl_floats(c), &node);
-  print_part("positions, packed rows (one copy a node)",
-             (double)lsp_sizes_prepared(c, &e->plan.pattern), &node);
-  print_part("hidden states x", (double)z->x, &rank);
-  print_part("queries q", (double)z->q, &rank);
-  print_part("keys and values of the span", (double)z->tiles, &rank);
-  print_part("keys and values borrowed", (double)z->halo, &rank);
-  print_part("rows of snapshots", (double)z->memory_rows, &rank);
-  print_part("scratch of the threads", (double)(z->scratch * e->options->threads),
-             &rank);
-  (void)printf("    %-42s %12.1f\n", "a rank in all, without the node's copy",
-               megabytes(rank));
-  (void)printf("    %-42s %12.1f\n", "rank 0 more: memory from wave to wave",
-               megabytes(2.0 * (double)z->carry));
+  print_floats("weights (one copy a node)", lsp_txl_floats(c));
+  print_floats("positions, packed rows (one copy a node)",
+               lsp_sizes_prepared(c, &e->plan.pattern));
+  print_floats("hidden states x", z->x);
+  print_floats("queries q", z->q);
+  print_floats("keys and values of the span", z->tiles);
+  print_floats("keys and values borrowed", z->halo);
+  print_floats("rows of snapshots", z->memory_rows);
+  print_floats("scratch of the threads", z->scratch * e->options->threads);
+  print_floats("ids, results, sums", 2 * z->tokens + z->sums + z->shares);
+  print_part("lists of panels", z->lists);
+  print_part("the program, MPI, HDF5, BLAS (about)", z->process);
+  print_part("a rank in all, without the node's copy", lsp_sizes_rank(z) - z->root);
+  print_part("rank 0 more: memory from wave to wave, sums", z->root);
+  print_part("rank 0 in all: what --memory limits", lsp_sizes_rank(z));
 }
 
 /* --- messages -------------------------------------------------------------------- */
@@ -235,10 +236,11 @@ static lsp_status plan_run(const plan_options *o, int inputs, lsp_failure *why) 
   if (inputs > 0)
     return lsp_fail(why, LSP_E_USAGE, "plan reads no inputs; give --tokens N");
   LSP_TRY(open_plan(&e, why));
-  size_waves(&e);
-  print_estimate(&e);
+  const lsp_status status = size_waves(&e, why);
+  if (status == LSP_OK)
+    print_estimate(&e);
   lsp_plan_close(&e.plan);
-  return LSP_OK;
+  return status;
 }
 
 int lsp_cmd_plan(int argc, char **argv) {

@@ -9,6 +9,7 @@
 #define INITIAL_INT(initial) initial
 #define INITIAL_FLAG(initial) initial
 #define INITIAL_TIME(initial) initial
+#define INITIAL_SIZE(initial) initial
 #define INITIAL_WORDS(initial) initial
 #define INITIAL_WRITE(initial) initial
 

@@ -89,7 +89,7 @@ typedef struct {
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
-  double gemm_rate; /* FLOP/s of all ranks, measured at start */
+  double gemm_rate; /* FLOP/s of all ranks, measured at start: for the report alone */
 
   lsp_txl_config config; /* with segment and mem_len of this run */
   lsp_txl model;
@@ -142,6 +142,7 @@ typedef struct {
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core);
 double lsp_run_gemm_rate(const lsp_run *e); /* FLOP/s of this rank */
 lsp_status lsp_run_open_model(lsp_run *e);
+lsp_status lsp_run_size(lsp_run *e);
 lsp_status lsp_run_open_buffers(lsp_run *e);
 void lsp_run_close(lsp_run *e);
 

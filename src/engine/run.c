@@ -208,6 +208,7 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
     state = LSP_STORE_FINISHED;
   if (state == LSP_STORE_NEW) {
     LSP_TRY(lsp_run_open_corpus(e));
+    LSP_TRY(lsp_run_size(e));
     LSP_TRY(lsp_run_open_store(e, from_hash, &state));
   }
   if (state == LSP_STORE_FINISHED) {

@@ -141,56 +141,9 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 
 /* --- buffers --------------------------------------------------------------------- */
 
-static double number_in(const char *path, const char *format) {
-  char line[256];
-  double value = -1;
-  FILE *f = fopen(path, "r");
-  while (f != NULL && fgets(line, sizeof line, f) != NULL)
-    if (sscanf(line, format, &value) == 1)
-      break;
-  if (f != NULL)
-    (void)fclose(f);
-  return value;
-}
-
-/* Bytes that a rank may take: what the node has at hand and its control group allows,
- * over the ranks of the node; the smallest of all nodes. */
-static double memory_at_hand(const lsp_ctx *ctx) {
-  double bytes = 1024 * number_in("/proc/meminfo", "MemAvailable: %lf");
-  const double limit = number_in("/sys/fs/cgroup/memory.max", "%lf");
-  const double used = number_in("/sys/fs/cgroup/memory.current", "%lf");
-  if (limit > 0 && used >= 0 && limit - used < bytes)
-    bytes = limit - used;
-  if (bytes <= 0)
-    bytes = 1e9;
-  bytes /= ctx->node_size;
-  double least = 0;
-  LSP_MPI(MPI_Allreduce(&bytes, &least, 1, MPI_DOUBLE, MPI_MIN, ctx->comm));
-  return least;
-}
-
-/* Rows of a wave: about 30 s of work, within three fifths of the memory at hand. */
-static int64_t default_wave_rows(const lsp_run *e) {
-  const int P = e->ctx->size;
-  const int64_t rows =
-      lsp_sizes_wave(&e->config, &e->plan.pattern, 0.7 * e->gemm_rate, P) / P;
-  const lsp_sizes none = lsp_sizes_of(&e->config, &e->plan, 0, P);
-  const int64_t fixed = none.halo + none.memory_rows + e->threads * none.scratch +
-                        (e->ctx->rank == 0 ? 2 * none.carry : 0);
-  const double row =
-      4.0 * (double)(none.x + none.q + none.tiles) / (double)none.span_rows;
-  const double room = (0.6 * memory_at_hand(e->ctx) - 4.0 * (double)fixed) / row;
-  int64_t most = room > 2 * LSP_PANEL ? (int64_t)room - LSP_PANEL : LSP_PANEL;
-  most = lsp_max(lsp_min(rows, most), LSP_PANEL);
-  int64_t agreed = 0;
-  LSP_MPI(MPI_Allreduce(&most, &agreed, 1, MPI_INT64_T, MPI_MIN, e->ctx->comm));
-  return agreed * P;
-}
-
 /* Every buffer in the arena, with its address; room 0: their bytes alone. */
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   const lsp_sizes *z = &e->sizes;
-  const int64_t rows = z->span_rows, blocks = rows / LSP_BLOCK;
   float *id = NULL, *sums = NULL, *shares = NULL;
   const struct {
     float **at;
@@ -201,10 +154,10 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
                 {&e->halo, z->halo},
                 {&e->memory_rows, z->memory_rows},
                 {&e->scratch, e->threads * z->scratch},
-                {&e->nll, rows + 1},
-                {&id, rows + 1},
-                {&sums, 2 * blocks},   /* 8 bytes a panel */
-                {&shares, 8 * blocks}, /* an lsp_share, 32 bytes, a piece */
+                {&e->nll, z->tokens},
+                {&id, z->tokens},
+                {&sums, z->sums},
+                {&shares, z->shares},
                 {&e->start_hidden, e->config.d_model},
                 {&e->carry[0], e->ctx->rank == 0 ? z->carry : 0},
                 {&e->carry[1], e->ctx->rank == 0 ? z->carry : 0}};
@@ -220,19 +173,27 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   return bytes;
 }
 
+/* Collective. The waves of this run, and whether they fit. */
+lsp_status lsp_run_size(lsp_run *e) {
+  int threads = 0; /* of the rank that has most: all ranks choose alike */
+  LSP_MPI(MPI_Allreduce(&e->threads, &threads, 1, MPI_INT, MPI_MAX, e->ctx->comm));
+  const lsp_request request = {.wave_tokens = e->options->wave_tokens,
+                               .memory = e->options->memory,
+                               .ranks = e->ctx->size,
+                               .threads = threads};
+  lsp_failure *why = &e->ctx->why;
+  return lsp_agree(e->ctx,
+                   lsp_sizes_choose(&e->config, &e->plan, &request, &e->sizes, why));
+}
+
 lsp_status lsp_run_open_buffers(lsp_run *e) {
   lsp_failure *why = &e->ctx->why;
-  e->sizes = lsp_sizes_of(&e->config, &e->plan,
-                          e->options->wave_tokens > 0 ? e->options->wave_tokens
-                                                      : default_wave_rows(e),
-                          e->ctx->size);
   const size_t blocks = (size_t)(e->sizes.span_rows / LSP_BLOCK);
   lsp_status st = lsp_arena_open(&e->arena, deal_buffers(e, NULL), why);
   e->wave.piece = calloc(blocks + 1, sizeof *e->wave.piece);
   e->wave.panel = calloc(blocks + 1, sizeof *e->wave.panel);
-  if (e->ctx->rank == 0) { /* at most a document a panel, and two more a rank */
-    const int64_t pieces = e->sizes.wave_rows / LSP_BLOCK + 2 * (int64_t)e->ctx->size;
-    e->all_shares = calloc((size_t)pieces, sizeof *e->all_shares);
+  if (e->ctx->rank == 0) {
+    e->all_shares = calloc((size_t)e->sizes.pieces, sizeof *e->all_shares);
     e->share_count = calloc(2 * (size_t)e->ctx->size, sizeof *e->share_count);
   }
   const int lists = e->wave.piece != NULL && e->wave.panel != NULL &&
