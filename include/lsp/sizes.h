@@ -92,6 +92,10 @@ static inline int64_t lsp_sizes_rank(const lsp_sizes *s) {
 lsp_sizes lsp_sizes_of(const lsp_txl_config *config, const lsp_plan *plan,
                        const lsp_request *request, int64_t wave_rows);
 
+/* Bytes of rank 0 for the smallest wave that a run chooses. */
+int64_t lsp_sizes_least(const lsp_txl_config *config, const lsp_plan *plan,
+                        const lsp_request *request);
+
 /* Local, pure. Chooses the waves of a run: those asked for, else about 30 s of work
  * within the memory. LSP_E_MEMORY with the figures if the memory asked for is not
  * enough. */

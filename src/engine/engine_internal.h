@@ -11,6 +11,7 @@
 #include "lsp/engine.h"
 #include "lsp/exchange.h"
 #include "lsp/gemm.h"
+#include "lsp/limits.h"
 #include "lsp/memory.h"
 #include "lsp/plan.h"
 #include "lsp/shared.h"
@@ -115,6 +116,7 @@ typedef struct {
   int64_t next_document; /* documents before it have been written */
 
   lsp_exchange *exchange;
+  lsp_limit limit; /* memory of this node, before anything was reserved */
   lsp_sizes sizes;
   lsp_arena arena;
   float *x;              /* (span_rows, D) hidden states */

@@ -299,6 +299,9 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
   (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
   (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
+  const lsp_sizes *z = &e->sizes; /* rank 0's, and with it the node's copies */
+  (void)json_object_set_new(o, "planned_bytes",
+                            json_integer((json_int_t)(lsp_sizes_rank(z) + z->node)));
   (void)json_object_set_new(o, "arena_bytes", json_integer((json_int_t)e->arena.size));
 }
 

@@ -93,6 +93,39 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   return flops / (MPI_Wtime() - begin);
 }
 
+/* --- limits of memory ----------------------------------------------------------- */
+
+static void look_for_limits(lsp_run *e) {
+  const lsp_limit slurm =
+      lsp_slurm_memory(getenv("SLURM_MEM_PER_NODE"), getenv("SLURM_MEM_PER_CPU"),
+                       getenv("SLURM_CPUS_ON_NODE"));
+  e->limit = lsp_memory_left("");
+  if (slurm.bytes < e->limit.bytes)
+    e->limit = slurm;
+}
+
+/* Do `bytes` of each rank of this node, and the node's copies, fit into its memory?
+ * least: what a rank needs for the smallest wave. */
+static lsp_status check_room(lsp_run *e, int64_t bytes, int64_t copy, int64_t least) {
+  const double mib = 1 << 20, ranks = e->ctx->node_size;
+  const double needed = ranks * (double)bytes + (double)copy;
+  const double each = floor((e->limit.bytes - (double)copy) / ranks / mib);
+  char advice[80] = "";
+  if (needed <= e->limit.bytes)
+    return LSP_OK;
+  if (each * mib >= (double)least && e->options->wave_tokens > 0)
+    (void)snprintf(advice, sizeof advice,
+                   "give --memory %.0fM in place of --wave-tokens, or ", each);
+  else if (each * mib >= (double)least)
+    (void)snprintf(advice, sizeof advice, "give --memory %.0fM, or ", each);
+  return lsp_fail(&e->ctx->why, LSP_E_MEMORY,
+                  "%d rank%s of a node need %.0f MiB (%.0f MiB each, and %.0f MiB of "
+                  "weights), but %s has %.0f MiB left; %sstart fewer ranks a node",
+                  e->ctx->node_size, e->ctx->node_size == 1 ? "" : "s", needed / mib,
+                  (double)bytes / mib, (double)copy / mib, e->limit.source,
+                  e->limit.bytes / mib, advice);
+}
+
 /* --- model ----------------------------------------------------------------------- */
 
 /* The config with what the options change of it. */
@@ -124,8 +157,10 @@ lsp_status lsp_run_open_model(lsp_run *e) {
     st = lsp_txl_open(&e->config, NULL, &e->model, &ctx->why);
   LSP_TRY(lsp_agree(ctx, st));
   const int64_t weights = lsp_txl_floats(&e->config);
-  LSP_TRY(lsp_shared_open(
-      ctx, weights + lsp_sizes_prepared(&e->config, &e->plan.pattern), &e->shared));
+  const int64_t all = weights + lsp_sizes_prepared(&e->config, &e->plan.pattern);
+  look_for_limits(e);
+  LSP_TRY(lsp_agree(ctx, check_room(e, 0, (int64_t)sizeof(float) * all, INT64_MAX)));
+  LSP_TRY(lsp_shared_open(ctx, all, &e->shared));
   lsp_txl_close(&e->model);
   st = lsp_txl_open(&e->config, e->shared.floats, &e->model, &ctx->why);
   if (st == LSP_OK && ctx->rank == 0)
@@ -182,8 +217,12 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .ranks = e->ctx->size,
                                .threads = threads};
   lsp_failure *why = &e->ctx->why;
-  return lsp_agree(e->ctx,
-                   lsp_sizes_choose(&e->config, &e->plan, &request, &e->sizes, why));
+  lsp_status st = lsp_sizes_choose(&e->config, &e->plan, &request, &e->sizes, why);
+  if (st == LSP_OK)
+    st = check_room(e, lsp_sizes_rank(&e->sizes),
+                    e->sizes.node * (e->shared.is_window ? 1 : e->ctx->node_size),
+                    lsp_sizes_least(&e->config, &e->plan, &request));
+  return lsp_agree(e->ctx, st);
 }
 
 lsp_status lsp_run_open_buffers(lsp_run *e) {

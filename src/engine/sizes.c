@@ -80,9 +80,10 @@ double lsp_sizes_flops(const lsp_txl_config *c, const lsp_pattern *p) {
 
 /* Bytes of a process before its first wave: the program and its libraries, MPI with a
  * neighbour on the node, HDF5, the BLAS library's work space of each thread, the three
- * units on their way to the output. Measured: FILE.run.json has the peak. */
+ * units on their way to the output. Measured with Open MPI 4 and OpenBLAS on one host;
+ * FILE.run.json has the plan beside the peak. */
 static int64_t process_bytes(const lsp_request *request) {
-  enum { PROCESS = 40 << 20, THREAD = 4 << 20 };
+  enum { PROCESS = 26 << 20, THREAD = 1 << 20 };
   return PROCESS + request->threads * THREAD;
 }
 
@@ -158,6 +159,14 @@ static lsp_sizes with_rows(const choice *c, int64_t rows) {
   const int64_t ranks = c->request->ranks;
   const int64_t wave = rows >= lsp_divide_up(c->all, ranks) ? c->all : rows * ranks;
   return lsp_sizes_of(c->config, c->plan, c->request, wave);
+}
+
+int64_t lsp_sizes_least(const lsp_txl_config *config, const lsp_plan *plan,
+                        const lsp_request *request) {
+  const choice c = {config, plan, request,
+                    lsp_plan_rows_before(plan, lsp_plan_panels(plan))};
+  const lsp_sizes s = with_rows(&c, LSP_PANEL);
+  return lsp_sizes_rank(&s);
 }
 
 static lsp_status too_little(const char *what, int64_t needed, int64_t memory,
