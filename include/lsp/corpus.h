@@ -25,6 +25,10 @@ typedef struct {
   unsigned char byte[16];
 } lsp_chunk_hash;
 
+/* Tokens of a corpus, and positions in a document, are counted up to this, so that sums
+ * of a few of them, and their bytes, stay within 63 bits. More is refused. */
+#define LSP_TOKENS_MOST ((int64_t)1 << 60)
+
 typedef enum {
   LSP_INPUT_TEXT, /* a file is a document, a byte is a token */
   LSP_INPUT_U16,  /* raw little-endian token ids, a file is a document */

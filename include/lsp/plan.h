@@ -48,7 +48,8 @@ typedef struct {
   int64_t reach_tiles; /* tiles that hold the reach before a tile border */
 } lsp_plan;
 
-/* Local. tokens (documents): tokens of each. */
+/* Local. tokens (documents): tokens of each, LSP_TOKENS_MOST in all at most. LSP_E_LIMIT:
+ * the first document would end beyond that position. */
 lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
                          int64_t first_position, const lsp_pattern *pattern,
                          lsp_failure *why);

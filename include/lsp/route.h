@@ -27,13 +27,13 @@ void lsp_route_close(lsp_route **route);
 /* Bytes [begin, end) of a file. */
 typedef struct {
   int64_t begin, end;
-} lsp_bytes;
+} lsp_byte_range;
 
 /* Collective. Every rank has the bytes `mine` (adjacent, in rank order, any of them
  * empty) of the dataset that lies at `dataset`, and writes what is its to write: calls
  * write(arg, data, n, offset), for bytes of its own and of others. */
 void lsp_route_rows(
-    lsp_route *route, lsp_bytes dataset, lsp_bytes mine, const void *data,
+    lsp_route *route, lsp_byte_range dataset, lsp_byte_range mine, const void *data,
     void (*write)(void *arg, const void *data, int64_t n, int64_t offset), void *arg);
 
 #endif

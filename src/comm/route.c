@@ -211,7 +211,7 @@ static void write_interior(const load *l, int64_t from, int64_t to) {
 }
 
 void lsp_route_rows(
-    lsp_route *route, lsp_bytes dataset, lsp_bytes mine, const void *data,
+    lsp_route *route, lsp_byte_range dataset, lsp_byte_range mine, const void *data,
     void (*write)(void *arg, const void *data, int64_t n, int64_t offset), void *arg) {
   load l = {.route = route,
             .mine = {mine.begin, mine.end, 0},

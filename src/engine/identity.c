@@ -167,6 +167,19 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                      .attributes = attributes}};
 }
 
+/* The numbers of a record are those of a panel border of this corpus. */
+static lsp_status check_commit(lsp_run *e) {
+  const int64_t panels = e->commit.panel_end, tokens = e->commit.token_end;
+  if (panels <= lsp_plan_panels(&e->plan) &&
+      tokens == lsp_plan_tokens_before(&e->plan, panels))
+    return LSP_OK;
+  return lsp_fail(&e->ctx->why, LSP_E_FORMAT,
+                  "%s: --resume refused: the journal says that %lld panels with %lld "
+                  "tokens are done, which is no place in these texts; use --overwrite "
+                  "to begin anew",
+                  e->options->output, (long long)panels, (long long)tokens);
+}
+
 lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
@@ -185,6 +198,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
     const lsp_store_spec spec = make_spec(e, &a, attribute, p.count, identity);
     st = lsp_store_open(e->ctx, &spec, &e->store, state, &e->commit);
   }
+  if (st == LSP_OK)
+    st = check_commit(e);
   free(identity);
   free(a.bytes);
   free(a.name);

@@ -14,6 +14,14 @@ lsp_status lsp_sizes_apply(lsp_txl_config *c, int64_t mem_len, int64_t segment,
     c->tgt_len = segment;
   else if (c->tgt_len == 0)
     c->tgt_len = trained > 0 ? trained : 128;
+  const double row = 2.0 * sizeof(float) * c->n_layer * c->n_head * c->d_head;
+  if (row * (double)(c->mem_len + c->tgt_len) > 0x1p56)
+    return lsp_fail(why, LSP_E_LIMIT,
+                    "keys and values of %d layers, %d heads of width %d and %lld "
+                    "positions (mem_len and segment) take more than 2^56 bytes; give a "
+                    "smaller --mem-len or --segment, and check config.json",
+                    c->n_layer, c->n_head, c->d_head,
+                    (long long)(c->mem_len + c->tgt_len));
   if (!c->same_length || c->mem_len > 0)
     return LSP_OK;
   if (mem_len == 0)

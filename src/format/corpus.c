@@ -74,10 +74,18 @@ lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *wh
                     ") does not lie within the file of %" PRId64 " bytes; restore the "
                     "file, or make it again",
                     d->path, d->name, d->tokens, d->width, d->offset, d->file_bytes);
+  if (d->tokens > LSP_TOKENS_MOST - c->tokens)
+    return lsp_fail(
+        why, LSP_E_LIMIT,
+        "%s: with the %" PRId64 " tokens of document %s the texts have more "
+        "than 2^60 tokens, which is as far as longspan counts; read them in "
+        "several runs",
+        d->path, d->tokens, d->name);
   if (c->count == c->capacity)
     LSP_TRY(grow(c, why));
   LSP_ASSERT(c->document != NULL);
   c->document[c->count] = *d;
+  c->tokens += d->tokens;
   c->document[c->count].chunk = lsp_corpus_chunks(c);
   c->count++;
   return LSP_OK;

@@ -31,6 +31,7 @@ typedef struct {
 struct lsp_corpus {
   lsp_document *document; /* (count); strings are in text */
   int64_t count, capacity;
+  int64_t tokens;                 /* of all documents */
   lsp__text_chunk *text;          /* newest first */
   int fd;                         /* the one file kept open; -1: none */
   const char *fd_path;            /* its path, one of text */

@@ -94,9 +94,9 @@ static lsp_status read_head(dataset *m, lsp_failure *why) {
                     m->idx, version);
   LSP_TRY(parse_width(m->idx, head[17], &m->width, why));
   memcpy(counts, head + 18, sizeof counts);
-  const uint64_t most = (uint64_t)m->idx_bytes;
-  m->sequences = counts[0] <= most ? (int64_t)counts[0] : -1;
-  m->edges = counts[1] <= most ? (int64_t)counts[1] : -1;
+  const uint64_t bytes = (uint64_t)m->idx_bytes; /* 12 a sequence, 8 an edge */
+  m->sequences = counts[0] <= bytes / 12 ? (int64_t)counts[0] : -1;
+  m->edges = counts[1] <= bytes / 8 ? (int64_t)counts[1] : -1;
   if (m->sequences >= 0 && m->edges >= 1)
     return LSP_OK;
   return lsp_fail(why, LSP_E_FORMAT,
@@ -105,7 +105,7 @@ static lsp_status read_head(dataset *m, lsp_failure *why) {
                   m->idx, counts[0], counts[1], m->idx_bytes);
 }
 
-/* The sizes are bounded by the file's, so nothing here overflows. */
+/* read_head has bounded both lists by the size of the file, so nothing overflows. */
 static lsp_status read_lists(dataset *m, lsp_failure *why) {
   const int64_t lengths = m->sequences * 4, pointers = m->sequences * 8;
   const int64_t edges = m->edges * 8;
@@ -135,7 +135,7 @@ static lsp_status read_lists(dataset *m, lsp_failure *why) {
 
 static lsp_status check_sequences(const dataset *m, lsp_failure *why) {
   int64_t end = 0;
-  for (int64_t s = 0; s < m->sequences; s++) {
+  for (int64_t s = 0; s < m->sequences && end <= m->bin_bytes; s++) {
     if (m->length[s] < 0 || m->pointer[s] != end)
       return lsp_fail(
           why, LSP_E_FORMAT,

@@ -2,6 +2,8 @@
  * documents, and arithmetic of the grid inside one. */
 #include "lsp/plan.h"
 
+#include "lsp/corpus.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,13 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
                          int64_t first_position, const lsp_pattern *pattern,
                          lsp_failure *why) {
   memset(plan, 0, sizeof *plan);
+  if (documents > 0 && first_position > LSP_TOKENS_MOST - tokens[0])
+    return lsp_fail(
+        why, LSP_E_LIMIT,
+        "the first document continues at position %lld and has %lld tokens, "
+        "but longspan counts positions up to 2^60; begin it anew, without a "
+        "snapshot",
+        (long long)first_position, (long long)tokens[0]);
   const size_t bytes = ((size_t)documents + 1) * sizeof(int64_t);
   plan->token_start = malloc(bytes);
   plan->panel_start = malloc(bytes);

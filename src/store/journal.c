@@ -83,7 +83,8 @@ static uint64_t encode(const lsp_commit *c, int64_t number, uint64_t before,
   return sum;
 }
 
-/* 1 if this is record `number`, after the one with checksum `before`. */
+/* 1 if this is record `number`, after the one with checksum `before`, and its numbers
+ * are possible. */
 static int decode(const unsigned char at[RECORD], int64_t number, uint64_t before,
                   entry *out) {
   out->sum = get(at + SUM, 8);
@@ -102,7 +103,8 @@ static int decode(const unsigned char at[RECORD], int64_t number, uint64_t befor
   c->corpus_low = get(at + 64, 8);
   c->corpus_high = (int64_t)get(at + 72, 8);
   c->slot_rows = (int64_t)get(at + 80, 8);
-  return 1;
+  return c->panel_end >= 0 && c->token_end >= 0 && c->slot >= -1 && c->slot <= 1 &&
+         c->open_count >= 0 && c->corpus_count >= 0 && c->slot_rows >= 0;
 }
 
 static uint64_t sum_before(const lsp_journal *j, int64_t i) {

@@ -13,8 +13,8 @@ void lsp_store_rows(lsp_store *store, lsp_output_dataset dataset, int64_t first,
   if (e->offset < 0 || e->rows == 0 || e->row_bytes == 0)
     return;
   LSP_ASSERT(rows >= 0 && (rows == 0 || (first >= 0 && rows <= e->rows - first)));
-  const lsp_bytes all = {e->offset, e->offset + e->rows * e->row_bytes};
-  lsp_bytes mine = {0, 0};
+  const lsp_byte_range all = {e->offset, e->offset + e->rows * e->row_bytes};
+  lsp_byte_range mine = {0, 0};
   if (rows > 0) {
     mine.begin = e->offset + first * e->row_bytes;
     mine.end = mine.begin + rows * e->row_bytes;

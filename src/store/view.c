@@ -183,7 +183,7 @@ static lsp_status take_first_position(const reading *r, lsp_file_view *view) {
   errno = 0;
   s->first_position = strtoll(list[i].value, &end, 10);
   if (errno != 0 || *end != '\0' || s->first_position < 0 ||
-      s->first_position > INT64_MAX - s->tokens)
+      s->first_position > LSP_TOKENS_MOST)
     return damaged(r, OUT_TOKEN_START, "the attribute first_position is no position");
   s->attributes--;
   memmove(list + i, list + i + 1, (size_t)(s->attributes - i) * sizeof *list);
@@ -214,6 +214,8 @@ static lsp_status read_output(const reading *r, lsp_file_view *view) {
   s->tokens = r->facts.found[OUT_TOKEN].dims[0];
   s->documents = r->facts.found[OUT_DOCUMENT].dims[0];
   s->panels = r->facts.found[OUT_PANEL].dims[0];
+  if (s->tokens > LSP_TOKENS_MOST)
+    return damaged(r, OUT_TOKEN, "more than 2^60 tokens");
   s->write_id = r->facts.found[OUT_ID].present != 0;
   s->write_nll = r->facts.found[OUT_NLL].present != 0;
   s->write_hidden = r->facts.found[OUT_HIDDEN].present != 0;
@@ -238,6 +240,9 @@ static lsp_status check_snapshots(const reading *r, const lsp_memory_spec *s,
   for (int64_t i = 0; i < s->snapshots; i++) {
     if (s->document[i] < 0 || s->position[i] < 0)
       return damaged(r, MEM_POSITION, "a snapshot before the first token");
+    if (s->position[i] > LSP_TOKENS_MOST)
+      return damaged(r, MEM_POSITION,
+                     "a position above 2^60, which is as far as longspan counts");
     if (rows[i] != (s->position[i] < s->rows ? s->position[i] : s->rows))
       return damaged(r, MEM_ROWS_THERE, "not as many rows as the position has");
   }

@@ -639,7 +639,7 @@ static void test_a_megatron_dataset_of_the_wrong_size_is_refused(void **state) {
 }
 
 /* A reader of HDF5 that finds what it was told to. */
-static int64_t hdf5_tokens;
+static int64_t hdf5_tokens, hdf5_bytes = 16;
 
 static lsp_status hdf5_reader(const char *path,
                               lsp_status (*found)(const lsp_document *d, void *arg),
@@ -652,7 +652,7 @@ static lsp_status hdf5_reader(const char *path,
                             .offset = 8 * i,
                             .tokens = hdf5_tokens,
                             .width = 4,
-                            .file_bytes = 16};
+                            .file_bytes = hdf5_bytes};
     LSP_TRY(found(&d, arg));
   }
   return LSP_OK;
@@ -678,6 +678,11 @@ static void test_documents_of_an_output_come_from_the_reader_of_hdf5(void **stat
   hdf5_tokens = 3;
   assert_int_equal(lsp_corpus_open(&spec, &c, &why), LSP_E_FORMAT);
   expect_message(&why, "does not lie within the file");
+  /* Two of these are more than can be counted. */
+  hdf5_bytes = INT64_MAX;
+  hdf5_tokens = LSP_TOKENS_MOST / 2 + 1;
+  assert_int_equal(lsp_corpus_open(&spec, &c, &why), LSP_E_LIMIT);
+  expect_message(&why, "2^60 tokens");
 }
 
 LSP_TESTS(cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),

@@ -227,7 +227,33 @@ static void test_absent_journal_and_a_folder_are_refused(void **state) {
   lsp_journal_close(&j);
 }
 
-LSP_TESTS(cmocka_unit_test(test_identity_and_records_survive),
+/* Whole records, with checksums that are right, of what no run commits. */
+static void test_impossible_numbers_do_not_count(void **state) {
+  (void)state;
+  const lsp_commit wrong[] = {{.panel_end = -1},
+                              {.token_end = INT64_MIN},
+                              {.slot = 2},
+                              {.slot = -2},
+                              {.open_count = -1},
+                              {.corpus_count = -1},
+                              {.slot_rows = INT64_MIN}};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    char path[LSP_TEST_PATH];
+    lsp_journal *j = NULL;
+    lsp_failure why = {0};
+    in_folder(path, "impossible");
+    assert_int_equal(lsp_journal_create(path, identity, &j, &why), LSP_OK);
+    append(j, 0, 1);
+    assert_int_equal(lsp_journal_append(j, &wrong[i], &why), LSP_OK);
+    lsp_journal_close(&j);
+    assert_int_equal(lsp_journal_open(path, &j, &why), LSP_OK);
+    assert_int_equal(lsp_journal_count(j), 1);
+    lsp_journal_close(&j);
+  }
+}
+
+LSP_TESTS(cmocka_unit_test(test_impossible_numbers_do_not_count),
+          cmocka_unit_test(test_identity_and_records_survive),
           cmocka_unit_test(test_torn_tail_of_every_length_is_dropped_and_cut_off),
           cmocka_unit_test(test_header_of_every_shorter_length_is_refused),
           cmocka_unit_test(test_flipped_bit_is_noticed_wherever_it_is),

@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "random.h"
 
+#include "lsp/corpus.h"
 #include "lsp/plan.h"
 
 enum { CORPORA = 400, DOCUMENTS = 14, PANELS = 2000, LOANS = 4000, TILES = 400 };
@@ -480,7 +481,34 @@ static void test_borrowed_tiles_do_not_grow_with_the_document(void **state) {
     }
 }
 
+/* The last position that is counted, and the first that is not. */
+static void test_positions_beyond_all_limits_are_refused(void **state) {
+  (void)state;
+  const lsp_pattern pattern = {.memory = 512, .segment = 512};
+  const int64_t tokens[] = {1000, 5};
+  lsp_failure why = {0};
+  lsp_plan plan;
+  for (int64_t past = -3; past <= 3; past++) {
+    const int64_t first = LSP_TOKENS_MOST - tokens[0] + past;
+    const lsp_status st = lsp_plan_open(&plan, 2, tokens, first, &pattern, &why);
+    assert_int_equal(st, past > 0 ? LSP_E_LIMIT : LSP_OK);
+    if (st != LSP_OK)
+      continue;
+    const lsp_range all = {0, lsp_plan_panels(&plan)};
+    const lsp_piece piece = lsp_plan_piece(&plan, all, 0);
+    assert_int_equal(piece.first, first);
+    assert_int_equal(piece.end, first + tokens[0]);
+    assert_int_equal(lsp_plan_tokens_before(&plan, all.end), 1005);
+    lsp_plan_close(&plan);
+  }
+  assert_int_equal(lsp_plan_open(&plan, 2, tokens, INT64_MAX, &pattern, &why),
+                   LSP_E_LIMIT);
+  expect_message(&why, "2^60");
+}
+
 LSP_TESTS(
+    cmocka_unit_test(test_positions_beyond_all_limits_are_refused),
+
     cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
     cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
     cmocka_unit_test(test_waves_and_spans_hold_every_token_once_in_order),

@@ -245,6 +245,24 @@ static void test_wrong_numbers_in_a_sound_file_are_refused(void **state) {
   expect_refused(path, "/documents/token_start");
 }
 
+/* Sound files, made by ourselves, of what cannot be counted. */
+static void test_numbers_beyond_all_limits_are_refused(void **state) {
+  (void)state;
+  static const int64_t wrong[] = {-1, LSP_TOKENS_MOST + 1, INT64_MAX - 5, INT64_MAX,
+                                  INT64_MIN};
+  lsp_failure why = {0};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    char path[LSP_TEST_PATH];
+    lsp_extent extent[LSP_MEMORY_DATASETS];
+    const int64_t position[] = {7, wrong[i]};
+    lsp_memory_spec spec = store_memory();
+    spec.position = position;
+    in_folder(path, "beyond.memory.h5");
+    assert_int_equal(store_make_memory(&spec, path, extent, &why), LSP_OK);
+    expect_refused(path, "/snapshots/position: ");
+  }
+}
+
 static void test_no_child_and_no_descriptor_is_left(void **state) {
   (void)state;
   char path[LSP_TEST_PATH];
@@ -264,7 +282,8 @@ static void test_no_child_and_no_descriptor_is_left(void **state) {
   assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-LSP_TESTS(cmocka_unit_test(test_output_is_read_as_it_was_written),
+LSP_TESTS(cmocka_unit_test(test_numbers_beyond_all_limits_are_refused),
+          cmocka_unit_test(test_output_is_read_as_it_was_written),
           cmocka_unit_test(test_memory_is_read_as_it_was_written),
           cmocka_unit_test(test_absent_datasets_are_absent),
           cmocka_unit_test(test_check_tells_output_and_memory_apart),
