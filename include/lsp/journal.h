@@ -30,7 +30,22 @@ typedef struct {
   int64_t corpus_count; /* the same over everything finished, for the progress line */
   uint64_t corpus_low;
   int64_t corpus_high;
+  int64_t open_not_finite; /* predicted tokens whose nll is not finite: of the document
+                              under way, and of everything finished */
+  int64_t corpus_not_finite;
 } lsp_commit;
+
+/* A sum of nll: 128 bits of 2^-40 nat. 2^50 tokens of less than 2^37 nats fit. */
+__extension__ typedef __int128 lsp_nats;
+
+static inline lsp_nats lsp_nats_of(uint64_t low, int64_t high) {
+  return ((lsp_nats)high << 64) + (lsp_nats)low;
+}
+
+/* In nats. */
+static inline double lsp_nats_value(lsp_nats n) {
+  return (double)n * 0x1p-40;
+}
 
 typedef struct lsp_journal lsp_journal;
 

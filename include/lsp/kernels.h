@@ -2,8 +2,9 @@
  *
  * All entries are defined element by element as chains of fused multiply-adds and as
  * sums over 16 fixed lanes, so that plain C, AVX2 and AVX-512 give the same bits; a
- * test holds them to it. Row-major everywhere, last index fastest. Local, thread-safe.
- */
+ * test holds them to it. A NaN that a row depends on comes out as NaN, and so does an
+ * overflow that would spoil it; none is taken for a small number. Row-major everywhere,
+ * last index fastest. Local, thread-safe. */
 #ifndef LSP_KERNELS_H
 #define LSP_KERNELS_H
 

@@ -8,7 +8,8 @@
  *   /tokens/token           scale without data (a dimension, not a variable)   N
  *   /tokens/feature         likewise, only with hidden                          D
  *   /tokens/id       int32   (token)            token ids
- *   /tokens/nll      float32 (token)            nats; NaN where there is no prediction
+ *   /tokens/nll      float32 (token)            nats; NaN where there is no prediction,
+ *                                            and where it is not below 2^37
  *   /tokens/hidden   float32 (token, feature)   last hidden state
  *   /documents/document     scale without data                                 C
  *   /documents/name         fixed-length UTF-8 (document), padded with NUL, in the
@@ -17,9 +18,12 @@
  *   /documents/token_start  int64   (document)
  *   /documents/token_count  int64   (document)
  *   /documents/n_bytes      int64   (document)
- *   /documents/nll_count    int64   (document)   predicted tokens
+ *   /documents/nll_count    int64   (document)   predicted tokens that have an nll
  *   /documents/nll_sum      float64 (document)   nats
  *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none
+ *   /documents/not_finite_count int64 (document) predicted tokens whose nll is not
+ *                           finite: not in nll_count and nll_sum, and bits_per_byte is
+ *                           NaN then (--not-finite count)
  *   /integrity/panel        scale without data                                 G
  *   /integrity/panel_xxh3   uint64  (panel)      XXH3-64 of what the panel wrote: ids,
  *                                                nll, hidden, as far as they are here
@@ -86,6 +90,7 @@ typedef enum {
   LSP_DOCUMENTS_NLL_COUNT,
   LSP_DOCUMENTS_NLL_SUM,
   LSP_DOCUMENTS_BITS_PER_BYTE,
+  LSP_DOCUMENTS_NOT_FINITE,
   LSP_INTEGRITY_PANEL,
   LSP_INTEGRITY_DOCUMENT,
   LSP_INTEGRITY_LAYOUT,

@@ -1,7 +1,8 @@
 /* The options of a run: one table gives the structure's defaults, the parser, --help
  * and the record of semantic options in the file.
  *
- * A semantic option may change the answer (law 1); the others never do. */
+ * A semantic option may change the answer (law 1); the others never do: not_finite
+ * decides whether there is one, and a file that `stop` finishes is that of `count`. */
 #ifndef LSP_OPTIONS_H
 #define LSP_OPTIONS_H
 
@@ -9,6 +10,7 @@
 
 typedef enum { LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY } lsp_mem_init;
 typedef enum { LSP_SNAPSHOT_LAST, LSP_SNAPSHOT_DOCUMENTS, LSP_SNAPSHOT_NONE } lsp_when;
+typedef enum { LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT } lsp_not_finite;
 enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
 
 /* kind, field, default, lowest, highest, semantic, argument, help
@@ -38,6 +40,10 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "memory snapshots after every N segments of each document, too")                   \
   X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                        \
     "go on from the last snapshot of FILE.memory.h5 with the first document")          \
+  X(WORDS, not_finite, LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT, \
+    0, "stop|count",                                                                   \
+    "a result that is not a finite number (damaged weights, overflow): stop the run "  \
+    "(default), or count it for its document, which then has no bits per byte")        \
   X(INT, wave_tokens, -1, 1, (int64_t)1 << 40, 0, "N",                                 \
     "tokens that all ranks process between two commits (default: about 30 s of work, " \
     "within --memory)")                                                                \

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTED = 20, NAME_COLUMNS = 40 };
+enum { LISTED = 20, NAME_COLUMNS = 40, PIECE = 4096 };
 
 static double size_of(const lsp_file_view *view) {
   struct stat st;
@@ -44,66 +44,124 @@ void lsp_info_contents(const lsp_file_view *view) {
   lsp_print_fact(stdout, "size", "%s", lsp_bytes(size_of(view), bytes));
 }
 
-/* Row d of a float64 dataset of the documents; NaN if there is none. */
-static lsp_status read_double(const lsp_file_view *view, const char *path,
-                              lsp_output_dataset dataset, int64_t d, double *value,
-                              lsp_failure *why) {
-  const lsp_extent e = view->extent[dataset];
-  *value = (double)NAN;
-  if (e.offset < 0)
-    return LSP_OK;
-  return lsp_read_at(view->fd, path, value, (int64_t)sizeof *value,
-                     e.offset + d * e.row_bytes, why);
+/* Results of some documents, side by side. */
+typedef struct {
+  int64_t nll_count[PIECE], not_finite[PIECE];
+  double nll_sum[PIECE], bits[PIECE]; /* bits per byte; NaN: not known */
+} results;
+
+/* The results of documents [first, first + n). */
+static lsp_status read_results(const lsp_file_view *view, const char *path,
+                               int64_t first, int64_t n, results *r, lsp_failure *why) {
+  const struct {
+    lsp_output_dataset dataset;
+    void *to;
+  } column[] = {{LSP_DOCUMENTS_NLL_COUNT, r->nll_count},
+                {LSP_DOCUMENTS_NOT_FINITE, r->not_finite},
+                {LSP_DOCUMENTS_NLL_SUM, r->nll_sum},
+                {LSP_DOCUMENTS_BITS_PER_BYTE, r->bits}};
+  for (size_t i = 0; i < sizeof column / sizeof column[0]; i++) {
+    const lsp_extent e = view->extent[column[i].dataset];
+    memset(column[i].to, 0, (size_t)n * 8); /* files of version 1 do not count */
+    if (e.offset >= 0)
+      LSP_TRY(
+          lsp_read_at(view->fd, path, column[i].to, n * 8, e.offset + first * 8, why));
+  }
+  return LSP_OK;
 }
 
-static lsp_status print_document(const lsp_file_view *view, const char *path, int64_t d,
-                                 lsp_failure *why) {
+/* Over all documents. */
+typedef struct {
+  int64_t predicted, not_finite;
+  double nats, bytes; /* of documents that have predictions */
+  int of_bytes;       /* a document has bits per byte: tokens are bytes */
+} totals;
+
+static lsp_status add_up(const lsp_file_view *view, const char *path, results *r,
+                         totals *t, lsp_failure *why) {
   const lsp_output_spec *s = &view->output;
+  memset(t, 0, sizeof *t);
+  for (int64_t first = 0; first < s->documents; first += PIECE) {
+    const int64_t n = lsp_min(PIECE, s->documents - first);
+    LSP_TRY(read_results(view, path, first, n, r, why));
+    for (int64_t i = 0; i < n; i++) {
+      t->predicted += r->nll_count[i];
+      t->not_finite += r->not_finite[i];
+      t->of_bytes = t->of_bytes || !isnan(r->bits[i]);
+      if (r->nll_count[i] == 0)
+        continue;
+      t->nats += r->nll_sum[i];
+      t->bytes += (double)s->n_bytes[first + i];
+    }
+  }
+  return LSP_OK;
+}
+
+/* The bytes of token ids are no text: of these, bits per token. (r: of the first
+ * documents.) */
+static void print_document(const lsp_output_spec *s, const results *r, int64_t d,
+                           int of_bytes) {
   char name[NAME_COLUMNS + 1], tokens[LSP_NUMBER_SIZE], bits[32] = "-";
-  double value = 0;
-  LSP_TRY(read_double(view, path, LSP_DOCUMENTS_BITS_PER_BYTE, d, &value, why));
-  if (!isnan(value))
-    (void)snprintf(bits, sizeof bits, "%.4f", value);
+  if (r->not_finite[d] > 0)
+    (void)snprintf(bits, sizeof bits, "not finite");
+  else if (of_bytes && !isnan(r->bits[d]))
+    (void)snprintf(bits, sizeof bits, "%.4f", r->bits[d]);
+  else if (!of_bytes && r->nll_count[d] > 0)
+    (void)snprintf(bits, sizeof bits, "%.4f",
+                   r->nll_sum[d] / log(2) / (double)r->nll_count[d]);
   lsp_shortened(s->name[d], name, NAME_COLUMNS);
   (void)fputs("  ", stdout);
   lsp_print_padded(stdout, name, NAME_COLUMNS);
   (void)printf(" %18s %15s\n",
                lsp_grouped(s->token_start[d + 1] - s->token_start[d], tokens), bits);
-  return LSP_OK;
 }
 
-/* nll_sum / ln 2 / n_bytes over all documents that have predictions. */
-static lsp_status print_overall(const lsp_file_view *view, const char *path,
+/* No average over tokens of which some have no result. */
+static void print_overall(const totals *t) {
+  char number[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
+  const double bits = t->nats / log(2);
+  if (t->not_finite > 0) {
+    lsp_print_fact(stdout, "not finite", "%s of %s predicted tokens have no finite nll",
+                   lsp_grouped(t->not_finite, number),
+                   lsp_grouped(t->not_finite + t->predicted, all));
+  } else if (t->of_bytes) {
+    lsp_print_fact(stdout, "bits per byte", "%.4f", bits / t->bytes);
+  } else if (t->predicted > 0) {
+    lsp_print_fact(stdout, "bits per token", "%.4f", bits / (double)t->predicted);
+    lsp_print_fact(stdout, "perplexity", "%.4f", exp2(bits / (double)t->predicted));
+  }
+}
+
+static lsp_status print_results(const lsp_file_view *view, const char *path, results *r,
                                 lsp_failure *why) {
   const lsp_output_spec *s = &view->output;
-  double nats = 0, bytes = 0, sum = 0;
-  for (int64_t d = 0; d < s->documents; d++) {
-    LSP_TRY(read_double(view, path, LSP_DOCUMENTS_NLL_SUM, d, &sum, why));
-    if (isnan(sum))
-      continue;
-    nats += sum;
-    bytes += (double)s->n_bytes[d];
-  }
-  if (bytes > 0)
-    lsp_print_fact(stdout, "bits per byte", "%.4f", nats / log(2) / bytes);
+  const int64_t listed = lsp_min(s->documents, LISTED);
+  totals t;
+  LSP_TRY(add_up(view, path, r, &t, why));
+  print_overall(&t);
+  print_attributes(s->attribute, s->attributes);
+  const int of_bytes = t.of_bytes || t.predicted == 0;
+  (void)printf("\n  %-*s %18s %15s\n", NAME_COLUMNS, "document", "tokens",
+               of_bytes ? "bits per byte" : "bits per token");
+  if (listed > 0)
+    LSP_TRY(read_results(view, path, 0, listed, r, why));
+  for (int64_t d = 0; d < listed; d++)
+    print_document(s, r, d, of_bytes);
+  if (listed < s->documents)
+    (void)printf("  ... and %lld more\n", (long long)(s->documents - listed));
   return LSP_OK;
 }
 
 static lsp_status print_output(const lsp_file_view *view, const char *path,
                                lsp_failure *why) {
-  const lsp_output_spec *s = &view->output;
-  const int64_t listed = lsp_min(s->documents, LISTED);
+  results *r = malloc(sizeof *r);
+  if (r == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path);
   lsp_print_line(stdout, "%s: an output of longspan, complete", path);
   lsp_info_contents(view);
-  LSP_TRY(print_overall(view, path, why));
-  print_attributes(s->attribute, s->attributes);
-  (void)printf("\n  %-*s %18s %15s\n", NAME_COLUMNS, "document", "tokens",
-               "bits per byte");
-  for (int64_t d = 0; d < listed; d++)
-    LSP_TRY(print_document(view, path, d, why));
-  if (listed < s->documents)
-    (void)printf("  ... and %lld more\n", (long long)(s->documents - listed));
-  return LSP_OK;
+  const lsp_status st = print_results(view, path, r, why);
+  free(r);
+  return st;
 }
 
 static void print_memory(const lsp_file_view *view, const char *path) {

@@ -66,12 +66,14 @@ static lsp_status read_last(const char *path, lsp_commit *last, int64_t *count,
 
 static void print_progress(const lsp_commit *last, int64_t tokens) {
   char done[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
-  const double nats =
-      ((double)last->corpus_high * 0x1p64 + (double)last->corpus_low) * 0x1p-40;
+  const double nats = lsp_nats_value(lsp_nats_of(last->corpus_low, last->corpus_high));
   lsp_print_fact(stdout, "committed", "%s of %s tokens (%.1f %%)",
                  lsp_grouped(last->token_end, done), lsp_grouped(tokens, all),
                  tokens > 0 ? 100.0 * (double)last->token_end / (double)tokens : 100.0);
-  if (last->corpus_count > 0)
+  if (last->corpus_not_finite > 0)
+    lsp_print_fact(stdout, "not finite", "%s predicted tokens have no finite nll",
+                   lsp_grouped(last->corpus_not_finite, done));
+  else if (last->corpus_count > 0)
     lsp_print_fact(stdout, "so far", "%.4f bits a token",
                    nats / log(2) / (double)last->corpus_count);
 }

@@ -64,6 +64,23 @@ static int64_t document_of(const lsp_show *s, int64_t t) {
   return -1;
 }
 
+/* An average over the bytes that have a result would not be that of the text. */
+static lsp_status check_finite(const lsp_file_view *view, const char *path, int64_t d,
+                               lsp_failure *why) {
+  const lsp_extent e = view->extent[LSP_DOCUMENTS_NOT_FINITE];
+  int64_t n = 0;
+  if (e.offset >= 0) /* files of version 1 do not count */
+    LSP_TRY(lsp_read_at(view->fd, path, &n, (int64_t)sizeof n,
+                        e.offset + d * e.row_bytes, why));
+  if (n == 0)
+    return LSP_OK;
+  return lsp_fail(
+      why, LSP_E_INPUT,
+      "%s: %lld tokens of document %lld have no finite nll, so there are no "
+      "bits per byte to show; the weights are damaged or overflow float32",
+      path, (long long)n, (long long)d);
+}
+
 static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
   const lsp_output_spec *o = &s->view.output;
   const int64_t n = lsp_corpus_count(s->text);
@@ -86,6 +103,9 @@ static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
           "text that it was made from, a byte a token",
           text->path, (long long)text->tokens, (long long)d, s->path,
           (long long)tokens);
+    LSP_TRY(check_finite(&s->view, s->path, d, why));
+    if (s->base_path != NULL)
+      LSP_TRY(check_finite(&s->base, s->base_path, d, why));
   }
   return LSP_OK;
 }

@@ -40,8 +40,6 @@ typedef enum {
       LSP_PHASES
 } lsp_phase;
 
-__extension__ typedef __int128 lsp_nats; /* 2^-40 nat */
-
 /* A snapshot that the memory file holds. */
 typedef struct {
   int64_t document, position;
@@ -57,10 +55,17 @@ typedef struct {
 
 /* What one document got in one wave on one rank. */
 typedef struct {
-  int64_t document, count;
+  int64_t document, count, not_finite;
   uint64_t low;
   int64_t high;
 } lsp_share;
+
+/* Where a result is not finite: the row of a token in a layer. Layer -1: embedding;
+ * n_layer: the log-probabilities after that row. */
+typedef struct {
+  int64_t token; /* in the corpus; -1: the row before the first one; INT64_MAX: none */
+  int layer;
+} lsp_spot;
 
 typedef struct {
   lsp_range range, span;
@@ -136,6 +141,7 @@ typedef struct {
       start_hidden; /* (D) rank 0: hidden row before the first token, from a snapshot */
   int has_start_hidden;
   lsp_wave wave;
+  lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
   lsp_clock clock;
   double last_progress;
 } lsp_run;
@@ -168,6 +174,24 @@ void lsp_forward_layer(lsp_run *e, int layer);
 const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piece,
                               int64_t tile);
 
+/* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
+ * what the library and the kernels make of an overflow does not show in the bits. */
+int lsp_finite(const float *x, int64_t n);
+/* Local, thread-safe. */
+void lsp_finite_note(lsp_run *e, int64_t token, int layer);
+/* Local, thread-safe. The hidden rows of a panel, after a layer (-1: the embedding).
+ * Rows that are no token do not count. */
+void lsp_finite_hidden(lsp_run *e, const lsp_panel *p, int layer);
+/* Local. 1 if a row (3 A) of query, key and value is not finite. It then becomes NaN,
+ * NaN and 0: the key spoils the queries that see it, and the value spoils no other. */
+int lsp_finite_spoil(float *qkv, int64_t A);
+/* Local, thread-safe. The same for rows (rows, 3 A), of which the first is that of
+ * `token`. */
+void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int layer);
+/* Collective. The lowest row of the wave that is not finite stops the run: the same row
+ * for any ranks, threads and waves. */
+lsp_status lsp_finite_agree(lsp_run *e);
+
 /* heads.c */
 void lsp_heads_span(lsp_run *e);
 /* nll of `id` after a hidden row at `position`. */
@@ -193,13 +217,5 @@ lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]
 void lsp_report_progress(lsp_run *e, int layer, int force);
 void lsp_report_end(const lsp_run *e, const char *state, int ended);
 void lsp_report_finished(const lsp_run *e);
-
-static inline lsp_nats lsp_nats_of(uint64_t low, int64_t high) {
-  return ((lsp_nats)high << 64) + (lsp_nats)low;
-}
-
-static inline double lsp_nats_value(lsp_nats n) {
-  return (double)n * 0x1p-40;
-}
 
 #endif

@@ -61,7 +61,7 @@ static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *i
     }
 }
 
-static void embed_panel(const lsp_run *e, const lsp_panel *p) {
+static void embed_panel(lsp_run *e, const lsp_panel *p) {
   const int64_t first = lsp_max(p->start, p->piece->first);
   const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
   const int64_t token = p->piece->token + first - p->piece->first;
@@ -70,6 +70,7 @@ static void embed_panel(const lsp_run *e, const lsp_panel *p) {
   for (int i = 0; i < e->config.clusters; i++)
     embed_cluster(e, p, e->id + (token - e->wave.token_first), (int)(first - p->start),
                   (int)(end - first), i);
+  lsp_finite_hidden(e, p, -1);
 }
 
 void lsp_forward_embed(lsp_run *e) {
@@ -110,7 +111,7 @@ static void fill_tiles(const lsp_run *e, const lsp_panel *p, int layer,
   }
 }
 
-static void project_panel(const lsp_run *e, const lsp_panel *p, int layer) {
+static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_txl_layer *w = &e->model.layer[layer];
   const int64_t A = width_a(e), D = e->config.d_model;
   const float *x = e->x + p->row * D;
@@ -122,6 +123,10 @@ static void project_panel(const lsp_run *e, const lsp_panel *p, int layer) {
   }
   lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv, 0);
   poll(e);
+  const int64_t first = lsp_max(p->start, p->piece->first);
+  const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
+  lsp_finite_projected(e, qkv + (first - p->start) * 3 * A, (int)(end - first),
+                       p->piece->token + first - p->piece->first, layer);
   for (int i = 0; i < p->rows; i++)
     memcpy(e->q + (p->row + i) * A, qkv + i * (3 * A), (size_t)A * sizeof(float));
   fill_tiles(e, p, layer, qkv);
@@ -209,7 +214,7 @@ static void attend(lsp_run *e, int layer, int64_t first, int64_t end) {
 
 /* --- output projection and feed-forward ------------------------------------------ */
 
-static void feed_panel(const lsp_run *e, const lsp_panel *p, int layer) {
+static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_txl_layer *w = &e->model.layer[layer];
   const lsp_kernels *k = &e->kernels;
   const int64_t A = width_a(e), D = e->config.d_model, F = e->config.d_inner;
@@ -235,6 +240,7 @@ static void feed_panel(const lsp_run *e, const lsp_panel *p, int layer) {
     k->add(p->rows * D, x, y);
   else
     k->layer_norm(p->rows, D, x, y, w->norm2_gain, w->norm2_bias, eps, x);
+  lsp_finite_hidden(e, p, layer);
   poll(e);
 }
 

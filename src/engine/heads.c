@@ -148,9 +148,19 @@ static void panel_nll(head_work *w, float *scratch) {
     tail(w, i);
 }
 
+/* The nll as it is written: NaN unless it is finite and a sum has room for it, which is
+ * so below 2^37 (lsp_nats). `token` is that of the row that gives it. */
+static float written(lsp_run *e, double nll, int64_t token) {
+  const float value = (float)nll;
+  if (fabsf(value) < 0x1p37F)
+    return value;
+  lsp_finite_note(e, token, e->config.n_layer);
+  return NAN;
+}
+
 /* One panel of the span: targets are the tokens after its rows, as far as the document
  * goes. */
-static void span_panel(const lsp_run *e, const lsp_panel *p, float *scratch) {
+static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->plan;
   const int64_t d = p->piece->document;
   const int64_t document_end =
@@ -170,7 +180,7 @@ static void span_panel(const lsp_run *e, const lsp_panel *p, float *scratch) {
   for (int r = 0; r < p->rows; r++)
     if (target[r] >= 0) {
       const int64_t token = p->piece->token + p->start + r - p->piece->first;
-      e->nll[token + 1 - e->wave.nll_first] = (float)nll[r];
+      e->nll[token + 1 - e->wave.nll_first] = written(e, nll[r], token);
     }
 }
 
@@ -197,5 +207,5 @@ float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t i
     target[r] = r == place ? id : -1;
   head_work w = {.e = e, .rows = rows, .hidden = panel, .target = target, .nll = nll};
   panel_nll(&w, rest);
-  return (float)nll[place];
+  return written(e, nll[place], -1);
 }

@@ -30,8 +30,11 @@ static void print_line(const lsp_run *e, double done, int on_terminal) {
   const double rate = (done - (double)e->first_token) / passed;
   const double nats =
       lsp_nats_value(lsp_nats_of(e->commit.corpus_low, e->commit.corpus_high));
-  char bits[48] = "";
-  if (e->commit.corpus_count > 0)
+  char bits[64] = "";
+  if (e->commit.corpus_not_finite > 0)
+    (void)snprintf(bits, sizeof bits, ", %lld results not finite",
+                   (long long)e->commit.corpus_not_finite);
+  else if (e->commit.corpus_count > 0)
     (void)snprintf(bits, sizeof bits, ", %.4f bits a %s",
                    nats / log(2.0) / (double)e->commit.corpus_count,
                    e->config.bytes_tokenizer ? "byte" : "token");
@@ -158,7 +161,7 @@ static void print_rates(const lsp_run *e, const totals *t) {
 
 static void print_score(const lsp_run *e) {
   const lsp_commit *c = &e->commit;
-  if (c->corpus_count == 0)
+  if (c->corpus_count == 0 || c->corpus_not_finite > 0)
     return;
   const double bits =
       lsp_nats_value(lsp_nats_of(c->corpus_low, c->corpus_high)) / log(2.0);
@@ -167,10 +170,23 @@ static void print_score(const lsp_run *e) {
             e->options->output, bits / (double)c->token_end, (long long)c->token_end,
             (long long)e->plan.documents, e->plan.documents == 1 ? "" : "s");
   else
-    lsp_say(e->ctx, "%s: perplexity %.6f over %lld predicted tokens in %lld document%s",
-            e->options->output, exp2(bits / (double)c->corpus_count),
-            (long long)c->corpus_count, (long long)e->plan.documents,
-            e->plan.documents == 1 ? "" : "s");
+    lsp_say(e->ctx,
+            "%s: %.6f bits a token, perplexity %.6f, over %lld predicted tokens in "
+            "%lld document%s",
+            e->options->output, bits / (double)c->corpus_count,
+            exp2(bits / (double)c->corpus_count), (long long)c->corpus_count,
+            (long long)e->plan.documents, e->plan.documents == 1 ? "" : "s");
+}
+
+/* Said even to those who asked for silence. */
+static void print_not_finite(const lsp_run *e) {
+  const lsp_commit *c = &e->commit;
+  const int64_t all = c->corpus_not_finite + c->corpus_count;
+  if (c->corpus_not_finite > 0)
+    lsp_say(e->ctx,
+            "longspan: %s: %lld of %lld predicted tokens have no finite nll: the "
+            "weights are damaged or overflow float32",
+            e->options->output, (long long)c->corpus_not_finite, (long long)all);
 }
 
 /* --- FILE.run.json --------------------------------------------------------------- */
@@ -297,6 +313,7 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "sgemm_flops_per_second", json_real(e->gemm_rate));
   (void)json_object_set_new(o, "messages_sent", spread_json(&t->messages, P));
   (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
+  (void)json_object_set_new(o, "not_finite", json_integer(e->commit.corpus_not_finite));
   (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
   (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
   const lsp_sizes *z = &e->sizes; /* rank 0's, and with it the node's copies */
@@ -348,6 +365,8 @@ void lsp_report_end(const lsp_run *e, const char *state, int ended) {
     print_rates(e, &t);
     print_score(e);
   }
+  if (ended)
+    print_not_finite(e);
 }
 
 /* Rank 0. The run that gave the output its name may have been killed before it could

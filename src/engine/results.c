@@ -54,6 +54,12 @@ void lsp_results_write(lsp_run *e) {
 
 /* --- documents ------------------------------------------------------------------- */
 
+/* 1 if no row comes before the token that could predict it. */
+static int is_first(const lsp_run *e, int64_t document, int64_t token) {
+  return token == e->plan.token_start[document] &&
+         !(document == 0 && e->has_start_hidden);
+}
+
 /* What the pieces of the span add to their documents. */
 static void sum_pieces(lsp_run *e) {
   const lsp_wave *w = &e->wave;
@@ -62,15 +68,18 @@ static void sum_pieces(lsp_run *e) {
     const int64_t first = lsp_max(p->token, w->nll_first);
     const int64_t end = i + 1 < w->pieces ? w->piece[i + 1].token : w->nll_end;
     lsp_nats sum = 0;
-    int64_t count = 0;
+    int64_t count = 0, not_finite = 0;
     for (int64_t t = first; t < end; t++) {
       const float nll = e->nll[t - w->nll_first];
-      if (isnan(nll))
+      if (isnan(nll)) {
+        not_finite += !is_first(e, p->document, t);
         continue;
-      sum += llround((double)nll * 0x1p40);
+      }
+      sum += (lsp_nats)round((double)nll * 0x1p40); /* below 2^77: exact */
       count++;
     }
-    e->share[i] = (lsp_share){p->document, count, (uint64_t)sum, (int64_t)(sum >> 64)};
+    e->share[i] = (lsp_share){p->document, count, not_finite, (uint64_t)sum,
+                              (int64_t)(sum >> 64)};
   }
 }
 
@@ -95,7 +104,7 @@ static int64_t gather_shares(lsp_run *e) {
 
 typedef struct {
   int64_t count;
-  int64_t *nll_count;
+  int64_t *nll_count, *not_finite;
   double *nll_sum, *bits;
   uint64_t *sum; /* over the others */
 } columns;
@@ -106,12 +115,15 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   const double nats = lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
+  c->not_finite[i] = commit->open_not_finite;
   /* A checkpoint with another vocabulary says nothing of bytes. */
-  const int known = e->config.bytes_tokenizer && commit->open_count > 0;
+  const int known = e->config.bytes_tokenizer && commit->open_count > 0 &&
+                    commit->open_not_finite == 0;
   c->bits[i] = known ? nats / log(2.0) / (double)d->tokens : NAN;
-  const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits};
+  const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits,
+                                                    c->not_finite};
   c->sum[i] = lsp_sum_document(column, i);
-  commit->open_count = 0;
+  commit->open_count = commit->open_not_finite = 0;
   commit->open_low = 0;
   commit->open_high = 0;
 }
@@ -121,9 +133,11 @@ static void add_share(lsp_commit *commit, const lsp_share *s) {
   const lsp_nats open = lsp_nats_of(commit->open_low, commit->open_high) + more;
   const lsp_nats all = lsp_nats_of(commit->corpus_low, commit->corpus_high) + more;
   commit->open_count += s->count;
+  commit->open_not_finite += s->not_finite;
   commit->open_low = (uint64_t)open;
   commit->open_high = (int64_t)(open >> 64);
   commit->corpus_count += s->count;
+  commit->corpus_not_finite += s->not_finite;
   commit->corpus_low = (uint64_t)all;
   commit->corpus_high = (int64_t)(all >> 64);
 }
@@ -151,7 +165,7 @@ static int64_t documents_before(const lsp_run *e, int64_t token_end) {
 
 lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
   const double begin = MPI_Wtime();
-  columns c = {0, NULL, NULL, NULL, NULL};
+  columns c = {0, NULL, NULL, NULL, NULL, NULL};
   lsp_status st = LSP_OK;
   const int64_t first = e->next_document;
   const int64_t count = documents_before(e, commit->token_end) - first;
@@ -161,8 +175,9 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
     c.nll_count = malloc(((size_t)count + 1) * sizeof *c.nll_count);
     c.nll_sum = malloc(((size_t)count + 1) * sizeof *c.nll_sum);
     c.bits = malloc(((size_t)count + 1) * sizeof *c.bits);
+    c.not_finite = malloc(((size_t)count + 1) * sizeof *c.not_finite);
     c.sum = malloc(((size_t)count + 1) * sizeof *c.sum);
-    if (!c.nll_count || !c.nll_sum || !c.bits || !c.sum)
+    if (!c.nll_count || !c.nll_sum || !c.bits || !c.not_finite || !c.sum)
       st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
                     (long long)count);
     else
@@ -176,11 +191,13 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
     lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_COUNT, at, rows, c.nll_count);
     lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_SUM, at, rows, c.nll_sum);
     lsp_store_rows(e->store, LSP_DOCUMENTS_BITS_PER_BYTE, at, rows, c.bits);
+    lsp_store_rows(e->store, LSP_DOCUMENTS_NOT_FINITE, at, rows, c.not_finite);
     lsp_store_rows(e->store, LSP_INTEGRITY_DOCUMENT, at, rows, c.sum);
   }
   free(c.nll_count);
   free(c.nll_sum);
   free(c.bits);
+  free(c.not_finite);
   free(c.sum);
   e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
   return st;

@@ -70,6 +70,7 @@ static double cpu_seconds(void) {
 
 static void compute(lsp_run *e) {
   const double cpu = cpu_seconds();
+  e->lowest.token = INT64_MAX;
   double begin = MPI_Wtime();
   lsp_forward_embed(e);
   e->clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
@@ -95,7 +96,7 @@ static lsp_status run_wave(lsp_run *e) {
   LSP_TRY(lsp_agree(e->ctx, st));
   compute(e);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
-  LSP_MPI(MPI_Barrier(e->ctx->comm));
+  LSP_TRY(lsp_finite_agree(e));
   e->clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
   lsp_snapshot_ends(e);
   lsp_results_write(e);

@@ -119,7 +119,7 @@ static void add_bytes(const lsp_txl_config *c, const lsp_plan *plan,
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
   s->pieces = pieces_of_wave(plan, s->wave_rows, request->ranks);
   s->root = arena_bytes(carry, 2) +
-            s->pieces * (int64_t)(sizeof(lsp_share) + 3 * sizeof(double)) +
+            s->pieces * (int64_t)(sizeof(lsp_share) + 5 * sizeof(double)) +
             request->ranks * 2 * (int64_t)sizeof(int);
   s->process = process_bytes(request);
   s->node = (int64_t)sizeof(float) *

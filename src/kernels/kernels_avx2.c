@@ -32,7 +32,7 @@ static inline vec v_power_of_two(vec t) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
 }
 static inline vec v_keep(vec x, vec low, vec y) {
-  return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_GE_OQ), y);
+  return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLT_UQ), y);
 }
 
 static inline float quad_sum(__m128 q) {

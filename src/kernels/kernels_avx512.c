@@ -32,7 +32,7 @@ static inline vec v_power_of_two(vec t) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 23));
 }
 static inline vec v_keep(vec x, vec low, vec y) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_GE_OQ), y);
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), y);
 }
 
 static inline float quad_sum(__m128 q) {

@@ -6,14 +6,16 @@
  *   NAME(x)              x with the suffix of the instruction set
  *   LSP_ISA_TEXT         its name
  *   vec                  a vector of floats, and on it:
- *     v_load v_store v_set v_fma v_add v_sub v_mul v_div v_max v_sqrt
+ *     v_load v_store v_set v_fma v_add v_sub v_mul
  *     v_power_of_two(t)  2^n, where t = n + 1.5 * 2^23
- *     v_keep(x, low, y)  y where x >= low, else 0
+ *     v_keep(x, low, y)  0 where x < low, else y: where x is NaN, too
+ *     v_max(a, b)        b where one of them is NaN
  *     lanes_sum(v)       sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
  *     lanes_max(v)       their maximum
  *
- * and gets lsp__kernels_SUFFIX, which fills the table. What is written here over LSP_LANES fixed lanes does not
- * depend on VLEN, so all instruction sets give the same bits. */
+ * and gets lsp__kernels_SUFFIX, which fills the table. What is written here over
+ * LSP_LANES fixed lanes does not depend on VLEN, so all instruction sets give the same
+ * bits. */
 #include "lsp/kernels.h"
 
 #include <float.h>
@@ -25,12 +27,12 @@
 
 enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
 
-/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87. Cody and Waite's
- * reduction, a polynomial of degree 6 on [-ln2/2, ln2/2]. */
+/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87; NaN for NaN. Cody and
+ * Waite's reduction, a polynomial of degree 6 on [-ln2/2, ln2/2]. */
 static inline vec v_exp(vec x) {
   const vec magic = v_set(12582912.0f);
   const vec low = v_set(-87.0f);
-  const vec y = v_max(x, low);
+  const vec y = v_max(low, x);
   const vec t = v_fma(y, v_set(1.44269504f), magic);
   const vec n = v_sub(t, magic);
   vec r = v_fma(n, v_set(-0.693359375f), y);
@@ -233,7 +235,8 @@ static void NAME(layer_norm)(int64_t rows, int64_t width, const float *x,
     }
     const float mean = row_sum(in, width) / (float)width;
     const float variance = row_square_sum(in, width, mean) / (float)width;
-    const float over = 1.0f / sqrtf(variance + eps);
+    /* An overflow would give rows of the bias, which look like results. */
+    const float over = variance <= FLT_MAX ? 1.0f / sqrtf(variance + eps) : NAN;
     int64_t j = 0;
     for (; j + VLEN <= width; j += VLEN) {
       const vec d = v_mul(v_sub(v_load(in + j), v_set(mean)), v_set(over));
@@ -248,10 +251,10 @@ static void NAME(bias_relu)(int64_t rows, int64_t width, float *x, const float *
   for (int64_t i = 0; i < rows; i++, x += width) {
     int64_t j = 0;
     for (; j + VLEN <= width; j += VLEN)
-      v_store(x + j, v_max(v_add(v_load(x + j), v_load(bias + j)), v_set(0.0f)));
+      v_store(x + j, v_max(v_set(0.0f), v_add(v_load(x + j), v_load(bias + j))));
     for (; j < width; j++) {
       const float z = x[j] + bias[j];
-      x[j] = z > 0.0f ? z : 0.0f;
+      x[j] = 0.0f > z ? 0.0f : z;
     }
   }
 }

@@ -37,7 +37,7 @@ static inline vec v_power_of_two(vec t) {
   return t;
 }
 static inline vec v_keep(vec x, vec low, vec y) {
-  return x >= low ? y : 0.0f;
+  return x < low ? 0.0f : y;
 }
 
 static inline float lanes_sum(const vec lane[16]) {

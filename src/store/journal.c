@@ -9,7 +9,8 @@
  *           20  u32 number of the record                 24  u64 slot_sum
  *           32  i64 open_count     40  u64 open_low     48  i64 open_high
  *           56  i64 corpus_count   64  u64 corpus_low   72  i64 corpus_high
- *           80  i64 slot_rows      88  zeros
+ *           80  i64 slot_rows      88  i64 open_not_finite
+ *           96  i64 corpus_not_finite                   104  zeros
  *          112  u64 checksum of the record before (of the header, for record 0)
  *          120  u64 XXH3-64 of bytes 0..119
  *
@@ -77,6 +78,8 @@ static uint64_t encode(const lsp_commit *c, int64_t number, uint64_t before,
   put(at + 64, c->corpus_low, 8);
   put(at + 72, (uint64_t)c->corpus_high, 8);
   put(at + 80, (uint64_t)c->slot_rows, 8);
+  put(at + 88, (uint64_t)c->open_not_finite, 8);
+  put(at + 96, (uint64_t)c->corpus_not_finite, 8);
   put(at + LINK, before, 8);
   const uint64_t sum = XXH3_64bits(at, SUM);
   put(at + SUM, sum, 8);
@@ -103,8 +106,11 @@ static int decode(const unsigned char at[RECORD], int64_t number, uint64_t befor
   c->corpus_low = get(at + 64, 8);
   c->corpus_high = (int64_t)get(at + 72, 8);
   c->slot_rows = (int64_t)get(at + 80, 8);
+  c->open_not_finite = (int64_t)get(at + 88, 8);
+  c->corpus_not_finite = (int64_t)get(at + 96, 8);
   return c->panel_end >= 0 && c->token_end >= 0 && c->slot >= -1 && c->slot <= 1 &&
-         c->open_count >= 0 && c->corpus_count >= 0 && c->slot_rows >= 0;
+         c->open_count >= 0 && c->corpus_count >= 0 && c->slot_rows >= 0 &&
+         c->open_not_finite >= 0 && c->corpus_not_finite >= 0;
 }
 
 static uint64_t sum_before(const lsp_journal *j, int64_t i) {

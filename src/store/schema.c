@@ -23,6 +23,8 @@ static const lsp__row output_row[OUT_ROWS] = {
     [OUT_NLL_COUNT] = {"/documents/nll_count", LSP__I64, 1, {OUT_DOCUMENT}, 0},
     [OUT_NLL_SUM] = {"/documents/nll_sum", LSP__F64, 1, {OUT_DOCUMENT}, 0},
     [OUT_BITS_PER_BYTE] = {"/documents/bits_per_byte", LSP__F64, 1, {OUT_DOCUMENT}, 0},
+    [OUT_NOT_FINITE] =
+        {"/documents/not_finite_count", LSP__I64, 1, {OUT_DOCUMENT}, 0, 2},
     [OUT_PANEL] = {"/integrity/panel", LSP__SCALE, 1, {OUT_PANEL}, 0},
     [OUT_PANEL_XXH3] = {"/integrity/panel_xxh3", LSP__U64, 1, {OUT_PANEL}, 0},
     [OUT_DOCUMENT_XXH3] =
@@ -80,6 +82,7 @@ static const int of_output[LSP_OUTPUT_DATASETS] = {
     [LSP_DOCUMENTS_NLL_COUNT] = OUT_NLL_COUNT,
     [LSP_DOCUMENTS_NLL_SUM] = OUT_NLL_SUM,
     [LSP_DOCUMENTS_BITS_PER_BYTE] = OUT_BITS_PER_BYTE,
+    [LSP_DOCUMENTS_NOT_FINITE] = OUT_NOT_FINITE,
     [LSP_INTEGRITY_PANEL] = OUT_PANEL_XXH3,
     [LSP_INTEGRITY_DOCUMENT] = OUT_DOCUMENT_XXH3,
     [LSP_INTEGRITY_LAYOUT] = OUT_LAYOUT_XXH3,

@@ -53,6 +53,21 @@ says 'memory snapshots of longspan' '^  snapshots *9$' '2 layers, 175 rows of wi
   '^ *0 *0 *240 *175$' '^ *8 *0 *1,981 *175$'
 passed "outputs and memory files"
 
+# Token ids: of the bytes of ids there is nothing to say.
+"$LONGSPAN" run --model "$FIXTURES/wt103" --output ids.h5 --input-format u16 --overwrite \
+  "$FIXTURES/wt103/doc2.bin" "$FIXTURES/wt103/doc0.bin" >ran 2>&1
+"$LONGSPAN" info ids.h5 >said
+! grep 'bits per byte\|bits a byte' said ran || fail "bits per byte of token ids"
+bits=$("$python" -c 'import h5py, math
+d = h5py.File("ids.h5")["documents"]
+b = d["nll_sum"][0] / d["nll_count"][0] / math.log(2)
+print("%.4f %.4f" % (b, 2 ** b))')
+says "^  bits per token *${bits% *}\$" "^  perplexity *${bits#* }\$" \
+  "doc2.bin *131 *${bits% *}\$" 'doc0.bin *1 *-$'
+grep -q "ids.h5: ${bits%%.*}[0-9.]* bits a token, perplexity ${bits#* }" ran ||
+  fail "the closing line: $(tail -1 ran)"
+passed "token ids"
+
 # A run stopped on request leaves an output under way, which info does not touch.
 "$python" -c 'print("A line of text that says little. " * 60000)' >long
 status=0

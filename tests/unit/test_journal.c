@@ -18,7 +18,9 @@ static lsp_commit mark(int i) {
                         .open_high = -1 - i,
                         .corpus_count = 200 + i,
                         .corpus_low = 7 + (uint64_t)i,
-                        .corpus_high = INT64_MAX - i};
+                        .corpus_high = INT64_MAX - i,
+                        .open_not_finite = 300 + i,
+                        .corpus_not_finite = INT64_MAX - 400 - i};
   return c;
 }
 
@@ -27,7 +29,9 @@ static int same(const lsp_commit *a, const lsp_commit *b) {
          a->slot == b->slot && a->slot_sum == b->slot_sum &&
          a->open_count == b->open_count && a->open_low == b->open_low &&
          a->open_high == b->open_high && a->corpus_count == b->corpus_count &&
-         a->corpus_low == b->corpus_low && a->corpus_high == b->corpus_high;
+         a->corpus_low == b->corpus_low && a->corpus_high == b->corpus_high &&
+         a->open_not_finite == b->open_not_finite &&
+         a->corpus_not_finite == b->corpus_not_finite;
 }
 
 static const char *in_folder(char path[LSP_TEST_PATH], const char *name) {

@@ -551,6 +551,52 @@ static void test_logsumexp_over_chunks_is_that_of_the_whole(void **state) {
   }
 }
 
+/* ---- What is not finite */
+
+/* A NaN anywhere in what a row depends on, and nowhere else. */
+static void test_nan_is_never_taken_for_a_number(void **state) {
+  (void)state;
+  enum { N = 37 };
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+    for (int at = 0; at < B; at++) {
+      float s[2 * B] = {0}, top[2] = {1, 1}, sum[2] = {3, 3}, decay[2];
+      const int low[2] = {2, 2}, high[2] = {60, 60};
+      s[at] = NAN;
+      k.softmax_tile(2, s, low, high, top, sum, decay);
+      assert_int_equal(isnan(sum[0]) != 0, at >= 2 && at <= 60);
+      assert_true(isnan(sum[1]) == 0);
+    }
+    for (int at = 0; at < N; at++) {
+      float x[2 * N] = {0}, bias[N] = {0}, relu[2 * N], first = -FLT_MAX, sum = 0;
+      x[at] = NAN;
+      memcpy(relu, x, sizeof x);
+      k.bias_relu(2, N, relu, bias);
+      for (int j = 0; j < 2 * N; j++)
+        assert_int_equal(isnan(relu[j]) != 0, j == at);
+      k.logsumexp(N, x, NULL, &first, &sum);
+      assert_true(isnan(sum) != 0);
+    }
+  }
+}
+
+/* A variance beyond float32 would make the row that of the bias. */
+static void test_norm_of_what_overflows_is_nan(void **state) {
+  (void)state;
+  enum { N = 20 };
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+    float x[2 * N] = {0}, y[2 * N], gain[N], bias[N] = {0};
+    for (int j = 0; j < N; j++)
+      gain[j] = 1;
+    x[3] = 1e21f;
+    x[N + 3] = 1e18f;
+    k.layer_norm(2, N, x, NULL, gain, bias, 1e-5f, y);
+    for (int j = 0; j < 2 * N; j++)
+      assert_int_equal(isnan(y[j]) != 0, j < N);
+  }
+}
+
 LSP_TESTS(cmocka_unit_test(test_names_of_instruction_sets_go_both_ways),
           cmocka_unit_test(test_product_is_the_sum_and_the_same_everywhere),
           cmocka_unit_test(test_product_may_begin_with_what_it_overwrites),
@@ -562,4 +608,6 @@ LSP_TESTS(cmocka_unit_test(test_names_of_instruction_sets_go_both_ways),
           cmocka_unit_test(test_layer_norm_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_biases_and_sums_are_exact_and_the_same_everywhere),
           cmocka_unit_test(test_shift_scale_pads_with_zeros),
-          cmocka_unit_test(test_logsumexp_over_chunks_is_that_of_the_whole))
+          cmocka_unit_test(test_logsumexp_over_chunks_is_that_of_the_whole),
+          cmocka_unit_test(test_nan_is_never_taken_for_a_number),
+          cmocka_unit_test(test_norm_of_what_overflows_is_nan))
