@@ -20,6 +20,10 @@ void lsp_processor_name(char name[LSP_BLAS_NAME_SIZE]);
  * extensions of `weakest` (an lsp_isa) runs. */
 const char *lsp_blas_core_for(int weakest);
 
+/* Local. The lsp_isa whose vectors the kernels of an OpenBLAS core use, by the core's
+ * name in any case; LSP_ISA_COUNT for a name that is not known here. */
+int lsp_blas_core_isa(const char *core);
+
 /* Local. Opens the library with one thread a call and the named core (NULL: its own
  * choice). Once a process. */
 lsp_status lsp_blas_open(const char *core, lsp_failure *why);

@@ -43,6 +43,19 @@ static void warn_if_crowded(const lsp_run *e) {
             e->ctx->node_size, e->threads, cores);
 }
 
+/* A core that the user has set, perhaps without knowing: some systems set it for all
+ * their users. isa: what every processor has. */
+static void warn_if_slow_core(const lsp_run *e, int64_t isa) {
+  const char *core = lsp_blas_core();
+  if (getenv("OPENBLAS_CORETYPE") == NULL || e->ctx->quiet ||
+      lsp_blas_core_isa(core) >= isa)
+    return;
+  lsp_say(e->ctx,
+          "longspan: OPENBLAS_CORETYPE is set to %s: matrix products at half the speed "
+          "of %s or less, which this processor could run; unset it",
+          core, lsp_blas_core_for((int)isa));
+}
+
 /* Core of the BLAS library: the recorded one; the user's; the library's own choice
  * where all processors are of one kind; else what the weakest of them runs. */
 static const char *agreed_core(lsp_run *e, const char *recorded) {
@@ -59,9 +72,9 @@ static const char *agreed_core(lsp_run *e, const char *recorded) {
 }
 
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
-  int64_t isa = lsp_min(lsp_isa_here(), e->options->isa), weakest = 0;
-  LSP_MPI(MPI_Allreduce(&isa, &weakest, 1, MPI_INT64_T, MPI_MIN, e->ctx->comm));
-  e->isa = (lsp_isa)weakest;
+  int64_t isa[] = {lsp_isa_here(), lsp_min(lsp_isa_here(), e->options->isa)};
+  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, isa, 2, MPI_INT64_T, MPI_MIN, e->ctx->comm));
+  e->isa = (lsp_isa)isa[1];
   e->kernels = lsp_kernels_of(e->isa);
   e->threads =
       (int)(e->options->threads > 0 ? e->options->threads : default_threads(e->ctx));
@@ -73,6 +86,8 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
                     "the BLAS library chose different cores on different ranks (%s "
                     "here); set OPENBLAS_CORETYPE to one that all processors have",
                     lsp_blas_core());
+  if (core == NULL)
+    warn_if_slow_core(e, isa[0]);
   return LSP_OK;
 }
 

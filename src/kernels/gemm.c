@@ -46,6 +46,25 @@ const char *lsp_blas_core_for(int weakest) {
   return weakest >= LSP_ISA_AVX2 ? "Haswell" : "Prescott";
 }
 
+int lsp_blas_core_isa(const char *core) {
+  static const struct {
+    lsp_isa isa;
+    const char *names; /* each between two spaces */
+  } known[] = {{LSP_ISA_AVX512, " skylakex cooperlake sapphirerapids "},
+               {LSP_ISA_AVX2, " haswell zen excavator "},
+               {LSP_ISA_PLAIN,
+                " katmai coppermine northwood prescott banias core2 penryn "
+                "dunnington nehalem sandybridge atom athlon opteron "
+                "opteron_sse3 barcelona bobcat bulldozer piledriver "
+                "steamroller nano "}};
+  char name[32];
+  const int length = snprintf(name, sizeof name, " %s ", core);
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (length < (int)sizeof name && strcasestr(known[i].names, name) != NULL)
+      return known[i].isa;
+  return LSP_ISA_COUNT;
+}
+
 /* A function of the library, or NULL. The detour keeps ISO C content with turning an
  * object pointer into a function pointer. */
 static void symbol(void *library, const char *name, void *function) {

@@ -4,6 +4,7 @@
  *
  * A causal window of W keys with relative positions, tiles in cache as in a run. Useful
  * FLOPs: scores, positions and values of the visible pairs. */
+#include "blas_core.h"
 #include "lsp/attend.h"
 #include "lsp/gemm.h"
 #include "lsp/plan.h"
@@ -90,7 +91,8 @@ int main(int argc, char **argv) {
     return 1;
   }
   const double sgemm = sgemm_rate();
-  printf("blas_core = %s\nsgemm_gflops = %.1f\n", lsp_blas_core(), sgemm * 1e-9);
+  print_blas_core();
+  printf("sgemm_gflops = %.1f\n", sgemm * 1e-9);
   for (int isa = LSP_ISA_AVX2; isa <= (int)lsp_isa_here(); isa++) {
     const double rate = attention_rate(window, width, (lsp_isa)isa);
     printf("attention_gflops[%s] = %.1f\nattention_share_of_sgemm[%s] = %.3f\n",

@@ -5,8 +5,8 @@
  *
  * Under mpirun every rank runs; the exchange's wait is printed beside the imbalance of
  * the ranks' CPU time. Useful FLOPs only: none masked, padded or doubled. */
+#include "blas_core.h"
 #include "lsp/engine.h"
-#include "lsp/gemm.h"
 #include "lsp/json.h"
 #include "random_model.h"
 
@@ -151,8 +151,10 @@ int main(int argc, char **argv) {
   if (st != LSP_OK)
     (void)fprintf(stderr, "%s\n", ctx.why.text);
   const rates rate = sgemm_rates(threads);
-  if (ctx.rank == 0 && st == LSP_OK)
+  if (ctx.rank == 0 && st == LSP_OK) {
+    print_blas_core();
     print_figures(report, rate, ctx.size);
+  }
   if (ctx.rank == 0) {
     char command[128];
     (void)snprintf(command, sizeof command, "rm -rf %s", dir);

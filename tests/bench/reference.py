@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    print("OPENBLAS_CORETYPE =", os.environ.get("OPENBLAS_CORETYPE", "(not set)"))
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(folder)
         data = bytes(97 + (i * 7 + i // 13) % 26 for i in range(arguments.tokens))

@@ -51,6 +51,23 @@ static void test_library_runs_the_core_that_was_asked_for_or_refuses(void **stat
   }
 }
 
+static void test_core_is_known_by_its_vectors(void **state) {
+  (void)state;
+  static const struct {
+    const char *core;
+    int isa;
+  } known[] = {{"SkylakeX", LSP_ISA_AVX512},  {"COOPERLAKE", LSP_ISA_AVX512},
+               {"Haswell", LSP_ISA_AVX2},     {"haswell", LSP_ISA_AVX2},
+               {"Zen", LSP_ISA_AVX2},         {"Sandybridge", LSP_ISA_PLAIN},
+               {"Prescott", LSP_ISA_PLAIN},   {"fixed", LSP_ISA_COUNT},
+               {"neoversen1", LSP_ISA_COUNT}, {"", LSP_ISA_COUNT},
+               {"has", LSP_ISA_COUNT}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    assert_int_equal(lsp_blas_core_isa(known[i].core), known[i].isa);
+  for (int isa = 0; isa < LSP_ISA_COUNT; isa++)
+    assert_int_equal(lsp_blas_core_isa(lsp_blas_core_for(isa)), isa);
+}
+
 static void test_library_and_processor_have_names(void **state) {
   (void)state;
   char name[LSP_BLAS_NAME_SIZE];
@@ -144,6 +161,7 @@ static void test_cores_rise_with_the_extensions(void **state) {
 }
 
 LSP_TESTS(cmocka_unit_test(test_library_runs_the_core_that_was_asked_for_or_refuses),
+          cmocka_unit_test(test_core_is_known_by_its_vectors),
           cmocka_unit_test_setup(test_library_and_processor_have_names, opens),
           cmocka_unit_test_setup(test_products_are_right_for_random_sizes, opens),
           cmocka_unit_test_setup(test_bits_of_a_row_do_not_depend_on_other_rows, opens),
