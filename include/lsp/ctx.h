@@ -6,6 +6,7 @@
 #ifndef LSP_CTX_H
 #define LSP_CTX_H
 
+#include "lsp/beat.h"
 #include "lsp/status.h"
 
 #include <mpi.h>
@@ -55,8 +56,9 @@ static inline int lsp_count(int64_t n) {
   return (int)n;
 }
 
-/* An MPI call that must succeed. */
+/* An MPI call that must succeed; meanwhile the process counts as waiting for others. */
 #define LSP_MPI(call)                                                                  \
-  ((call) == MPI_SUCCESS ? (void)0 : lsp_panic(__FILE__, __LINE__, #call))
+  (lsp_beat_wait(1),                                                                   \
+   (call) == MPI_SUCCESS ? lsp_beat_wait(0) : lsp_panic(__FILE__, __LINE__, #call))
 
 #endif

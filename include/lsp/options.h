@@ -56,6 +56,9 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
   X(TIME, max_time, -1, 1, INT64_MAX, 0, "H:MM:SS",                                    \
     "stop with everything committed before this much time has passed (exit status "    \
     "75)")                                                                             \
+  X(TIME, watchdog, 600, 0, INT64_MAX, 0, "H:MM:SS",                                   \
+    "end the job (exit status 1) when no rank has made progress for this long; 0: "    \
+    "never (default: 0:10:00)")                                                        \
   X(INT, threads, -1, 1, 4096, 0, "N",                                                 \
     "threads a rank (default: OMP_NUM_THREADS, else this rank's share of the cores)")  \
   X(WORDS, isa, 3, 0, 2, 0, "plain|avx2|avx512",                                       \

@@ -9,6 +9,8 @@
  * lie; nothing is written through a link, or to a file that has another name. */
 #include "lsp/durable.h"
 
+#include "lsp/beat.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,6 +64,7 @@ lsp_status lsp_write_at(int fd, const char *path, const void *data, int64_t n,
     at += got;
     n -= got;
     offset += got;
+    lsp_beat();
   }
   return LSP_OK;
 }
@@ -87,6 +90,7 @@ lsp_status lsp_read_at(int fd, const char *path, void *data, int64_t n, int64_t 
     at += got;
     n -= got;
     offset += got;
+    lsp_beat();
   }
   return LSP_OK;
 }

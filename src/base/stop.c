@@ -8,6 +8,7 @@
  * The state below is that of the process, as its signal handlers are. */
 #include "lsp/stop.h"
 
+#include "lsp/beat.h"
 #include "lsp/status.h"
 
 #include <errno.h>
@@ -25,6 +26,10 @@
  * within half a second of the first is the same request. */
 enum { SAME_REQUEST_MS = 500, LINE_SIZE = 256 };
 
+/* A launcher that ends its ranks sends TERM and, a second later, KILL. Words about a
+ * commit to come would be misleading then, so they come later still. */
+enum { SAY_AFTER_S = 2 };
+
 static struct {
   pthread_t main_thread;
   int listens;
@@ -32,6 +37,7 @@ static struct {
   atomic_int speaks;  /* says what was asked */
   atomic_int speaker; /* says that it ends at once */
   atomic_int asked;
+  atomic_int passed_on;     /* signals on their way to the main thread, noted already */
   _Atomic int64_t first_ms; /* of the first TERM or INT; 0: none yet */
   _Atomic int64_t until_ms; /* when the work under way ends; 0: not known */
 } stop = {.wake = {-1, -1}};
@@ -67,19 +73,23 @@ static void say(const char *line, size_t bytes) {
   (void)ignored;
 }
 
-static void say_asked(int ending, int64_t now) {
+static void on_alarm(int number) {
+  (void)number;
+  const int error = errno;
   char line[LINE_SIZE];
-  const int64_t left = atomic_load(&stop.until_ms) - now;
+  const int64_t left = atomic_load(&stop.until_ms) - now_ms();
   size_t n = put_text(line, 0, "longspan: asked to stop");
   if (left > 0) {
     n = put_text(line, n, ": finishing the wave, about ");
     n = put_number(line, n, (left + 999) / 1000);
     n = put_text(line, n, " s");
   }
-  if (ending)
+  if (atomic_load(&stop.first_ms) != 0)
     n = put_text(line, n, "; a second TERM or INT ends at once, the last commit kept");
   n = put_text(line, n, "\n");
-  say(line, n);
+  if (atomic_load(&stop.speaks))
+    say(line, n);
+  errno = error;
 }
 
 static void end_at_once(void) {
@@ -103,19 +113,22 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   (void)context;
   const int error = errno;
   const int ending = number == SIGTERM || number == SIGINT;
-  if (info->si_code == SI_TKILL && info->si_pid == getpid())
-    return; /* passed on by another thread, which has noted it */
-  const int64_t now = now_ms();
-  if (ending && is_second(now))
+  if (info->si_code == SI_TKILL && atomic_load(&stop.passed_on) > 0) {
+    atomic_store(&stop.passed_on, 0); /* several at once arrive as one */
+    return;
+  }
+  if (ending && is_second(now_ms()))
     end_at_once();
   if (!atomic_exchange(&stop.asked, 1)) {
     const ssize_t ignored = write(stop.wake[1], "", 1);
     (void)ignored;
     if (atomic_load(&stop.speaks))
-      say_asked(ending, now);
+      (void)alarm(SAY_AFTER_S);
   }
-  if (!pthread_equal(pthread_self(), stop.main_thread))
+  if (!pthread_equal(pthread_self(), stop.main_thread)) {
+    atomic_store(&stop.passed_on, 1);
     (void)pthread_kill(stop.main_thread, number);
+  }
   errno = error;
 }
 
@@ -135,6 +148,11 @@ void lsp_stop_listen(int speaks) {
   action.sa_flags = SA_SIGINFO; /* no SA_RESTART */
   for (size_t i = 0; i < sizeof stopping / sizeof stopping[0]; i++)
     (void)sigaction(stopping[i], &action, NULL);
+  memset(&action, 0, sizeof action);
+  (void)sigemptyset(&action.sa_mask);
+  action.sa_handler = on_alarm;
+  action.sa_flags = SA_RESTART;
+  (void)sigaction(SIGALRM, &action, NULL);
   (void)signal(SIGPIPE, SIG_IGN);
   (void)signal(SIGXFSZ, SIG_IGN);
   stop.listens = 1;
@@ -145,6 +163,7 @@ void lsp_stop_hush(void) {
 }
 
 int lsp_stop_asked(void) {
+  lsp_beat();
   return atomic_load_explicit(&stop.asked, memory_order_relaxed);
 }
 
@@ -152,7 +171,9 @@ int lsp_stop_or_readable(int fd) {
   struct pollfd on[2] = {{.fd = fd, .events = POLLIN},
                          {.fd = stop.listens ? stop.wake[0] : -1, .events = POLLIN}};
   while (!lsp_stop_asked()) {
+    lsp_beat_excuse(1);
     const int ready = poll(on, 2, -1);
+    lsp_beat_excuse(0);
     if (ready < 0 && errno != EINTR)
       return 1; /* the read will say what is wrong */
     if (ready > 0 && on[0].revents != 0 && on[1].revents == 0)

@@ -8,6 +8,7 @@
 #include "lsp/ctx.h"
 #include "lsp/engine.h"
 #include "lsp/stop.h"
+#include "lsp/watch.h"
 
 #include <mpi.h>
 #include <stdlib.h>
@@ -23,13 +24,18 @@ static int64_t number_in(const char *name) {
   return end == text ? -1 : n;
 }
 
-int lsp_is_speaker(void) {
+/* The rank of this process, as far as its launcher has told; else 0. Rank 0 speaks. */
+static int64_t launched_rank(void) {
   static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                      "SLURM_PROCID"};
   for (size_t i = 0; i < sizeof rank / sizeof rank[0]; i++)
     if (number_in(rank[i]) >= 0)
-      return number_in(rank[i]) == 0;
-  return 1;
+      return number_in(rank[i]);
+  return 0;
+}
+
+int lsp_is_speaker(void) {
+  return launched_rank() == 0;
 }
 
 /* Slurm numbers steps from 0; batch script, interactive shell and the like have ids
@@ -105,6 +111,7 @@ int lsp_cmd_run(int argc, char **argv) {
   }
   if (options.quiet)
     lsp_stop_hush();
+  lsp_watch_start(options.watchdog, launched_rank());
   LSP_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
   if (provided < MPI_THREAD_FUNNELED) {
     if (speaker)
@@ -113,6 +120,7 @@ int lsp_cmd_run(int argc, char **argv) {
   } else {
     status = run_with_mpi(&options, speaker);
   }
+  lsp_watch_up();
   LSP_MPI(MPI_Finalize());
   lsp_options_close(&options);
   return lsp_exit_status(status);

@@ -19,6 +19,7 @@
 #include "lsp/store.h"
 #include "lsp/text_hash.h"
 #include "lsp/transfo_xl.h"
+#include "lsp/watch.h"
 
 /* phases of the timing table */
 #define LSP_PHASE_TABLE(X)                                                             \
@@ -120,6 +121,7 @@ typedef struct {
   int64_t first_token;   /* where this process began: tokens before it were done */
   int64_t next_document; /* documents before it have been written */
 
+  lsp_watch *watch;
   lsp_exchange *exchange;
   lsp_limit limit; /* memory of this node, before anything was reserved */
   lsp_sizes sizes;

@@ -20,6 +20,7 @@ static float *scratch_of(const lsp_run *e) {
 }
 
 static void poll(const lsp_run *e) {
+  lsp_beat();
   if (omp_get_thread_num() == 0)
     lsp_exchange_poll(e->exchange);
 }

@@ -75,11 +75,13 @@ static void compute(lsp_run *e) {
   lsp_forward_embed(e);
   e->clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   for (int layer = 0; layer < e->config.n_layer; layer++) {
+    lsp_beat_phase("layer", layer);
     lsp_forward_layer(e, layer);
     lsp_snapshot_layer(e, layer);
     lsp_report_progress(e, layer, 0);
   }
   begin = MPI_Wtime();
+  lsp_beat_phase("log-probabilities", -1);
   lsp_heads_span(e);
   if (e->has_start_hidden && e->wave.range.first == 0 && e->wave.pieces > 0 &&
       e->wave.piece[0].document == 0)
@@ -90,11 +92,13 @@ static void compute(lsp_run *e) {
 }
 
 static lsp_status run_wave(lsp_run *e) {
+  lsp_beat_phase("reading tokens", -1);
   lsp_status st = lsp_wave_open(e, e->commit.panel_end);
   if (st == LSP_OK)
     st = read_tokens(e);
   LSP_TRY(lsp_agree(e->ctx, st));
   compute(e);
+  lsp_beat_phase("writing", -1);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
   e->clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
@@ -105,6 +109,7 @@ static lsp_status run_wave(lsp_run *e) {
   next.token_end = lsp_plan_tokens_before(&e->plan, next.panel_end);
   LSP_TRY(lsp_results_documents(e, &next));
   const double begin = MPI_Wtime();
+  lsp_beat_phase("committing", -1);
   const int with_slot = e->wave.next.first < e->wave.next.end && e->reach > 0;
   LSP_TRY(lsp_store_commit(e->store, &next, with_slot));
   e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
@@ -136,6 +141,18 @@ static lsp_status run_waves(lsp_run *e) {
 }
 
 /* --- the run --------------------------------------------------------------------- */
+
+/* The watchdog. Where ranks are on several hosts it needs a file beside the output, so
+ * the output is opened first: who does not own it may leave nothing there. */
+static lsp_status open_watch(lsp_run *e, int output_is_open) {
+  char path[4096];
+  const int one_host = e->ctx->node_size == e->ctx->size;
+  if (output_is_open == one_host)
+    return LSP_OK;
+  LSP_TRY(lsp_store_beside(e->options->output, ".h5.alive", path, sizeof path,
+                           &e->ctx->why));
+  return lsp_watch_open(e->ctx, path, e->options->watchdog, &e->watch);
+}
 
 /* A corpus without tokens has documents all the same. */
 static lsp_status write_empty_documents(lsp_run *e) {
@@ -189,6 +206,7 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   }
   LSP_TRY(write_empty_documents(e));
   /* Before the output has its name: a finished one is never without its facts. */
+  lsp_beat_phase("finishing the output", -1);
   lsp_report_end(e, "finishing", 0);
   const double begin = MPI_Wtime();
   LSP_TRY(lsp_store_finish(e->store));
@@ -201,15 +219,21 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
 static lsp_status run(lsp_run *e, lsp_file_view *from) {
   char core[LSP_BLAS_NAME_SIZE], from_hash[33];
   lsp_store_state state = LSP_STORE_NEW;
+  const lsp_status watched = open_watch(e, 0);
+  lsp_watch_up();
+  LSP_TRY(watched);
   lsp_recorded_core(e, core);
   LSP_TRY(lsp_run_agree_kernels(e, core));
+  lsp_beat_phase("reading the model", -1);
   LSP_TRY(lsp_run_open_model(e));
   LSP_TRY(lsp_snapshot_open(e, from, from_hash));
   if (lsp_inputs_finished(e))
     state = LSP_STORE_FINISHED;
   if (state == LSP_STORE_NEW) {
+    lsp_beat_phase("reading the input", -1);
     LSP_TRY(lsp_run_open_corpus(e));
     LSP_TRY(lsp_run_size(e));
+    lsp_beat_phase("opening the output", -1);
     LSP_TRY(lsp_run_open_store(e, from_hash, &state));
   }
   if (state == LSP_STORE_FINISHED) {
@@ -218,6 +242,7 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
       lsp_report_finished(e);
     return lsp_agree(e->ctx, lsp_inputs_done(e));
   }
+  LSP_TRY(open_watch(e, 1));
   return compute_all(e, state, from);
 }
 
@@ -242,6 +267,7 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
     st = run(&e, &from);
   if (from.fd >= 0)
     lsp_file_close(&from);
+  lsp_watch_close(&e.watch);
   lsp_run_close(&e);
   return st;
 }

@@ -17,6 +17,9 @@
  *       sticky   this call and all that follow fail with ENOSPC
  *   LSP_FAULT_OPEN_AS      what is opened without O_CREAT is this file instead: the
  *                          path of another host, or a file replaced under a run
+ *       hang     the call never returns
+ *   LSP_FAULT_INIT         in MPI_Init_thread: the number of a signal that the process
+ *                          sends itself first, or "hang": it never returns
  *
  * Counted: open, openat, creat with O_CREAT; write, pwrite, pwritev; fsync, fdatasync;
  * ftruncate, fallocate; rename, unlink; and their 64-bit names.
@@ -26,6 +29,7 @@
  * fails, and no function here calls one that it replaces.
  *
  * Build: cc -shared -fPIC -o iofault.so iofault.c. Public domain. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -40,10 +44,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-typedef enum { COUNT, KILL, TORN, NO_SPACE, IO_ERROR, SHORT, STICKY, MODES } fault_mode;
+typedef enum {
+  COUNT,
+  KILL,
+  TORN,
+  NO_SPACE,
+  IO_ERROR,
+  SHORT,
+  STICKY,
+  HANG,
+  MODES
+} fault_mode;
 
-static const char *const mode_name[MODES] = {"count", "kill",  "torn",  "enospc",
-                                             "eio",   "short", "sticky"};
+static const char *const mode_name[MODES] = {"count", "kill",  "torn",   "enospc",
+                                             "eio",   "short", "sticky", "hang"};
 
 typedef enum { PASS, FAIL, HALF, HALF_AND_DIE } verdict;
 
@@ -107,10 +121,14 @@ static void report(long n, const char *call) {
   errno = error;
 }
 
-static _Noreturn void die(void) {
-  (void)kill(getpid(), SIGKILL);
+static _Noreturn void hang(void) {
   for (;;)
     (void)pause();
+}
+
+static _Noreturn void die(void) {
+  (void)kill(getpid(), SIGKILL);
+  hang();
 }
 
 /* Counts a call that matches and says what becomes of it; errno is set for FAIL.
@@ -127,6 +145,8 @@ static verdict judge(const char *call, int can_halve) {
     return PASS;
   if (mode == KILL || (mode == TORN && !can_halve))
     die();
+  if (mode == HANG)
+    hang();
   if (mode == TORN)
     return HALF_AND_DIE;
   if (mode == SHORT)
@@ -280,4 +300,17 @@ int openat64(int folder, const char *path, int how, ...) {
 
 int creat(const char *path, mode_t rights) {
   return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, rights);
+}
+
+/* The signature is that of any MPI library. */
+int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
+  int (*real)(int *, char ***, int, int *) = NULL;
+  void *found = dlsym(RTLD_NEXT, "MPI_Init_thread");
+  const char *what = rank_matches() ? getenv("LSP_FAULT_INIT") : NULL;
+  memcpy(&real, &found, sizeof real);
+  if (what != NULL && strcmp(what, "hang") == 0)
+    hang();
+  if (what != NULL)
+    (void)raise(atoi(what));
+  return real(argc, argv, required, provided);
 }

