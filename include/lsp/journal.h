@@ -54,7 +54,7 @@ typedef struct lsp_journal lsp_journal;
 lsp_status lsp_journal_create(const char *path, const char *identity_json,
                               lsp_journal **out, lsp_failure *why);
 
-/* Opens an existing one and finds its last record; a torn tail is cut off.
+/* Opens an existing one and finds its last record that counts; nothing is changed.
  * LSP_E_INPUT: there is none; LSP_E_FORMAT: it is none, or its header is damaged. */
 lsp_status lsp_journal_open(const char *path, lsp_journal **out, lsp_failure *why);
 
@@ -68,6 +68,11 @@ const char *lsp_journal_identity(const lsp_journal *j); /* lent */
 int64_t lsp_journal_count(const lsp_journal *j);
 /* Record i of count, oldest first. */
 void lsp_journal_at(const lsp_journal *j, int64_t i, lsp_commit *out);
+/* Bytes after the last record that counts; the next append or truncation cuts them off.
+ * They are torn if they can be of one record alone that a run was writing when it ended;
+ * else records are lost. */
+int64_t lsp_journal_tail(const lsp_journal *j);
+int lsp_journal_is_torn(const lsp_journal *j);
 /* Drops records from i on (a record whose slot turned out bad). */
 lsp_status lsp_journal_truncate(lsp_journal *j, int64_t i, lsp_failure *why);
 /* Appends and syncs. After a failure the journal takes nothing more. LSP_E_MISMATCH:

@@ -15,6 +15,7 @@
 #include "lsp/ctx.h"
 #include "lsp/journal.h"
 #include "lsp/layout.h"
+#include "lsp/plan.h"
 
 typedef struct lsp_store lsp_store;
 
@@ -24,12 +25,16 @@ typedef struct {
   lsp_output_spec output;
   lsp_memory_spec memory; /* snapshots == 0: no memory file */
   const char *identity;   /* JSON object of strings: what the run is made of */
+  const lsp_plan *plan;   /* of the corpus, lent until close: which panel wrote which
+                             rows; NULL: rows are not verified, only the layout */
 } lsp_store_spec;
 
 typedef enum { LSP_STORE_NEW, LSP_STORE_RESUMED, LSP_STORE_FINISHED } lsp_store_state;
 
-/* Collective; the spec is read on rank 0 alone. What exists is refused without resume
- * or overwrite, and never touched before everything has been checked. After
+/* Collective; of the spec all ranks read plan, memory.document and memory.position, the
+ * rest is read on rank 0 alone. What exists is refused without resume or overwrite, and
+ * never touched before everything has been checked: what is committed is read back and
+ * compared with its sums, by all ranks together. After
  * LSP_STORE_FINISHED *out is NULL. last: the commit to go on from (zeros when new, with
  * slot -1). */
 lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **out,
@@ -64,7 +69,9 @@ lsp_status lsp_store_read_memory(lsp_store *store, int layer, int64_t first,
  * here when with_slot). */
 lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit, int with_slot);
 
-/* Collective. Checks, renames, removes journal and slots. */
+/* Collective, after the last commit. Reads everything back and compares it with its sums,
+ * by all ranks together, renames, removes journal and slots. Nothing is renamed if
+ * anything is damaged. */
 lsp_status lsp_store_finish(lsp_store *store);
 
 typedef struct {

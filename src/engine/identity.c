@@ -10,6 +10,7 @@
 #include "lsp/durable.h"
 #include "lsp/json.h"
 #include "lsp/text.h"
+#include "lsp/verify.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -143,6 +144,7 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                           .resume = e->options->resume != 0,
                           .overwrite = e->options->overwrite != 0,
                           .identity = identity,
+                          .plan = &e->plan,
                           .output = {.tokens = lsp_plan_tokens(&e->plan),
                                      .documents = e->plan.documents,
                                      .panels = lsp_plan_panels(&e->plan),
@@ -217,15 +219,50 @@ static const char *attribute_of(const lsp_memory_spec *m, const char *key) {
   return "(none)";
 }
 
-static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
+static void keep_place(void *arg, const char *place) {
+  char *first = arg;
+  if (first[0] == '\0')
+    (void)snprintf(first, VALUE_SIZE, "%s", place);
+}
+
+/* The last snapshot is as it was written. */
+static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
   const char *path = e->options->from_snapshot;
-  const lsp_memory_spec *m = &from->memory;
   lsp_failure *why = &e->ctx->why;
-  if (!from->is_memory || m->snapshots < 1)
+  char place[VALUE_SIZE] = "";
+  if (!from->is_memory || from->memory.snapshots < 1)
     return lsp_fail(why, LSP_E_INPUT,
                     "%s: no snapshot of memory; give the FILE.memory.h5 of a finished "
                     "run",
                     path);
+  if (from->version < 2)
+    return lsp_fail(why, LSP_E_FORMAT,
+                    "%s: an older longspan wrote it without checksums; make it anew "
+                    "with this one",
+                    path);
+  const lsp_verification v = {.path = path,
+                              .fd = from->fd,
+                              .bytes = from->bytes,
+                              .extent = from->extent,
+                              .memory = &from->memory,
+                              .snapshot_first = from->memory.snapshots - 1,
+                              .snapshot_end = from->memory.snapshots,
+                              .parts = 1,
+                              .damaged = keep_place,
+                              .arg = place};
+  LSP_TRY(lsp_verify_layout(&v, LSP_MEMORY_DATASETS, LSP_SNAPSHOT_LAYOUT, NULL, why));
+  LSP_TRY(lsp_verify_memory(&v, why));
+  if (place[0] == '\0')
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_FORMAT,
+                  "%s: damaged: %s; restore it from a copy, or make it anew", path,
+                  place);
+}
+
+static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
+  const char *path = e->options->from_snapshot;
+  const lsp_memory_spec *m = &from->memory;
+  lsp_failure *why = &e->ctx->why;
   pairs p = {.count = 0};
   put_model(e, &p);
   for (int i = 0; i < p.count; i++)
@@ -265,6 +302,7 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
 static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
   lsp_failure *why = &e->ctx->why;
   LSP_TRY(lsp_file_open(e->options->from_snapshot, from, why));
+  LSP_TRY(verify_snapshot(e, from));
   LSP_TRY(check_snapshot(e, from));
   const int64_t last = from->memory.snapshots - 1;
   const lsp_extent *x = from->extent;

@@ -49,6 +49,7 @@ struct lsp_journal {
   uint64_t header_sum;
   entry *entry; /* (room), count used */
   int64_t count, room;
+  int64_t tail; /* bytes after the records that count */
 };
 
 static void put(unsigned char *at, uint64_t value, int bytes) {
@@ -250,6 +251,7 @@ static lsp_status cut(lsp_journal *j, lsp_failure *why) {
   }
   const lsp_status status = lsp_sync_file(j->fd, j->path, why);
   j->failed = status != LSP_OK;
+  j->tail = 0;
   return status;
 }
 
@@ -270,7 +272,8 @@ static lsp_status read_journal(lsp_journal *j, lsp_failure *why) {
   int64_t bytes = 0;
   LSP_TRY(open_file(j, O_RDWR, &bytes, why));
   LSP_TRY(read_records(j, bytes, why));
-  return bytes == end_of(j, j->count) ? LSP_OK : cut(j, why);
+  j->tail = bytes - end_of(j, j->count);
+  return LSP_OK;
 }
 
 lsp_status lsp_journal_peek(const char *path, char **identity_json, lsp_failure *why) {
@@ -332,6 +335,14 @@ void lsp_journal_at(const lsp_journal *j, int64_t i, lsp_commit *out) {
   *out = j->entry[i].commit;
 }
 
+int64_t lsp_journal_tail(const lsp_journal *j) {
+  return j->tail;
+}
+
+int lsp_journal_is_torn(const lsp_journal *j) {
+  return j->tail > 0 && j->tail <= RECORD;
+}
+
 /* The file is as we left it: another run that writes to it would show in its length. */
 static lsp_status check_end(lsp_journal *j, lsp_failure *why) {
   struct stat st;
@@ -342,7 +353,7 @@ static lsp_status check_end(lsp_journal *j, lsp_failure *why) {
                     j->path);
   if (fstat(j->fd, &st) != 0)
     return lsp_fail(why, LSP_E_IO, "%s: fstat: %s", j->path, strerror(errno));
-  if (st.st_size != end_of(j, j->count) || st.st_nlink == 0)
+  if (st.st_size != end_of(j, j->count) + j->tail || st.st_nlink == 0)
     return lsp_fail(why, LSP_E_MISMATCH,
                     "%s: somebody else has changed the journal; is another longspan "
                     "writing the same output?",
@@ -359,6 +370,8 @@ lsp_status lsp_journal_truncate(lsp_journal *j, int64_t i, lsp_failure *why) {
 
 lsp_status lsp_journal_append(lsp_journal *j, const lsp_commit *c, lsp_failure *why) {
   LSP_TRY(check_end(j, why));
+  if (j->tail > 0)
+    LSP_TRY(cut(j, why));
   unsigned char record[RECORD];
   entry e = {.commit = *c};
   e.sum = encode(c, j->count, sum_before(j, j->count), record);

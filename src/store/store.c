@@ -1,4 +1,4 @@
-/* The store's small calls: names, the first failure, counted writes, close.
+/* The store's small calls: names, opening, the first failure, counted writes, close.
  *
  * What must hold: after the first failure nothing more is written, and the failure
  * comes out at the next commit. */
@@ -7,8 +7,12 @@
 #include "lsp/durable.h"
 #include "store_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int has_suffix(const char *path) {
@@ -60,6 +64,25 @@ lsp__path lsp__store_tmp(const lsp__path *path) {
   return tmp;
 }
 
+/* A network file system may still show the folder as it was: ten looks in some 9 s. */
+int lsp__store_open_patiently(const lsp__target *t, int access) {
+  enum { LOOKS = 10 };
+  struct stat st;
+  for (int i = 1;; i++) {
+    const int fd = open(t->path.at, access | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == t->bytes)
+      return fd;
+    const int error = fd < 0 ? errno : EAGAIN; /* of another size */
+    if (fd >= 0)
+      (void)close(fd);
+    errno = error;
+    if (i == LOOKS || (error != ENOENT && error != ESTALE && error != EAGAIN))
+      return -1;
+    const struct timespec pause = {i / 4, 20000000L << (i % 4)};
+    (void)nanosleep(&pause, NULL);
+  }
+}
+
 void lsp__store_keep(lsp_store *s, const lsp_failure *why) {
   if (s->why.status == LSP_OK)
     s->why = *why;
@@ -88,6 +111,8 @@ void lsp_store_close(lsp_store **store) {
   for (int i = 0; i < LSP__FILES; i++)
     if (s->fd[i] >= 0)
       (void)close(s->fd[i]);
+  free((void *)(uintptr_t)s->memory.document);
+  free((void *)(uintptr_t)s->memory.position);
   lsp_route_close(&s->route);
   lsp_journal_close(&s->journal);
   if (s->lock >= 0)

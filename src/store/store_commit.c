@@ -4,7 +4,7 @@
  * agree; the checksums of the slot are added up; rank 0 appends the record and syncs
  * it; all agree again. Only the record makes wave and slot valid.
  *
- * Finish, on rank 0, each step synced before the next:
+ * Finish: all ranks verify everything. Then on rank 0, each step synced before the next:
  *   1. FILE.memory.h5.part -> FILE.memory.h5
  *   2. FILE.h5.part -> FILE.h5
  *   3. remove FILE.h5.journal
@@ -13,7 +13,8 @@
  * .part. After 2, a journal and FILE.h5 without .part: resume does 3 and 4. After 3,
  * FILE.h5 of this identity: finished; resume does 4.
  *
- * What must hold: after a failure nothing is appended and nothing is renamed. */
+ * What must hold: after a failure nothing is appended and nothing is renamed; what is
+ * damaged is never renamed. */
 #include "lsp/store.h"
 
 #include "lsp/durable.h"
@@ -121,6 +122,11 @@ lsp_status lsp_store_finish(lsp_store *store) {
   LSP_TRY(lsp__store_sync(store));
   close_files(store);
   LSP_TRY(agree(store));
+  const lsp_status status = lsp__store_verify(store, NULL, "not finished");
+  if (status != LSP_OK) {
+    lsp__store_keep(store, &store->ctx->why);
+    return status;
+  }
   if (store->ctx->rank == 0)
     (void)check_and_rename(store);
   return agree(store);

@@ -92,6 +92,7 @@ static void set_target(lsp__opening *o, int file, const lsp__path *path,
     return;
   t->path = *path;
   t->bytes = skeleton->bytes;
+  memcpy(t->layout, skeleton->hash, sizeof t->layout);
 }
 
 lsp_status lsp__store_draw(lsp__opening *o) {

@@ -9,7 +9,8 @@
  *   store_create.c    rank 0: creation, tidying up
  *   store_resume.c    rank 0: the record to resume from, slots verified
  *   store_state.c     rank 0: new, resumed, finished or refused
- *   store_open.c      collective: rank 0 decides, all open
+ *   store_verify.c    collective: what was written against its sums
+ *   store_open.c      collective: rank 0 decides, all verify and open
  *   store_rows.c      rows of the output (who writes them: lsp/route.h)
  *   store_memory.c    rows of snapshots and slots
  *   store_commit.c    commit and finish */
@@ -39,6 +40,7 @@ typedef struct {
 typedef struct {
   lsp__path path;
   int64_t bytes;
+  unsigned char layout[16]; /* lsp_skeleton.hash */
 } lsp__target;
 
 /* What rank 0 found and all ranks know; broadcast as bytes. */
@@ -69,6 +71,8 @@ struct lsp_store {
   lsp_ctx *ctx;
   lsp__facts facts;
   lsp__names names; /* rank 0 */
+  const lsp_plan *plan;
+  lsp_memory_spec memory; /* sizes, document and position (owned) */
   lsp_failure why;  /* the first failure since open; LSP_OK: none */
   int fd[LSP__FILES];
   int dirty[LSP__FILES];
@@ -89,6 +93,7 @@ typedef struct {
   int lock;   /* the journal, locked; -1: none */
   int waited; /* for another run to end, tenths of a second */
   lsp_journal *journal;
+  int64_t records; /* of the journal that count */
   lsp__facts *facts;
   lsp_failure *why;
 } lsp__opening;
@@ -106,6 +111,10 @@ lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *wh
 /* Local. PATH.tmp; names leave room for it. */
 lsp__path lsp__store_tmp(const lsp__path *path);
 
+/* Local. Opens a file that rank 0 has made; -1, with EAGAIN: of another
+ * size. */
+int lsp__store_open_patiently(const lsp__target *t, int access);
+
 /* store_memory.c. Local. Checksum of row `row` of layer `layer` (values: kv = 1). */
 uint64_t lsp__store_row_sum(const lsp__facts *f, int kv, int layer, int64_t row,
                             const void *data);
@@ -113,6 +122,10 @@ uint64_t lsp__store_row_sum(const lsp__facts *f, int kv, int layer, int64_t row,
 /* Local. Where that row lies. */
 int64_t lsp__store_row_offset(const lsp__facts *f, const lsp_extent *extent,
                               int64_t snapshot, int layer, int64_t row);
+
+/* store_verify.c. Collective. Compares the files with their sums, as far as a commit
+ * goes, or whole if c is NULL; what: the beginning of the message. Changes nothing. */
+lsp_status lsp__store_verify(lsp_store *s, const lsp_commit *c, const char *what);
 
 /* store_commit.c. Collective. */
 lsp_status lsp__store_sync(lsp_store *s);
@@ -191,8 +204,11 @@ lsp_status lsp__store_install_slot(lsp__opening *o, int slot);
  * off, left, unless somebody is creating at this moment. */
 lsp_status lsp__store_tidy(lsp__opening *o);
 
-/* store_resume.c. Rank 0. */
+/* store_resume.c. Rank 0. Finds the commit to resume from; changes nothing. */
 lsp_status lsp__store_resume(lsp__opening *o);
+
+/* Rank 0. Drops the records that do not count, and makes missing slots anew. */
+lsp_status lsp__store_mend(lsp__opening *o);
 
 /* store_state.c. Rank 0. Decides: LSP_STORE_NEW (a journal that is to be replaced is
  * locked), RESUMED (journal locked, not yet read) or FINISHED (journal, if there is one,

@@ -1,4 +1,5 @@
-/* Opening: rank 0 looks, decides and makes; all agree; then every rank opens the files.
+/* Opening: rank 0 looks, decides and makes; all agree, and verify what an earlier run
+ * committed; then every rank opens the files.
  *
  * What must hold: every rank takes the same way out; what rank 0 found goes to the
  * others in one broadcast. */
@@ -9,10 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static lsp_status open_on_rank_0(lsp__opening *o) {
@@ -40,35 +40,14 @@ static void end_opening(lsp__opening *o, lsp_store *s) {
   s->names = o->names;
 }
 
-static lsp_status begin(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store *s) {
-  if (ctx->rank != 0)
-    return LSP_OK;
-  lsp__opening o = {.ctx = ctx, .spec = spec, .lock = -1, .facts = &s->facts};
-  o.why = &ctx->why;
-  o.output.fd = o.memory.fd = o.slot.fd = -1;
+static void begin_opening(lsp__opening *o, lsp_store *s, const lsp_store_spec *spec) {
+  memset(o, 0, sizeof *o);
+  o->ctx = s->ctx;
+  o->spec = spec;
+  o->why = &s->ctx->why;
+  o->facts = &s->facts;
+  o->lock = o->output.fd = o->memory.fd = o->slot.fd = -1;
   s->facts.last.slot = -1;
-  const lsp_status status = open_on_rank_0(&o);
-  end_opening(&o, s);
-  return status;
-}
-
-/* A network file system may still show the folder as it was: ten looks in some 9 s. */
-static int open_patiently(const lsp__target *t) {
-  enum { LOOKS = 10 };
-  struct stat st;
-  for (int i = 1;; i++) {
-    const int fd = open(t->path.at, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == t->bytes)
-      return fd;
-    const int error = fd < 0 ? errno : EAGAIN; /* of another size */
-    if (fd >= 0)
-      (void)close(fd);
-    errno = error;
-    if (i == LOOKS || (error != ENOENT && error != ESTALE && error != EAGAIN))
-      return -1;
-    const struct timespec pause = {i / 4, 20000000L << (i % 4)};
-    (void)nanosleep(&pause, NULL);
-  }
 }
 
 static lsp_status open_files(lsp_store *s) {
@@ -76,7 +55,7 @@ static lsp_status open_files(lsp_store *s) {
     const lsp__target *t = &s->facts.file[i];
     if (t->path.at[0] == '\0')
       continue;
-    s->fd[i] = open_patiently(t);
+    s->fd[i] = lsp__store_open_patiently(t, O_RDWR);
     if (s->fd[i] < 0)
       return lsp_fail(
           &s->ctx->why, LSP_E_IO,
@@ -88,12 +67,43 @@ static lsp_status open_files(lsp_store *s) {
   return LSP_OK;
 }
 
-static lsp_status open_all(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store *s) {
-  lsp_status status = begin(ctx, spec, s);
+/* What is read until close, on every rank. */
+static lsp_status keep_contents(lsp_store *s, const lsp_store_spec *spec) {
+  const size_t bytes = (size_t)spec->memory.snapshots * sizeof(int64_t);
+  int64_t *document = malloc(bytes + 1), *position = malloc(bytes + 1);
+  s->plan = spec->plan;
+  s->memory = spec->memory;
+  s->memory.document = document;
+  s->memory.position = position;
+  if (document == NULL || position == NULL)
+    return lsp_fail(&s->ctx->why, LSP_E_MEMORY, "not enough memory for %lld snapshots",
+                    (long long)spec->memory.snapshots);
+  if (bytes > 0) {
+    memcpy(document, spec->memory.document, bytes);
+    memcpy(position, spec->memory.position, bytes);
+  }
+  return LSP_OK;
+}
+
+/* Collective. What is committed is as it was written; then rank 0 mends. */
+static lsp_status take_up(lsp_store *s, lsp__opening *o, const char *path) {
+  char what[PATH_MAX + 64];
+  (void)snprintf(what, sizeof what, "%s: --resume refused", path);
+  LSP_TRY(lsp__store_verify(s, &s->facts.last, what));
+  return lsp_agree(s->ctx, s->ctx->rank == 0 ? lsp__store_mend(o) : LSP_OK);
+}
+
+static lsp_status open_all(lsp_store *s, lsp__opening *o, const lsp_store_spec *spec) {
+  lsp_ctx *ctx = s->ctx;
+  lsp_status status = keep_contents(s, spec);
+  if (status == LSP_OK && ctx->rank == 0)
+    status = open_on_rank_0(o);
   LSP_TRY(lsp_agree(ctx, status));
   lsp_bcast(ctx->comm, &s->facts, sizeof s->facts);
   if (s->facts.state == LSP_STORE_FINISHED)
     return LSP_OK;
+  if (s->facts.state == LSP_STORE_RESUMED)
+    LSP_TRY(take_up(s, o, spec->path));
   status = open_files(s);
   if (status == LSP_OK)
     status = lsp_route_open(ctx, &s->route);
@@ -118,7 +128,10 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   s->slot_sum.first = INT64_MAX;
   for (int i = 0; i < LSP__FILES; i++)
     s->fd[i] = -1;
-  status = open_all(ctx, spec, s);
+  lsp__opening o;
+  begin_opening(&o, s, spec);
+  status = open_all(s, &o, spec);
+  end_opening(&o, s);
   if (status != LSP_OK || s->facts.state == LSP_STORE_FINISHED) {
     *state = s->facts.state;
     *last = s->facts.last;

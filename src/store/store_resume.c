@@ -1,8 +1,11 @@
-/* The commit to go on from. Rank 0 alone.
+/* The commit to resume from. Rank 0 alone.
  *
  * Identity, layout and sizes are compared first, by reading only. Then the last record
  * counts whose slot, read again, has the checksum that the record names; a record that
  * needs no slot always counts. A slot that is missing or of a wrong size is made anew.
+ *
+ * Then all ranks read back what is committed (store_verify.c), and only then is anything
+ * mended.
  *
  * What must hold: nothing is changed before all that can be refused has been checked;
  * a slot that the chosen record names is not touched. */
@@ -145,16 +148,26 @@ static int64_t records_that_count(const lsp__opening *o, lsp_commit *last) {
   return 0;
 }
 
-static lsp_status mend(lsp__opening *o, int64_t records) {
+/* What does not count and is not merely torn. */
+static void tell_losses(const lsp__opening *o, int64_t there) {
+  const int64_t tail = lsp_journal_tail(o->journal);
+  if (tail > 0 && !lsp_journal_is_torn(o->journal))
+    lsp_say(o->ctx,
+            "%s: damaged after record %lld; the %lld bytes that follow are dropped, and "
+            "their work is done again",
+            o->names.journal.at, (long long)there, (long long)tail);
+  if (o->records < there)
+    lsp_say(o->ctx,
+            "%s: the memory of the last commit does not have its checksum; resuming "
+            "from commit %lld of %lld",
+            o->names.output.at, (long long)o->records, (long long)there);
+}
+
+lsp_status lsp__store_mend(lsp__opening *o) {
   const int64_t there = lsp_journal_count(o->journal);
-  if (records < there) {
-    lsp_say(
-        o->ctx,
-        "%s: the memory of the last commit does not have its checksum; going on from "
-        "commit %lld of %lld",
-        o->names.output.at, (long long)records, (long long)there);
-    LSP_TRY(lsp_journal_truncate(o->journal, records, o->why));
-  }
+  tell_losses(o, there);
+  if (o->records < there)
+    LSP_TRY(lsp_journal_truncate(o->journal, o->records, o->why));
   for (int i = 0; i < 2 && o->slot.fd >= 0; i++)
     if (!slot_is_whole(o, i))
       LSP_TRY(lsp__store_install_slot(o, i));
@@ -178,8 +191,7 @@ lsp_status lsp__store_resume(lsp__opening *o) {
   if (o->memory.fd >= 0)
     LSP_TRY(check_memory(o));
   LSP_TRY(lsp_journal_open(o->names.journal.at, &o->journal, o->why));
-  const int64_t records = records_that_count(o, &o->facts->last);
-  LSP_TRY(mend(o, records));
-  o->facts->next_slot = slot_after(o, records);
+  o->records = records_that_count(o, &o->facts->last);
+  o->facts->next_slot = slot_after(o, o->records);
   return LSP_OK;
 }

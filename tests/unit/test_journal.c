@@ -102,17 +102,48 @@ static void test_identity_and_records_survive(void **state) {
   expect_opens_with(path, RECORDS);
 }
 
+/* Opening changes nothing; the next append cuts the tail off. */
+static void expect_tail(const char *path, int records, size_t tail, size_t end) {
+  unsigned char data[4096];
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  assert_int_equal(lsp_journal_open(path, &j, &why), LSP_OK);
+  assert_int_equal(lsp_journal_tail(j), tail);
+  assert_int_equal(lsp_journal_is_torn(j), tail > 0 && tail <= RECORD);
+  assert_int_equal(load(path, data, sizeof data), end + tail);
+  append(j, records, records + 1);
+  assert_int_equal(lsp_journal_tail(j), 0);
+  lsp_journal_close(&j);
+  assert_int_equal(load(path, data, sizeof data), end + RECORD);
+  expect_opens_with(path, records + 1);
+}
+
 static void test_torn_tail_of_every_length_is_dropped_and_cut_off(void **state) {
   (void)state;
   char path[LSP_TEST_PATH];
-  unsigned char data[4096], after[4096];
+  unsigned char data[4096];
   const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
   const size_t header = n - (size_t)RECORDS * RECORD;
   for (size_t cut = header; cut <= n; cut++) {
     save(path, data, cut);
     const size_t whole = (cut - header) / RECORD;
     expect_opens_with(path, (int64_t)whole);
-    assert_int_equal(load(path, after, sizeof after), header + whole * RECORD);
+    expect_tail(path, (int)whole, (cut - header) % RECORD, header + whole * RECORD);
+  }
+}
+
+static void test_records_lost_to_a_flip_are_told_from_a_torn_one(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096];
+  const size_t n = make(in_folder(path, "journal"), RECORDS, data, sizeof data);
+  const size_t header = n - (size_t)RECORDS * RECORD;
+  for (size_t i = 0; i < RECORDS; i++) {
+    const size_t end = header + i * RECORD;
+    data[end + 70] ^= 1;
+    save(path, data, n);
+    data[end + 70] ^= 1;
+    expect_tail(path, (int)i, n - end, end);
   }
 }
 
@@ -259,6 +290,7 @@ static void test_impossible_numbers_do_not_count(void **state) {
 LSP_TESTS(cmocka_unit_test(test_impossible_numbers_do_not_count),
           cmocka_unit_test(test_identity_and_records_survive),
           cmocka_unit_test(test_torn_tail_of_every_length_is_dropped_and_cut_off),
+          cmocka_unit_test(test_records_lost_to_a_flip_are_told_from_a_torn_one),
           cmocka_unit_test(test_header_of_every_shorter_length_is_refused),
           cmocka_unit_test(test_flipped_bit_is_noticed_wherever_it_is),
           cmocka_unit_test(test_records_of_another_run_or_order_do_not_count),

@@ -1,0 +1,395 @@
+/* What lies in a file against the sums that lie in it.
+ *
+ * What must hold: what is read, and in which order it is summed, is what the writers did
+ * (lsp/sums.h, lsp_plan_panel_output); the parts of all callers are everything, once. */
+#include "lsp/verify.h"
+
+#include "layout_sum.h"
+#include "lsp/durable.h"
+#include "lsp/sums.h"
+#include "lsp/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PIECE = 1 << 22, PLACE = 400, NAME = 200 };
+
+/* Damage that touches is one place: [first, end) of something, 0 rows: none yet. */
+typedef struct {
+  const lsp_verification *v;
+  int64_t of; /* document; or snapshot * layers + layer */
+  int64_t first, end;
+  int unreadable;
+  void (*tell)(const lsp_verification *v, int64_t of, int64_t first, int64_t end,
+               const char *what);
+} damage;
+
+static void end_place(damage *d) {
+  if (d->end > d->first)
+    d->tell(d->v, d->of, d->first, d->end,
+            d->unreadable ? "cannot be read" : "do not have their checksum");
+  d->first = d->end = 0;
+}
+
+static void add_place(damage *d, int64_t of, int64_t first, int64_t end,
+                      int unreadable) {
+  const int touches =
+      d->end > d->first && of == d->of && first <= d->end && unreadable == d->unreadable;
+  if (!touches) {
+    end_place(d);
+    d->of = of;
+    d->first = first;
+    d->unreadable = unreadable;
+  }
+  d->end = end;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+tell(const lsp_verification *v, const char *format, ...) {
+  char place[PLACE];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(place, sizeof place, format, arguments);
+  va_end(arguments);
+  v->damaged(v->arg, place);
+}
+
+/* Bytes [first, first + n) rows of a dataset. 0: they cannot be read. */
+static int read_rows(const lsp_verification *v, int dataset, int64_t first, int64_t n,
+                     void *data) {
+  const lsp_extent *e = &v->extent[dataset];
+  if (n == 0)
+    return 1;
+  const int64_t bytes = n * e->row_bytes;
+  if (lsp_read_at(v->fd, v->path, data, bytes, e->offset + first * e->row_bytes,
+                  NULL) != LSP_OK)
+    return 0;
+  if (v->read != NULL)
+    v->read(v->arg, bytes);
+  return 1;
+}
+
+/* Begin of part p of total things. */
+static int64_t cut(int64_t total, int p, int parts) {
+  return total / parts * p + total % parts * p / parts;
+}
+
+static lsp_status no_memory(const lsp_verification *v, lsp_failure *why) {
+  return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to verify it", v->path);
+}
+
+/* --- panels ---------------------------------------------------------------------- */
+
+typedef struct {
+  int64_t panels; /* at most, of a piece */
+  int64_t width;  /* floats of a hidden row */
+  uint64_t *sum;  /* (panels) */
+  int32_t *id;    /* (panels * LSP_PANEL) */
+  float *nll;     /* (panels * LSP_PANEL + 1) */
+  float *hidden;  /* (panels * LSP_PANEL, width) */
+} tokens;
+
+static int has(const lsp_verification *v, int dataset) {
+  return v->extent[dataset].offset >= 0;
+}
+
+static void tell_tokens(const lsp_verification *v, int64_t document, int64_t first,
+                        int64_t end, const char *what) {
+  char name[NAME] = "";
+  if (v->name != NULL) {
+    memcpy(name, ", ", 3);
+    (void)lsp_text_shown(v->name[document], name + 2, sizeof name - 2);
+  }
+  tell(v, "rows %lld to %lld of /tokens (document %lld%s) %s", (long long)first,
+       (long long)end - 1, (long long)document, name, what);
+}
+
+/* The rows that a sum of panels [first, end) is over. */
+static lsp_panel_output rows_of(const lsp_verification *v, int64_t first, int64_t end) {
+  lsp_panel_output all = lsp_plan_panel_output(v->plan, first);
+  const lsp_panel_output last = lsp_plan_panel_output(v->plan, end - 1);
+  all.token_end = last.token_end;
+  all.nll_end = last.nll_end;
+  if (!has(v, LSP_TOKENS_NLL))
+    all.nll = all.nll_end = all.token;
+  return all;
+}
+
+static void mark_panels(const lsp_verification *v, damage *d, int64_t first,
+                        int64_t end, int unreadable) {
+  for (int64_t p = first; p < end; p++) {
+    const lsp_panel_output r = rows_of(v, p, p + 1);
+    add_place(d, r.document, r.token, lsp_max(r.token_end, r.nll_end), unreadable);
+  }
+}
+
+static uint64_t sum_of(const lsp_verification *v, const tokens *t, int64_t panel,
+                       const lsp_panel_output *all) {
+  const lsp_panel_output r = rows_of(v, panel, panel + 1);
+  const int64_t at = r.token - all->token, n = r.token_end - r.token;
+  const lsp_panel_data data = {.id = t->id + at,
+                               .ids = has(v, LSP_TOKENS_ID) ? n : 0,
+                               .nll = t->nll + (r.nll - all->nll),
+                               .nlls = r.nll_end - r.nll,
+                               .hidden = t->hidden + at * t->width,
+                               .floats = n * t->width};
+  return lsp_sum_panel(&data);
+}
+
+static void verify_panels(const lsp_verification *v, const tokens *t, damage *d,
+                          int64_t first, int64_t end) {
+  const lsp_panel_output all = rows_of(v, first, end);
+  const int64_t n = all.token_end - all.token;
+  if (!read_rows(v, LSP_INTEGRITY_PANEL, first, end - first, t->sum) ||
+      !read_rows(v, LSP_TOKENS_ID, all.token, has(v, LSP_TOKENS_ID) ? n : 0, t->id) ||
+      !read_rows(v, LSP_TOKENS_NLL, all.nll, all.nll_end - all.nll, t->nll) ||
+      !read_rows(v, LSP_TOKENS_HIDDEN, all.token, t->width > 0 ? n : 0, t->hidden)) {
+    mark_panels(v, d, first, end, 1);
+    return;
+  }
+  for (int64_t p = first; p < end; p++)
+    if (sum_of(v, t, p, &all) != t->sum[p - first])
+      mark_panels(v, d, p, p + 1, 0);
+}
+
+static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
+  const int64_t first = cut(v->panel_end, v->part, v->parts);
+  const int64_t end = cut(v->panel_end, v->part + 1, v->parts);
+  tokens t = {.width = 0};
+  if (has(v, LSP_TOKENS_HIDDEN))
+    t.width = v->extent[LSP_TOKENS_HIDDEN].row_bytes / (int64_t)sizeof(float);
+  const int64_t row = (int64_t)sizeof(float) * (2 + t.width);
+  t.panels = lsp_max(1, lsp_min(end - first, PIECE / row / LSP_PANEL));
+  const size_t rows = (size_t)t.panels * LSP_PANEL;
+  t.sum = malloc((size_t)t.panels * sizeof *t.sum);
+  t.id = malloc(rows * sizeof *t.id);
+  t.nll = malloc((rows + 1) * sizeof *t.nll);
+  t.hidden = malloc((rows * (size_t)t.width + 1) * sizeof *t.hidden);
+  lsp_status status = LSP_OK;
+  if (t.sum == NULL || t.id == NULL || t.nll == NULL || t.hidden == NULL) {
+    status = no_memory(v, why);
+  } else {
+    damage d = {.v = v, .tell = tell_tokens};
+    for (int64_t p = first; p < end; p += t.panels)
+      verify_panels(v, &t, &d, p, lsp_min(p + t.panels, end));
+    end_place(&d);
+  }
+  free(t.sum);
+  free(t.id);
+  free(t.nll);
+  free(t.hidden);
+  return status;
+}
+
+/* --- documents ------------------------------------------------------------------- */
+
+enum { ROWS_AT_ONCE = 4096 };
+
+static void tell_documents(const lsp_verification *v, int64_t of, int64_t first,
+                           int64_t end, const char *what) {
+  (void)of;
+  tell(v, "rows %lld to %lld of /documents (nll_count, nll_sum, ...) %s",
+       (long long)first, (long long)end - 1, what);
+}
+
+static void verify_some_documents(const lsp_verification *v, uint64_t *data, damage *d,
+                                  int64_t first, int64_t n) {
+  const void *column[LSP_DOCUMENT_COLUMNS];
+  uint64_t *sum = data + (size_t)LSP_DOCUMENT_COLUMNS * ROWS_AT_ONCE;
+  int whole = read_rows(v, LSP_INTEGRITY_DOCUMENT, first, n, sum);
+  for (int k = 0; k < LSP_DOCUMENT_COLUMNS; k++) {
+    column[k] = data + (size_t)k * ROWS_AT_ONCE;
+    whole = whole && read_rows(v, LSP_DOCUMENTS_NLL_COUNT + k, first, n,
+                               data + (size_t)k * ROWS_AT_ONCE);
+  }
+  if (!whole)
+    add_place(d, 0, first, first + n, 1);
+  for (int64_t i = 0; i < n && whole; i++)
+    if (lsp_sum_document(column, i) != sum[i])
+      add_place(d, 0, first + i, first + i + 1, 0);
+}
+
+static lsp_status verify_documents(const lsp_verification *v, lsp_failure *why) {
+  const int64_t end = cut(v->documents, v->part + 1, v->parts);
+  uint64_t *data =
+      malloc((LSP_DOCUMENT_COLUMNS + 1) * (size_t)ROWS_AT_ONCE * sizeof *data);
+  if (data == NULL)
+    return no_memory(v, why);
+  damage d = {.v = v, .tell = tell_documents};
+  for (int64_t i = cut(v->documents, v->part, v->parts); i < end; i += ROWS_AT_ONCE)
+    verify_some_documents(v, data, &d, i, lsp_min(ROWS_AT_ONCE, end - i));
+  end_place(&d);
+  free(data);
+  return LSP_OK;
+}
+
+lsp_status lsp_verify_output(const lsp_verification *v, lsp_failure *why) {
+  LSP_TRY(verify_tokens(v, why));
+  return verify_documents(v, why);
+}
+
+/* --- memory ---------------------------------------------------------------------- */
+
+/* Rows of one layer of one snapshot: [0, zeros) are zero, [zeros, end) are there. */
+typedef struct {
+  int64_t snapshot;
+  int layer;
+  int64_t zeros, end;
+} layer_rows;
+
+typedef struct {
+  int64_t rows; /* at most, of a piece */
+  unsigned char *keys, *values;
+  uint64_t *sum;
+} cache;
+
+static void tell_rows(const lsp_verification *v, int64_t of, int64_t first, int64_t end,
+                      const char *what) {
+  tell(v,
+       "rows %lld to %lld of /snapshots/keys, values (snapshot %lld, layer %lld) %s",
+       (long long)first, (long long)end - 1, (long long)(of / v->memory->layers),
+       (long long)(of % v->memory->layers), what);
+}
+
+/* Tokens of the corpus before a position of a snapshot's document. */
+static int64_t tokens_before(const lsp_verification *v, int64_t snapshot,
+                             int64_t position) {
+  const int64_t document = v->memory->document[snapshot];
+  return v->plan->token_start[document] + position - lsp_plan_origin(v->plan, document);
+}
+
+/* A row is there with the token of its position. */
+static layer_rows rows_there(const lsp_verification *v, int64_t snapshot, int layer) {
+  const int64_t R = v->memory->rows, position = v->memory->position[snapshot];
+  layer_rows r = {snapshot, layer, R - lsp_min(R, position), R};
+  if (v->plan != NULL) {
+    const int64_t missing = tokens_before(v, snapshot, position) - v->token_end;
+    r.end = lsp_max(r.zeros, R - lsp_max(0, missing));
+  }
+  return r;
+}
+
+static int row_is_right(const cache *c, const layer_rows *r, int64_t row, int64_t i,
+                        int64_t bytes) {
+  const unsigned char *keys = c->keys + i * bytes, *values = c->values + i * bytes;
+  if (row < r->zeros)
+    return c->sum[i] == 0 && lsp__is_zero(keys, bytes) && lsp__is_zero(values, bytes);
+  return c->sum[i] == lsp_sum_row(keys, values, bytes);
+}
+
+/* Rows of a layer, as the datasets count them: every layer of every snapshot. */
+static int read_cache(const lsp_verification *v, const cache *c, int64_t first,
+                      int64_t n) {
+  const struct {
+    int dataset;
+    void *to;
+    int64_t bytes;
+  } part[] = {{LSP_SNAPSHOT_KEYS, c->keys, v->memory->width * (int64_t)sizeof(float)},
+              {LSP_SNAPSHOT_VALUES, c->values,
+               v->memory->width * (int64_t)sizeof(float)},
+              {LSP_SNAPSHOT_ROW_SUM, c->sum, (int64_t)sizeof *c->sum}};
+  for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+    const int64_t at = v->extent[part[i].dataset].offset + first * part[i].bytes;
+    if (lsp_read_at(v->fd, v->path, part[i].to, n * part[i].bytes, at, NULL) != LSP_OK)
+      return 0;
+    if (v->read != NULL)
+      v->read(v->arg, n * part[i].bytes);
+  }
+  return 1;
+}
+
+static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
+                         const layer_rows *r) {
+  const int64_t bytes = v->memory->width * (int64_t)sizeof(float);
+  const int64_t place = r->snapshot * v->memory->layers + r->layer;
+  for (int64_t row = 0, n; row < r->end; row += n) {
+    n = lsp_min(c->rows, r->end - row);
+    if (!read_cache(v, c, place * v->memory->rows + row, n)) {
+      add_place(d, place, row, row + n, 1);
+      continue;
+    }
+    for (int64_t i = 0; i < n; i++)
+      if (!row_is_right(c, r, row + i, i, bytes))
+        add_place(d, place, row + i, row + i + 1, 0);
+  }
+}
+
+/* The last token of a snapshot; hidden has room for its row. */
+static void verify_end(const lsp_verification *v, int64_t snapshot, void *hidden) {
+  const lsp_memory_spec *m = v->memory;
+  const int64_t position = m->position[snapshot];
+  int32_t id = 0;
+  uint64_t sum = 0;
+  if (v->plan != NULL && tokens_before(v, snapshot, position) > v->token_end)
+    return;
+  const int is_read = read_rows(v, LSP_SNAPSHOT_LAST_ID, snapshot, 1, &id) &&
+                      read_rows(v, LSP_SNAPSHOT_HIDDEN, snapshot, 1, hidden) &&
+                      read_rows(v, LSP_SNAPSHOT_END_SUM, snapshot, 1, &sum);
+  const int64_t bytes = v->extent[LSP_SNAPSHOT_HIDDEN].row_bytes;
+  if (!is_read || sum != lsp_sum_end(id, hidden, bytes))
+    tell(v, "row %lld of /snapshots/last_id, hidden %s", (long long)snapshot,
+         is_read ? "does not have its checksum" : "cannot be read");
+}
+
+static void verify_layers(const lsp_verification *v, const cache *c, void *hidden) {
+  const int layers = v->memory->layers;
+  const int64_t all = (v->snapshot_end - v->snapshot_first) * layers;
+  const int64_t end = cut(all, v->part + 1, v->parts);
+  damage d = {.v = v, .tell = tell_rows};
+  for (int64_t i = cut(all, v->part, v->parts); i < end; i++) {
+    const int64_t snapshot = v->snapshot_first + i / layers;
+    const int layer = (int)(i % layers);
+    const layer_rows r = rows_there(v, snapshot, layer);
+    if (v->memory->rows > 0 && v->memory->width > 0)
+      verify_layer(v, c, &d, &r);
+    if (layer == 0)
+      verify_end(v, snapshot, hidden);
+  }
+  end_place(&d);
+}
+
+lsp_status lsp_verify_memory(const lsp_verification *v, lsp_failure *why) {
+  const lsp_memory_spec *m = v->memory;
+  const int64_t bytes = m->width * (int64_t)sizeof(float);
+  cache c = {.rows = lsp_max(1, lsp_min(m->rows, bytes > 0 ? PIECE / bytes : 1))};
+  c.keys = malloc((size_t)(c.rows * bytes) + 1);
+  c.values = malloc((size_t)(c.rows * bytes) + 1);
+  c.sum = malloc((size_t)c.rows * sizeof *c.sum);
+  void *hidden = malloc((size_t)v->extent[LSP_SNAPSHOT_HIDDEN].row_bytes + 1);
+  lsp_status status = LSP_OK;
+  if (c.keys == NULL || c.values == NULL || c.sum == NULL || hidden == NULL)
+    status = no_memory(v, why);
+  else
+    verify_layers(v, &c, hidden);
+  free(c.keys);
+  free(c.values);
+  free(c.sum);
+  free(hidden);
+  return status;
+}
+
+/* --- layout ---------------------------------------------------------------------- */
+
+lsp_status lsp_verify_layout(const lsp_verification *v, int datasets, int layout,
+                             const unsigned char hash[16], lsp_failure *why) {
+  const lsp__file f = {v->fd, v->path, v->bytes};
+  unsigned char found[16], written[16];
+  uint64_t word[2] = {0, 0};
+  lsp_failure unreadable;
+  const lsp_status status =
+      lsp__layout_sum(&f, v->extent, datasets, found, &unreadable);
+  if (status == LSP_E_MEMORY)
+    return no_memory(v, why);
+  if (status != LSP_OK || !read_rows(v, layout, 0, 2, word)) {
+    tell(v, "headers, names or attributes cannot be read");
+    return LSP_OK;
+  }
+  for (size_t i = 0; i < sizeof written; i++)
+    written[i] = (unsigned char)(word[i / 8] >> (56 - 8 * (i % 8)));
+  if (memcmp(found, written, sizeof found) != 0 ||
+      (hash != NULL && memcmp(found, hash, sizeof found) != 0))
+    tell(v, "headers, names, sizes or attributes do not have their checksum");
+  return LSP_OK;
+}

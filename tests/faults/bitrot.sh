@@ -1,0 +1,102 @@
+#!/bin/sh
+# A bit that flips on the disk is noticed, wherever it is: in the files of a run that was
+# stopped, by --resume; in finished ones, by `verify`; in a snapshot, by --from-snapshot.
+# What is refused stays as it is. LSP_SWEEP=full: many more places.
+set -eu
+tests=$(cd "$(dirname "$0")/.." && pwd)
+. "$tests/runs.sh"
+law="--model $FIXTURES/law"
+flips=1
+[ "${LSP_SWEEP-}" != full ] || flips=20
+book 2100 1 >a.txt
+book 900 2 >b.txt
+
+# flip FILE OFFSET BIT: changes it; once more, and the file is as it was.
+flip() {
+  byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+  bit=$((1 << $3))
+  printf "\\$(printf %03o $((byte & bit ? byte - bit : byte + bit)))" |
+    dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+# places FIRST BYTES COUNT: lines "OFFSET BIT" within these bytes of a file.
+places() {
+  awk -v first="$1" -v bytes="$2" -v n="$3" 'BEGIN {
+    for (i = 0; i < n; i++)
+      print first + int((i + 0.37) * bytes / n), (3 * i + 1) % 8
+  }'
+}
+
+# datasets FILE: lines "NAME OFFSET BYTES" of those that have any bytes.
+datasets() {
+  h5dump -pH "$1" | awk '
+    /GROUP "/ { group = $2; gsub(/"/, "", group); if (group == "/") group = "" }
+    /DATASET "/ { name = $2; gsub(/"/, "", name) }
+    /^ *SIZE [0-9]+$/ { size = $2 }
+    /^ *OFFSET [0-9]+$/ { if (size > 0) print group "/" name, $2, size }'
+}
+
+# everything FOLDER: a hash of what is in it, names and contents.
+everything() {
+  (cd "$1" && sha256sum * | sha256sum)
+}
+
+options="$law --wave-tokens 512 --write id,nll,hidden --snapshots documents"
+
+# --- A run that was killed when all was committed and nothing was renamed
+
+# attempt FOLDER AT: the run, killed before its call AT about the memory file (0: never).
+attempt() {
+  status=0
+  # shellcheck disable=SC2086 # a list of words
+  (
+    export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH="o.memory.h5" LSP_FAULT_MODE=kill
+    export LSP_FAULT_AT="$2" LSP_FAULT_TRACE_FILE="$work/trace"
+    exec "$LONGSPAN" run --quiet $options --output "$1/o.h5" a.txt b.txt
+  ) >said 2>&1 </dev/null || status=$?
+}
+
+mkdir whole out
+attempt whole 0
+[ $status -eq 0 ] || complain "undisturbed: exit status $status"
+whole=$(hash whole/o)
+at=$(grep ' rename ' trace | tail -n 1 | cut -d ' ' -f 1)
+attempt out "$at"
+[ $status -eq 137 ] && [ -f out/o.h5.part ] && [ -f out/o.memory.h5.part ] ||
+  complain "killed before call $at: exit status $status"
+before=$(everything out)
+
+# found RANKS FILE OFFSET BIT NAME: --resume refuses, and changes nothing.
+found() {
+  flip "$2" "$3" "$4"
+  flipped=$(everything out)
+  # shellcheck disable=SC2086 # a list of words
+  refused "--resume refused.*checksum" "$1" $options --output out/o.h5 --resume \
+    a.txt b.txt </dev/null
+  [ "$(everything out)" = "$flipped" ] || fail "$5: something was changed"
+  flip "$2" "$3" "$4"
+}
+
+# sweep FILE COMMAND ARGUMENT...: a command for places in the whole file and in each of
+# its datasets.
+sweep() {
+  file=$1 count=0
+  shift
+  {
+    places 0 2048 $((2 * flips)) | sed 's/$/ front/'
+    places 0 "$(wc -c <"$file")" $((2 * flips)) | sed 's/$/ somewhere/'
+    command -v h5dump >/dev/null && datasets "$file" | while read -r name at bytes; do
+      places "$at" "$bytes" $flips | sed "s|\$| $name|"
+    done
+  } >list
+  while read -r at bit name; do
+    "$@" "$file" "$at" "$bit" "$name"
+    count=$((count + 1))
+  done <list
+  passed "$count flips in $file"
+}
+
+sweep out/o.h5.part found 1
+sweep out/o.memory.h5.part found 1
+found 3 out/o.h5.part 3000 1 "three ranks"
+[ "$(everything out)" = "$before" ] || fail "a flip was not taken back"
