@@ -73,7 +73,7 @@ struct lsp_store {
   lsp__names names; /* rank 0 */
   const lsp_plan *plan;
   lsp_memory_spec memory; /* sizes, document and position (owned) */
-  lsp_failure why;  /* the first failure since open; LSP_OK: none */
+  lsp_failure why;        /* the first failure since open; LSP_OK: none */
   int fd[LSP__FILES];
   int dirty[LSP__FILES];
   lsp__slot_sum slot_sum;

@@ -152,10 +152,11 @@ static int64_t records_that_count(const lsp__opening *o, lsp_commit *last) {
 static void tell_losses(const lsp__opening *o, int64_t there) {
   const int64_t tail = lsp_journal_tail(o->journal);
   if (tail > 0 && !lsp_journal_is_torn(o->journal))
-    lsp_say(o->ctx,
-            "%s: damaged after record %lld; the %lld bytes that follow are dropped, and "
-            "their work is done again",
-            o->names.journal.at, (long long)there, (long long)tail);
+    lsp_say(
+        o->ctx,
+        "%s: damaged after record %lld; the %lld bytes that follow are dropped, and "
+        "their work is done again",
+        o->names.journal.at, (long long)there, (long long)tail);
   if (o->records < there)
     lsp_say(o->ctx,
             "%s: the memory of the last commit does not have its checksum; resuming "

@@ -23,10 +23,10 @@ enum { SECONDS_BETWEEN_LINES = 10 };
 /* What one rank has found. */
 typedef struct {
   const lsp_store *store;
-  const char *path;           /* under verification */
-  char first[2 * PATH_MAX];   /* the first damaged place, with its file */
+  const char *path;         /* under verification */
+  char first[2 * PATH_MAX]; /* the first damaged place, with its file */
   int64_t places;
-  double bytes, said;         /* read so far; when that was last said */
+  double bytes, said; /* read so far; when that was last said */
 } findings;
 
 static void add_place(void *arg, const char *place) {
@@ -116,12 +116,10 @@ lsp_status lsp__store_verify(lsp_store *s, const lsp_commit *c, const char *what
   if (status == LSP_OK)
     status = verify_file(s, LSP__MEMORY, c, &f);
   int64_t places = 0;
-  LSP_MPI(
-      MPI_Allreduce(&f.places, &places, 1, MPI_INT64_T, MPI_SUM, s->ctx->comm));
+  LSP_MPI(MPI_Allreduce(&f.places, &places, 1, MPI_INT64_T, MPI_SUM, s->ctx->comm));
   char more[64] = "";
   if (places > 1)
-    (void)snprintf(more, sizeof more, " (and %lld more places)",
-                   (long long)places - 1);
+    (void)snprintf(more, sizeof more, " (and %lld more places)", (long long)places - 1);
   if (status == LSP_OK && f.places > 0)
     status = lsp_fail(&s->ctx->why, LSP_E_FORMAT,
                       "%s: %s%s: a disk or a memory may be failing; restore the files "

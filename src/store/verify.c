@@ -35,8 +35,8 @@ static void end_place(damage *d) {
 
 static void add_place(damage *d, int64_t of, int64_t first, int64_t end,
                       int unreadable) {
-  const int touches =
-      d->end > d->first && of == d->of && first <= d->end && unreadable == d->unreadable;
+  const int touches = d->end > d->first && of == d->of && first <= d->end &&
+                      unreadable == d->unreadable;
   if (!touches) {
     end_place(d);
     d->of = of;
@@ -247,8 +247,7 @@ typedef struct {
 
 static void tell_rows(const lsp_verification *v, int64_t of, int64_t first, int64_t end,
                       const char *what) {
-  tell(v,
-       "rows %lld to %lld of /snapshots/keys, values (snapshot %lld, layer %lld) %s",
+  tell(v, "rows %lld to %lld of /snapshots/keys, values (snapshot %lld, layer %lld) %s",
        (long long)first, (long long)end - 1, (long long)(of / v->memory->layers),
        (long long)(of % v->memory->layers), what);
 }
@@ -286,10 +285,10 @@ static int read_cache(const lsp_verification *v, const cache *c, int64_t first,
     int dataset;
     void *to;
     int64_t bytes;
-  } part[] = {{LSP_SNAPSHOT_KEYS, c->keys, v->memory->width * (int64_t)sizeof(float)},
-              {LSP_SNAPSHOT_VALUES, c->values,
-               v->memory->width * (int64_t)sizeof(float)},
-              {LSP_SNAPSHOT_ROW_SUM, c->sum, (int64_t)sizeof *c->sum}};
+  } part[] = {
+      {LSP_SNAPSHOT_KEYS, c->keys, v->memory->width * (int64_t)sizeof(float)},
+      {LSP_SNAPSHOT_VALUES, c->values, v->memory->width * (int64_t)sizeof(float)},
+      {LSP_SNAPSHOT_ROW_SUM, c->sum, (int64_t)sizeof *c->sum}};
   for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
     const int64_t at = v->extent[part[i].dataset].offset + first * part[i].bytes;
     if (lsp_read_at(v->fd, v->path, part[i].to, n * part[i].bytes, at, NULL) != LSP_OK)

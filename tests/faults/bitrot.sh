@@ -30,7 +30,7 @@ places() {
 # datasets FILE: lines "NAME OFFSET BYTES" of those that have any bytes.
 datasets() {
   h5dump -pH "$1" | awk '
-    /GROUP "/ { group = $2; gsub(/"/, "", group); if (group == "/") group = "" }
+    /GROUP "/ { group = $2; gsub(/"/, "", group); group = group == "/" ? "" : "/" group }
     /DATASET "/ { name = $2; gsub(/"/, "", name) }
     /^ *SIZE [0-9]+$/ { size = $2 }
     /^ *OFFSET [0-9]+$/ { if (size > 0) print group "/" name, $2, size }'
@@ -100,3 +100,87 @@ sweep out/o.h5.part found 1
 sweep out/o.memory.h5.part found 1
 found 3 out/o.h5.part 3000 1 "three ranks"
 [ "$(everything out)" = "$before" ] || fail "a flip was not taken back"
+
+# A record in the middle of the journal: what follows it is lost, and that is said.
+cp -r out again
+size=$(wc -c <again/o.h5.journal)
+flip again/o.h5.journal $((size - 300)) 2
+# shellcheck disable=SC2086 # a list of words
+run 1 $options --output again/o.h5 --resume a.txt b.txt </dev/null
+grep -q 'o.h5.journal: damaged after record' said || complain "lost records are not said"
+[ "$(hash again/o)" = "$whole" ] || fail "other bytes after lost records"
+passed "lost records"
+
+# shellcheck disable=SC2086 # a list of words
+run 3 $options --output out/o.h5 --resume a.txt b.txt </dev/null
+[ "$(hash out/o)" = "$whole" ] || fail "other bytes after --resume"
+
+# --- Finished files
+
+# verified ARGUMENT...: all is right.
+verified() {
+  status=0
+  "$LONGSPAN" verify "$@" >said 2>&1 || status=$?
+  [ $status -eq 0 ] && [ "$(grep -c ': all right: ' said)" -eq "$(wc -l <said)" ] ||
+    complain "verify: exit status $status: $*"
+}
+
+# not_right PATTERN ARGUMENT...: status 1, and each line is longspan's and says what to do.
+not_right() {
+  pattern=$1
+  shift
+  status=0
+  "$LONGSPAN" verify "$@" >said 2>&1 || status=$?
+  [ $status -eq 1 ] || complain "verify: exit status $status, expected 1: $*"
+  grep -q "^longspan: .*$pattern.*; " said || complain "verify: no '$pattern': $*"
+}
+
+# spoilt FILE OFFSET BIT NAME: `verify` finds it.
+spoilt() {
+  flip "$1" "$2" "$3"
+  not_right "" "$1"
+  flip "$1" "$2" "$3"
+}
+
+flips=$((3 * flips))
+sweep out/o.h5 spoilt
+sweep out/o.memory.h5 spoilt
+verified out/o.h5 out/o.memory.h5 whole/o.h5 whole/o.memory.h5
+verified --model "$FIXTURES/law" out/o.h5 out/o.memory.h5 -- a.txt b.txt
+not_right "another text" out/o.h5 -- b.txt
+not_right "another model" --model "$FIXTURES/law-same" out/o.memory.h5
+not_right "gone.h5" whole/o.h5 gone.h5
+passed "intact files, other texts and models"
+
+if command -v h5dump >/dev/null; then
+  datasets whole/o.h5 >list
+  at=$(awk '$1 == "/tokens/nll" { print $2 }' list)
+  flip whole/o.h5 $((at + 4 * 300)) 3
+  flip whole/o.h5 $((at + 4 * 2500)) 3
+  not_right "rows 256 to 512 of /tokens (document 0, a.txt)" whole/o.h5
+  grep -q "rows 2483 to 2740 of /tokens (document 1, b.txt)" said || cat said
+  [ "$(wc -l <said)" -eq 2 ] || complain "not a line a place"
+  passed "a line a place"
+fi
+
+# --- A snapshot that a book is continued from
+
+volume="$law --output out/two.h5"
+snapshot() {
+  flip "$1" "$2" "$3"
+  # shellcheck disable=SC2086 # a list of words
+  refused "last.memory.h5: .*\(damaged\|readable\)" 1 $volume --from-snapshot "$1" b.txt \
+    </dev/null
+  [ ! -e out/two.h5.part ] || fail "$4: something was made"
+  flip "$1" "$2" "$3"
+}
+# The last snapshot is in the second half of each dataset.
+cp out/o.memory.h5 last.memory.h5
+datasets last.memory.h5 | while read -r name at bytes; do
+  snapshot last.memory.h5 $((at + bytes * 3 / 4)) 5 "$name"
+done
+snapshot last.memory.h5 900 3 front
+# shellcheck disable=SC2086 # a list of words
+run 1 $volume --from-snapshot last.memory.h5 b.txt </dev/null
+verified out/two.h5 out/two.memory.h5
+passed "snapshots"
