@@ -8,8 +8,9 @@
  *   record: 128 bytes, little-endian, as lsp_commit below with the previous record's
  *           checksum and its own (XXH3-64)
  *
- * A record counts when it is whole and names its predecessor; the rest of the file
- * after the last such record is a torn tail and is dropped. Local; rank 0 only. */
+ * A record counts when it is whole and names its predecessor. What follows the last such
+ * record is dropped: part of a record that the run was writing when it ended, or, where
+ * the file was damaged, records that are lost. Local; rank 0 only. */
 #ifndef LSP_JOURNAL_H
 #define LSP_JOURNAL_H
 

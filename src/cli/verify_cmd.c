@@ -69,54 +69,56 @@ static void add_place(void *arg, const char *place) {
 
 /* --- the sums within ------------------------------------------------------------- */
 
-static lsp_status verify_rows(lsp_verification *v, const lsp_file_view *view,
-                              lsp_failure *why) {
+static lsp_status verify_memory(lsp_verification v, const lsp_file_view *view,
+                                lsp_failure *why) {
+  v.memory = &view->memory;
+  v.snapshot_end = view->memory.snapshots;
+  return lsp_verify_memory(&v, why);
+}
+
+static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
+                                lsp_failure *why) {
   const lsp_pattern none = {0};
   const lsp_output_spec *s = &view->output;
   lsp_plan plan;
-  if (view->is_memory) {
-    v->memory = &view->memory;
-    v->snapshot_end = view->memory.snapshots;
-    return lsp_verify_memory(v, why);
-  }
   int64_t *tokens = malloc(((size_t)s->documents + 1) * sizeof *tokens);
   if (tokens == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory for its documents",
-                    v->path);
+                    v.path);
   for (int64_t d = 0; d < s->documents; d++)
     tokens[d] = s->token_start[d + 1] - s->token_start[d];
   lsp_status st =
       lsp_plan_open(&plan, s->documents, tokens, s->first_position, &none, why);
   free(tokens);
   LSP_TRY(st);
-  v->plan = &plan;
-  v->panel_end = lsp_plan_panels(&plan);
-  v->token_end = s->tokens;
-  v->documents = s->documents;
-  v->name = s->name;
-  if (v->panel_end == s->panels)
-    st = lsp_verify_output(v, why);
+  v.plan = &plan;
+  v.panel_end = lsp_plan_panels(&plan);
+  v.token_end = s->tokens;
+  v.documents = s->documents;
+  v.name = s->name;
+  if (v.panel_end == s->panels)
+    st = lsp_verify_output(&v, why);
   else
-    v->damaged(v->arg,
-               "/integrity/panel_xxh3 has not as many rows as there are panels");
+    v.damaged(v.arg, "/integrity/panel_xxh3 has not as many rows as there are panels");
   lsp_plan_close(&plan);
   return st;
 }
 
 static lsp_status verify_sums(const lsp_file_view *view, findings *f,
                               lsp_failure *why) {
-  lsp_verification v = {.path = f->path,
-                        .fd = view->fd,
-                        .bytes = view->bytes,
-                        .extent = view->extent,
-                        .parts = 1,
-                        .damaged = add_place,
-                        .arg = f};
-  LSP_TRY(view->is_memory ? lsp_verify_layout(&v, LSP_MEMORY_DATASETS,
-                                              LSP_SNAPSHOT_LAYOUT, NULL, why)
-                          : lsp_verify_layout(&v, LSP_OUTPUT_DATASETS,
-                                              LSP_INTEGRITY_LAYOUT, NULL, why));
-  return verify_rows(&v, view, why);
+  const lsp_verification v = {.path = f->path,
+                              .fd = view->fd,
+                              .bytes = view->bytes,
+                              .extent = view->extent,
+                              .parts = 1,
+                              .damaged = add_place,
+                              .arg = f};
+  if (view->is_memory) {
+    LSP_TRY(lsp_verify_layout(&v, LSP_MEMORY_DATASETS, LSP_SNAPSHOT_LAYOUT, NULL, why));
+    return verify_memory(v, view, why);
+  }
+  LSP_TRY(lsp_verify_layout(&v, LSP_OUTPUT_DATASETS, LSP_INTEGRITY_LAYOUT, NULL, why));
+  return verify_output(v, view, why);
 }
 
 /* --- what they were made from ---------------------------------------------------- */

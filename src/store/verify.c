@@ -163,7 +163,7 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   const int64_t row = (int64_t)sizeof(float) * (2 + t.width);
   t.panels = lsp_max(1, lsp_min(end - first, PIECE / row / LSP_PANEL));
   const size_t rows = (size_t)t.panels * LSP_PANEL;
-  t.sum = malloc((size_t)t.panels * sizeof *t.sum);
+  t.sum = calloc((size_t)t.panels, sizeof *t.sum);
   t.id = malloc(rows * sizeof *t.id);
   t.nll = malloc((rows + 1) * sizeof *t.nll);
   t.hidden = malloc((rows * (size_t)t.width + 1) * sizeof *t.hidden);
