@@ -29,6 +29,11 @@ lsp_status lsp_rename(const char *from, const char *to, lsp_failure *why);
  * pipe or the like, which a write could reach through. */
 lsp_status lsp_own_name(const char *path, lsp_failure *why);
 
+/* lsp_own_name, and what is there can be what a crash has left of a file that begins
+ * with this text of at most 8 bytes: empty, zeros, or its beginning. LSP_E_MISMATCH: it
+ * is a file of another kind. */
+lsp_status lsp_own_remnant(const char *path, const char *begins, lsp_failure *why);
+
 /* Opens an existing file of ours (lsp_own_name) for reading and writing and locks it
  * against other processes until *fd, which the caller owns, is closed; on a file system
  * without locks it is only opened. *fd is -1 unless LSP_OK comes back. LSP_E_INPUT: it is

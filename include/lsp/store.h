@@ -32,15 +32,23 @@ typedef struct {
 typedef enum { LSP_STORE_NEW, LSP_STORE_RESUMED, LSP_STORE_FINISHED } lsp_store_state;
 
 /* Collective; of the spec all ranks read plan, memory.document and memory.position, the
- * rest is read on rank 0 alone. What exists is refused without resume or overwrite, and
- * never touched before everything has been checked: what is committed is read back and
- * compared with its sums, by all ranks together. After
- * LSP_STORE_FINISHED *out is NULL. last: the commit to go on from (zeros when new, with
+ * rest is read on rank 0 alone. A refusal comes before anything has been changed:
+ *   - an output that exists, without resume or overwrite; with resume, one of another
+ *     text, model or option, which is named;
+ *   - with overwrite, a FILE.h5 that is no output of longspan (FILE.memory.h5 likewise);
+ *   - a file of another kind, a link, a hard link, a pipe or a folder under any name that
+ *     the run needs while it is under way;
+ *   - an output that another run is writing; with resume it is waited for some seconds,
+ *     because a run that was killed takes a moment to die;
+ *   - what is committed and, read back by all ranks together, is not as its sums say.
+ * Files that are replaced stay until lsp_store_finish. After LSP_STORE_FINISHED *out is
+ * NULL, else the caller closes it. last: the commit to resume from (zeros when new, with
  * slot -1). */
 lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **out,
                           lsp_store_state *state, lsp_commit *last);
 
-/* Collective over the node of failure: Local frees; nothing on disk changes. */
+/* Local. Closes the files and frees *store, also after a failure on this rank alone;
+ * nothing on disk changes, and a run that is not finished can be resumed. */
 void lsp_store_close(lsp_store **store);
 
 /* Collective. Rows [first, first + rows) of a dataset from every rank, adjacent and in
@@ -71,7 +79,9 @@ lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit, int with_slot)
 
 /* Collective, after the last commit. Reads everything back and compares it with its sums,
  * by all ranks together, renames, removes journal and slots. Nothing is renamed if
- * anything is damaged. */
+ * anything is damaged. Replaces only the FILE.h5 and FILE.memory.h5 that were there when
+ * the run began (LSP_E_MISMATCH: others have come; nothing is lost, and the run can be
+ * resumed to finish). */
 lsp_status lsp_store_finish(lsp_store *store);
 
 typedef struct {
@@ -84,5 +94,16 @@ lsp_written lsp_store_written(const lsp_store *store);
  * off, if it has one, and the suffix added. */
 lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
                             size_t size, lsp_failure *why);
+
+/* Local. The names that a run with this output makes, replaces or removes: the output
+ * itself (i = 0), FILE.memory.h5, FILE.run.json, FILE.stdin and all that exists while a
+ * run is under way. */
+enum { LSP_STORE_NAMES = 16 };
+lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
+                          lsp_failure *why);
+
+/* Local. What lsp_store_open refuses of the names that a run needs while it is under way,
+ * before there is anything else to open. */
+lsp_status lsp_store_check_names(const char *path, lsp_failure *why);
 
 #endif

@@ -177,6 +177,31 @@ lsp_status lsp_own_name(const char *path, lsp_failure *why) {
                   path, strerror(error));
 }
 
+/* 0 where nothing can be read, too. */
+static int begins_with(const char *path, const char *begins) {
+  char there[8] = {0}, zeros[8] = {0};
+  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  const size_t most = strlen(begins);
+  LSP_ASSERT(most <= sizeof there);
+  const ssize_t got = fd < 0 ? -1 : pread(fd, there, most, 0);
+  if (fd >= 0)
+    (void)close(fd);
+  return got >= 0 && (memcmp(there, zeros, (size_t)got) == 0 ||
+                      memcmp(there, begins, (size_t)got) == 0);
+}
+
+lsp_status lsp_own_remnant(const char *path, const char *begins, lsp_failure *why) {
+  struct stat st;
+  LSP_TRY(lsp_own_name(path, why));
+  if (lstat(path, &st) != 0 || begins_with(path, begins))
+    return LSP_OK;
+  return lsp_fail(
+      why, LSP_E_MISMATCH,
+      "%s: is no file of longspan, and the run needs this name; nothing was "
+      "changed: move the file away, or name another output",
+      path);
+}
+
 static lsp_status held(const char *path, lsp_failure *why) {
   return lsp_fail(why, LSP_E_MISMATCH,
                   "%s: another process is writing it; wait for its end, or choose "

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Texts whose chapters are shown one by one; of more, the texts themselves. */
 enum { CHARTS = 3 };
@@ -115,6 +116,28 @@ static lsp_status print_all(const lsp_show *s, findings *f, lsp_failure *why) {
   return LSP_OK;
 }
 
+static lsp_status check_page(const char *page, const char *path, lsp_failure *why) {
+  struct stat written, read;
+  if (page == NULL || path == NULL || stat(page, &written) != 0 ||
+      stat(path, &read) != 0 || written.st_ino != read.st_ino ||
+      written.st_dev != read.st_dev)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_INPUT,
+                  "%.300s: is read for the page (as %.300s), so it cannot be the page; "
+                  "name another --html",
+                  page, path);
+}
+
+/* The page must be none of the files that it is made from. */
+static lsp_status check_pages(const show_options *o, const char *path,
+                              const lsp_show *s, lsp_failure *why) {
+  LSP_TRY(check_page(o->html, path, why));
+  LSP_TRY(check_page(o->html, o->baseline, why));
+  for (int64_t t = 0; t < lsp_show_texts(s); t++)
+    LSP_TRY(check_page(o->html, lsp_corpus_document(s->text, t)->path, why));
+  return LSP_OK;
+}
+
 static lsp_status show(const show_options *o, const char *const *input, int inputs,
                        lsp_failure *why) {
   lsp_show s;
@@ -123,6 +146,8 @@ static lsp_status show(const show_options *o, const char *const *input, int inpu
     return lsp_fail(why, LSP_E_MEMORY, "no memory to show anything");
   f->with_gain = o->baseline != NULL;
   lsp_status st = lsp_show_open(&s, input[0], o->baseline, input + 1, inputs - 1, why);
+  if (st == LSP_OK)
+    st = check_pages(o, input[0], &s, why);
   if (st == LSP_OK)
     st = lsp_words_open(&f->words, why);
   if (st == LSP_OK)

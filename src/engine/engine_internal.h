@@ -21,6 +21,8 @@
 #include "lsp/transfo_xl.h"
 #include "lsp/watch.h"
 
+#include <jansson.h>
+
 /* phases of the timing table */
 #define LSP_PHASE_TABLE(X)                                                             \
   X(READ, "read tokens")                                                               \
@@ -156,6 +158,17 @@ lsp_status lsp_run_size(lsp_run *e);
 lsp_status lsp_run_open_buffers(lsp_run *e);
 void lsp_run_close(lsp_run *e);
 
+/* claims.c: what the run reads must not be what it writes */
+
+/* Collective. Before anything is touched: files that are named. */
+lsp_status lsp_claims_check(const lsp_run *e);
+
+/* Collective. Before anything but FILE.stdin is touched: files of folders and lists. */
+lsp_status lsp_claims_check_documents(const lsp_run *e);
+
+/* Local. 0: a log that is there may yet turn out to be an input. */
+int lsp_claims_log_is_known(const lsp_options *o);
+
 /* inputs.c */
 lsp_status lsp_run_open_corpus(lsp_run *e);
 lsp_status
@@ -219,5 +232,6 @@ lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]
 void lsp_report_progress(lsp_run *e, int layer, int force);
 void lsp_report_end(const lsp_run *e, const char *state, int ended);
 void lsp_report_finished(const lsp_run *e);
+int lsp_report_is_ours(const json_t *o); /* Local: a FILE.run.json of longspan */
 
 #endif

@@ -71,7 +71,7 @@ static lsp_status check_tokenizer(const lsp_run *e) {
 static lsp_status forget_spool(const lsp_run *e, const char *spool) {
   const lsp_options *o = e->options;
   const int begun = access(o->output, F_OK) == 0 || is_there(e, ".h5.journal");
-  if (o->resume || (begun && !o->overwrite))
+  if (!takes_standard_input(o) || o->resume || (begun && !o->overwrite))
     return LSP_OK;
   return remove_file(spool, &e->ctx->why);
 }
@@ -119,6 +119,7 @@ static lsp_status share_corpus(lsp_run *e) {
 
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
+  LSP_TRY(lsp_claims_check_documents(e));
   LSP_TRY(lsp_text_hash_open(e->ctx, e->corpus, &e->text));
   const int64_t n = lsp_corpus_count(e->corpus);
   const lsp_pattern pattern = e->plan.pattern;

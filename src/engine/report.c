@@ -340,6 +340,14 @@ static void warn(const lsp_run *e, const lsp_failure *why) {
       why->text);
 }
 
+/* What tells a FILE.run.json of longspan from others of that name. */
+static const char format[] = "longspan-run";
+
+int lsp_report_is_ours(const json_t *o) {
+  const char *is = json_string_value(json_object_get(o, "format"));
+  return is != NULL && strcmp(is, format) == 0;
+}
+
 /* Collective. FILE.run.json; once the run has ended the table, and a warning if the file
  * could not be written. */
 void lsp_report_end(const lsp_run *e, const char *state, int ended) {
@@ -348,6 +356,7 @@ void lsp_report_end(const lsp_run *e, const char *state, int ended) {
   lsp_failure why = {0};
   json_t *o = json_object();
   collect(e, &t);
+  put_text(o, "format", format);
   put_text(o, "state", state);
   put_hosts(e->ctx, o);
   if (e->ctx->rank == 0) {
@@ -381,7 +390,7 @@ void lsp_report_finished(const lsp_run *e) {
       access(path, F_OK) != 0 || lsp_json_read(path, MOST_BYTES, &o, NULL) != LSP_OK)
     return; /* nothing depends on this file */
   const char *state = json_string_value(json_object_get(o, "state"));
-  if (state == NULL || strcmp(state, "done") != 0) {
+  if (lsp_report_is_ours(o) && (state == NULL || strcmp(state, "done") != 0)) {
     put_text(o, "state", "done");
     if (write_json(path, o, &why) != LSP_OK)
       warn(e, &why);

@@ -216,6 +216,21 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   return LSP_OK;
 }
 
+/* Collective. late: once it is known that a log which was there is no input. */
+static lsp_status open_log(const lsp_run *e, int late) {
+  const char *path = e->options->log;
+  lsp_ctx *ctx = e->ctx;
+  lsp_status st = LSP_OK;
+  if (ctx->rank == 0 && path != NULL && ctx->log == NULL &&
+      (late || lsp_claims_log_is_known(e->options))) {
+    ctx->log = fopen(path, "a");
+    if (ctx->log == NULL)
+      st = lsp_fail(&ctx->why, LSP_E_IO, "%s: cannot be written; name another --log",
+                    path);
+  }
+  return lsp_agree(ctx, st);
+}
+
 static lsp_status run(lsp_run *e, lsp_file_view *from) {
   char core[LSP_BLAS_NAME_SIZE], from_hash[33];
   lsp_store_state state = LSP_STORE_NEW;
@@ -232,6 +247,7 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   if (state == LSP_STORE_NEW) {
     lsp_beat_phase("reading the input", -1);
     LSP_TRY(lsp_run_open_corpus(e));
+    LSP_TRY(open_log(e, 1));
     LSP_TRY(lsp_run_size(e));
     lsp_beat_phase("opening the output", -1);
     LSP_TRY(lsp_run_open_store(e, from_hash, &state));
@@ -255,14 +271,9 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
   e.ctx = ctx;
   e.options = options;
   ctx->quiet = options->quiet != 0;
-  lsp_status st = LSP_OK;
-  if (ctx->rank == 0 && options->log != NULL) {
-    ctx->log = fopen(options->log, "a");
-    if (ctx->log == NULL)
-      st = lsp_fail(&ctx->why, LSP_E_IO, "%s: cannot be written; name another --log",
-                    options->log);
-  }
-  st = lsp_agree(ctx, st);
+  lsp_status st = lsp_claims_check(&e);
+  if (st == LSP_OK)
+    st = open_log(&e, 0);
   if (st == LSP_OK)
     st = run(&e, &from);
   if (from.fd >= 0)

@@ -37,6 +37,19 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
   return put_name(out, size, has_suffix(path) ? n - 3 : n, path, suffix, why);
 }
 
+lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
+                          lsp_failure *why) {
+  static const char *const suffix[LSP_STORE_NAMES - 1] = {
+      ".memory.h5",          ".run.json",   ".run.json.tmp",  ".stdin",
+      ".stdin.tmp",          ".h5.part",    ".h5.part.tmp",   ".memory.h5.part",
+      ".memory.h5.part.tmp", ".h5.slot0",   ".h5.slot0.tmp",  ".h5.slot1",
+      ".h5.slot1.tmp",       ".h5.journal", ".h5.journal.tmp"};
+  LSP_ASSERT(i >= 0 && i < LSP_STORE_NAMES);
+  if (i == 0)
+    return put_name(out, size, strlen(path), path, "", why);
+  return lsp_store_beside(path, suffix[i - 1], out, size, why);
+}
+
 lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *why) {
   const struct {
     lsp__path *name;

@@ -90,33 +90,9 @@ static int open_to_read(const char *path, int64_t *bytes) {
   return -1;
 }
 
-/* A run that was cut off leaves of a file nothing, zeros, or its beginning. */
-static int begins_as_ours(const char *path, const char *magic) {
-  static const char zeros[BEGINNING] = {0};
-  char there[BEGINNING] = {0};
-  int64_t bytes = 0;
-  const int fd = open_to_read(path, &bytes);
-  if (fd < 0)
-    return 0;
-  const size_t n = (size_t)(bytes < BEGINNING ? bytes : BEGINNING);
-  const lsp_status status = lsp_read_at(fd, path, there, (int64_t)n, 0, NULL);
-  (void)close(fd);
-  return status == LSP_OK &&
-         (memcmp(there, zeros, n) == 0 || memcmp(there, magic, n) == 0);
-}
-
-/* magic NULL: whatever it holds. */
-static lsp_status check_stray(const lsp__path *path, const char *magic,
-                              lsp_failure *why) {
-  struct stat st;
-  LSP_TRY(lsp_own_name(path->at, why));
-  if (magic == NULL || lstat(path->at, &st) != 0 || begins_as_ours(path->at, magic))
-    return LSP_OK;
-  return lsp_fail(
-      why, LSP_E_MISMATCH,
-      "%s: is no file of longspan, and the run needs this name; nothing was "
-      "changed: move the file away, or name another output",
-      path->at);
+/* begins NULL: whatever it holds. */
+static lsp_status check_stray(const char *path, const char *begins, lsp_failure *why) {
+  return begins == NULL ? lsp_own_name(path, why) : lsp_own_remnant(path, begins, why);
 }
 
 lsp_status lsp__store_check_strays(const lsp__names *n, lsp_failure *why) {
@@ -124,15 +100,21 @@ lsp_status lsp__store_check_strays(const lsp__names *n, lsp_failure *why) {
                                    &n->slot[1]};
   const lsp__path tmp = lsp__store_tmp(&n->journal);
   struct stat st;
-  LSP_TRY(check_stray(&n->journal, journal_begins, why));
+  LSP_TRY(check_stray(n->journal.at, journal_begins, why));
   const int begun = lstat(n->journal.at, &st) == 0;
-  LSP_TRY(check_stray(&tmp, begun ? NULL : journal_begins, why));
+  LSP_TRY(check_stray(tmp.at, begun ? NULL : journal_begins, why));
   for (size_t i = 0; i < sizeof hdf5 / sizeof hdf5[0]; i++) {
     const lsp__path hdf5_tmp = lsp__store_tmp(hdf5[i]);
-    LSP_TRY(check_stray(hdf5[i], begun ? NULL : hdf5_begins, why));
-    LSP_TRY(check_stray(&hdf5_tmp, begun ? NULL : hdf5_begins, why));
+    LSP_TRY(check_stray(hdf5[i]->at, begun ? NULL : hdf5_begins, why));
+    LSP_TRY(check_stray(hdf5_tmp.at, begun ? NULL : hdf5_begins, why));
   }
   return LSP_OK;
+}
+
+lsp_status lsp_store_check_names(const char *path, lsp_failure *why) {
+  lsp__names names;
+  LSP_TRY(lsp__store_names(path, &names, why));
+  return lsp__store_check_strays(&names, why);
 }
 
 /* An HDF5 file whose beginning names the format, of whatever version and however much
@@ -153,6 +135,8 @@ lsp_status lsp__store_check_replaced(const char *path, const char *format,
   int64_t bytes = 0;
   if (lstat(path, &st) != 0)
     return LSP_OK;
+  if (!S_ISREG(st.st_mode))
+    return lsp_own_name(path, why);
   const int fd = open_to_read(path, &bytes);
   const int ours = fd >= 0 && (bytes == 0 || names_format(fd, path, bytes, format));
   if (fd >= 0)
