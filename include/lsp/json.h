@@ -29,8 +29,13 @@ lsp_status lsp_json_int(const json_t *object, const char *path, const char *key,
 lsp_status lsp_json_double(const json_t *object, const char *path, const char *key,
                            int required, double low, double high, double *value,
                            lsp_failure *why);
+/* A truth value as Python takes it: 1 for true and an integer other than 0, 0 for false,
+ * 0, null and what is not there (NULL), -1 for all else. */
+int lsp_json_truth(const json_t *value);
+
+/* A truth value by its key; a missing one keeps what *value holds, null is false. */
 lsp_status lsp_json_bool(const json_t *object, const char *path, const char *key,
-                         int required, int *value, lsp_failure *why);
+                         int *value, lsp_failure *why);
 
 /* A list of integers: at most `most` of them into values (lent), count into *count. */
 lsp_status lsp_json_ints(const json_t *object, const char *path, const char *key,

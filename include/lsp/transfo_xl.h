@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { LSP_TXL_CLUSTERS_MAX = 16 };
+enum { LSP_TXL_CLUSTERS_MAX = 1024 };
 
 /* Plain data: can be sent to other ranks as bytes. */
 typedef struct {
@@ -69,15 +69,21 @@ static inline int lsp_txl_width(const lsp_txl_config *c, int i) {
 
 /* Cluster that holds an id. */
 static inline int lsp_txl_cluster_of(const lsp_txl_config *c, int64_t id) {
-  int i = 0;
-  while (i + 1 < c->clusters && id >= c->cut[i + 1])
-    i++;
-  return i;
+  int low = 0, high = c->clusters;
+  while (high - low > 1) {
+    const int middle = low + (high - low) / 2;
+    if (id >= c->cut[middle])
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 /* Local. Reads and checks DIR/config.json. Keys of the architecture are required (their
- * defaults in the library describe another model); switches default as the library's
- * do. */
+ * defaults in the library describe another model), under the library's own name or its
+ * other one (hidden_size for d_model); switches default as the library's do, and may be
+ * numbers or null, as in Python. */
 lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
                                lsp_failure *why);
 

@@ -9,13 +9,6 @@
 
 #include <string.h>
 
-static int width_of_cluster(const lsp_txl_config *c, int i) {
-  int width = c->d_embed;
-  for (; i > 0; i--)
-    width /= c->div_val;
-  return width;
-}
-
 /* Numbers that training set, each counted once however often it is tied. */
 static int64_t parameters(const lsp_txl_config *c) {
   const int64_t D = c->d_model, A = (int64_t)c->n_head * c->d_head, F = c->d_inner;
@@ -25,11 +18,11 @@ static int64_t parameters(const lsp_txl_config *c) {
   int64_t n = c->n_layer * layer + 2 * A * (c->untie_r ? c->n_layer : 1);
   for (int i = 0; i < tables; i++) {
     const int64_t rows = tables == 1 ? c->vocab_size : c->cut[i + 1] - c->cut[i];
-    const int64_t e = width_of_cluster(c, i);
+    const int64_t e = lsp_txl_width(c, i);
     n += rows * e * (c->tie_word_embeddings ? 1 : 2) + rows + (projected ? D * e : 0);
   }
   for (int i = 0; i < c->clusters && projected; i++)
-    n += c->tie_proj[i] ? 0 : D * width_of_cluster(c, i);
+    n += c->tie_proj[i] ? 0 : D * lsp_txl_width(c, i);
   return n + (c->clusters > 1 ? (c->clusters - 1) * ((int64_t)c->d_embed + 1) : 0);
 }
 
@@ -47,7 +40,7 @@ static void print_sizes(const lsp_txl_config *c) {
   for (int i = 0; i < c->clusters && c->clusters > 1; i++)
     lsp_print_fact(f, i == 0 ? "embeddings" : "", "ids %lld to %lld: width %d",
                    (long long)c->cut[i], (long long)c->cut[i + 1] - 1,
-                   width_of_cluster(c, i));
+                   lsp_txl_width(c, i));
 }
 
 static void print_memory(const lsp_txl_config *c) {

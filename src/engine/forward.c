@@ -39,16 +39,17 @@ static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *i
   const int D = e->config.d_model;
   float *in = scratch_of(e), *out = in + (int64_t)LSP_PANEL * k->width;
   int any = 0;
+  for (int r = 0; r < rows && !any; r++)
+    any = lsp_txl_cluster_of(&e->config, id[r]) == i;
+  if (!any)
+    return;
   memset(in, 0, (size_t)p->rows * (size_t)k->width * sizeof(float));
   for (int r = 0; r < rows; r++)
     if (lsp_txl_cluster_of(&e->config, id[r]) == i) {
       memcpy(in + (int64_t)(first + r) * k->width,
              k->embed + (id[r] - e->config.cut[i]) * k->width,
              (size_t)k->width * sizeof(float));
-      any = 1;
     }
-  if (!any)
-    return;
   if (k->in_proj != NULL)
     lsp_gemm(p->rows, D, k->width, in, k->in_proj, out, 0);
   else

@@ -254,18 +254,26 @@ lsp_status lsp_json_double(const json_t *object, const char *path, const char *k
   return LSP_OK;
 }
 
+int lsp_json_truth(const json_t *value) {
+  if (value == NULL || json_is_null(value) || json_is_false(value))
+    return 0;
+  if (json_is_integer(value))
+    return json_integer_value(value) != 0;
+  return json_is_true(value) ? 1 : -1;
+}
+
 lsp_status lsp_json_bool(const json_t *object, const char *path, const char *key,
-                         int required, int *value, lsp_failure *why) {
+                         int *value, lsp_failure *why) {
   char text[QUOTE_SIZE];
-  const json_t *found = NULL;
-  LSP_TRY(look_up(object, path, key, required, &found, why));
+  const json_t *found = json_object_get(object, key);
   if (found == NULL)
     return LSP_OK;
-  if (!json_is_boolean(found))
+  const int truth = lsp_json_truth(found);
+  if (truth < 0)
     return lsp_fail(why, LSP_E_FORMAT,
                     "%s: key \"%s\" is %s; expected true or false; correct the file",
                     path, key, quote(found, text));
-  *value = json_is_true(found) ? 1 : 0;
+  *value = truth;
   return LSP_OK;
 }
 

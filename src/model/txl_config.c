@@ -13,17 +13,32 @@ typedef struct {
   lsp_failure *why;
 } source;
 
+/* Some keys have a second name, which wins in the library where both are there. */
+static const char *name_of(const source *s, const char *key) {
+  static const char *const names[][2] = {{"vocab_size", "n_token"},
+                                         {"d_model", "hidden_size"},
+                                         {"n_head", "num_attention_heads"},
+                                         {"n_layer", "num_hidden_layers"}};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    const json_t *other = json_object_get(s->json, names[i][1]);
+    if (strcmp(key, names[i][0]) == 0 && other != NULL && !json_is_null(other))
+      return names[i][1];
+  }
+  return key;
+}
+
 static lsp_status read_int(const source *s, const char *key, int required, int64_t low,
                            int64_t high, int *value) {
   int64_t wide = *value;
-  LSP_TRY(lsp_json_int(s->json, s->path, key, required, low, high, &wide, s->why));
+  LSP_TRY(lsp_json_int(s->json, s->path, name_of(s, key), required, low, high, &wide,
+                       s->why));
   *value = (int)wide;
   return LSP_OK;
 }
 
 static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
-  LSP_TRY(lsp_json_int(s->json, s->path, "vocab_size", 1, 1, INT32_MAX, &c->vocab_size,
-                       s->why));
+  LSP_TRY(lsp_json_int(s->json, s->path, name_of(s, "vocab_size"), 1, 1, INT32_MAX,
+                       &c->vocab_size, s->why));
   LSP_TRY(read_int(s, "d_model", 1, 2, WIDTH_MAX, &c->d_model));
   LSP_TRY(read_int(s, "d_embed", 1, 1, WIDTH_MAX, &c->d_embed));
   LSP_TRY(read_int(s, "n_head", 1, 1, 4096, &c->n_head));
@@ -33,8 +48,8 @@ static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
   LSP_TRY(read_int(s, "div_val", 1, 1, 1024, &c->div_val));
   LSP_TRY(
       lsp_json_int(s->json, s->path, "mem_len", 1, 0, 1 << 24, &c->mem_len, s->why));
-  LSP_TRY(lsp_json_int(s->json, s->path, "clamp_len", 1, -1, 1 << 24, &c->clamp_len,
-                       s->why));
+  LSP_TRY(lsp_json_int(s->json, s->path, "clamp_len", 1, INT64_MIN, (int64_t)1 << 53,
+                       &c->clamp_len, s->why));
   LSP_TRY(
       lsp_json_int(s->json, s->path, "tgt_len", 0, 0, 1 << 24, &c->tgt_len, s->why));
   if (c->d_model % 2 != 0)
@@ -47,10 +62,10 @@ static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
 static lsp_status read_switches(const source *s, lsp_txl_config *c) {
   c->same_length = c->untie_r = c->tie_word_embeddings = 1;
   c->layer_norm_epsilon = 1e-5;
-  LSP_TRY(lsp_json_bool(s->json, s->path, "pre_lnorm", 0, &c->pre_lnorm, s->why));
-  LSP_TRY(lsp_json_bool(s->json, s->path, "same_length", 0, &c->same_length, s->why));
-  LSP_TRY(lsp_json_bool(s->json, s->path, "untie_r", 0, &c->untie_r, s->why));
-  LSP_TRY(lsp_json_bool(s->json, s->path, "tie_word_embeddings", 0,
+  LSP_TRY(lsp_json_bool(s->json, s->path, "pre_lnorm", &c->pre_lnorm, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "same_length", &c->same_length, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "untie_r", &c->untie_r, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "tie_word_embeddings",
                         &c->tie_word_embeddings, s->why));
   LSP_TRY(lsp_json_double(s->json, s->path, "layer_norm_epsilon", 0, 0, 1,
                           &c->layer_norm_epsilon, s->why));
@@ -88,26 +103,25 @@ static lsp_status read_clusters(const source *s, lsp_txl_config *c) {
 }
 
 /* The library writes `tie_projs`, one truth value a cluster, and it wins when it is
- * there; `proj_share_all_but_first` is what it is made from. */
+ * there, null or short, too: what it does not name is not tied.
+ * `proj_share_all_but_first` is what it is made from where it is not there. */
 static lsp_status read_ties(const source *s, lsp_txl_config *c) {
   int share = 1;
-  LSP_TRY(
-      lsp_json_bool(s->json, s->path, "proj_share_all_but_first", 0, &share, s->why));
+  LSP_TRY(lsp_json_bool(s->json, s->path, "proj_share_all_but_first", &share, s->why));
   for (int i = 0; i < c->clusters; i++)
     c->tie_proj[i] = share && i > 0;
   const json_t *list = json_object_get(s->json, "tie_projs");
-  if (list == NULL || json_is_null(list))
+  if (list == NULL)
     return LSP_OK;
-  if (!json_is_array(list) || json_array_size(list) < (size_t)c->clusters)
+  if (!json_is_array(list) && !json_is_null(list))
     return lsp_fail(s->why, LSP_E_FORMAT,
-                    "%s: tie_projs must be a list of at least %d truth values", s->path,
-                    c->clusters);
+                    "%s: tie_projs must be a list of truth values, or null", s->path);
   for (int i = 0; i < c->clusters; i++) {
-    const json_t *tie = json_array_get(list, (size_t)i);
-    if (!json_is_boolean(tie))
+    const int tied = lsp_json_truth(json_array_get(list, (size_t)i));
+    if (tied < 0)
       return lsp_fail(s->why, LSP_E_FORMAT, "%s: tie_projs[%d] is not true or false",
                       s->path, i);
-    c->tie_proj[i] = json_is_true(tie);
+    c->tie_proj[i] = tied;
   }
   return LSP_OK;
 }

@@ -22,6 +22,8 @@ typedef struct {
   int64_t shape[2];
   int64_t count;
   int64_t offset; /* in the block */
+  /* Output projections that may stand in: those of these clusters that are tied. */
+  int tied_first, tied_end;
   absence if_absent;
   const float **view; /* NULL when the list is made for reading */
 } slot;
@@ -109,6 +111,8 @@ static void embedding_slots(slot_list *l, lsp_txl *m) {
   for (int i = 0; i < tables && projected(c); i++) {
     slot *s = add(l, 2, c->d_model, lsp_txl_width(c, i), &m->cluster[i].in_proj);
     (void)snprintf(s->name[0], NAME_SIZE, "transformer.word_emb.emb_projs.%d", i);
+    s->tied_first = i;
+    s->tied_end = c->div_val == 1 ? c->clusters : i + 1;
   }
 }
 
@@ -297,6 +301,12 @@ static lsp_status fill(const reading *r, const lsp_txl_config *c, const slot *s,
   int found = 0, from = 0;
   while (!found && from < ALIASES)
     LSP_TRY(take(r, s, s->name[from++], out, &found));
+  for (int i = s->tied_first; !found && i < s->tied_end; i++) {
+    char name[NAME_SIZE];
+    (void)snprintf(name, sizeof name, "crit.out_projs.%d", i);
+    if (c->tie_proj[i])
+      LSP_TRY(take(r, s, name, out, &found));
+  }
   if (!found && s->if_absent == COMPUTED) {
     compute_inv_freq(c, out);
     return LSP_OK;

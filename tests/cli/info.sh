@@ -21,7 +21,7 @@ bad() {
 }
 
 # Parameters, counted from the tensors themselves.
-for model in law wt103 untied-bf16 div1-noshare div2-nocut; do
+for model in law wt103 untied-bf16 div1-noshare div2-nocut other-names cutoffs20; do
   count=$("$python" - "$FIXTURES/$model" <<'END'
 import glob, json, math, struct, sys
 n = 0

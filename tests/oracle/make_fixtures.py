@@ -40,6 +40,7 @@ TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.b
 DEFAULT = dict(d_model=32, d_embed=32, n_head=2, d_head=16, d_inner=64, n_layer=2, div_val=1, cutoffs=[], clamp_len=-1,
                mem_len=64, tgt_len=64, same_length=True, pre_lnorm=False, untie_r=True, proj_share_all_but_first=True,
                tie_word_embeddings=True)
+MANY = [5, 9, 16, 20, 31, 40, 48, 60, 75, 90, 110, 130, 150, 180, 210, 240, 250, 260, 280, 290]
 CASES = {
     "law": (
         dict(BYTES, mem_len=96, tgt_len=80, same_length=False),
@@ -94,6 +95,17 @@ CASES = {
         dict(vocab_size=300, div_val=2, mem_len=64, tgt_len=40, pre_lnorm=True, n_layer=1),
         dict(docs=[1, 2, 131, 700], dtype="bfloat16", note="div_val 2 without cutoffs: projections although "
                                                            "d_embed == d_model; out_projs.0 is its own")),
+    "other-names": (
+        dict(vocab_size=300, cutoffs=[40, 120], div_val=2, d_embed=24, d_model=28, mem_len=48, tgt_len=40),
+        dict(docs=[1, 2, 131, 401], save="first_name", names=True, edit=dict(same_length=1, clamp_len=-7, untie_r=1),
+             note="config by its other names, numbers for truth values, clamp_len below -1; tied projections stored only as "
+                  "crit.out_projs.i")),
+    "cutoffs20": (
+        dict(vocab_size=300, cutoffs=MANY, d_embed=12, d_model=16, n_head=1, d_inner=24, n_layer=1, mem_len=40, tgt_len=30,
+             same_length=False, tie_projs=[False, False, True, 1, 0, True]),
+        dict(docs=[1, 2, 131, 401], save="first_name", edit=dict(tie_projs=[False, False, True, 1, 0, True]),
+             note="21 clusters of one table; tie_projs shorter than that, with numbers; emb_projs.0 stored only as "
+                  "crit.out_projs.2")),
 }
 
 
@@ -127,6 +139,20 @@ def randomise(model, rng):
         p.copy_(torch.from_numpy(draw))
 
 
+def edit_config(folder, how):
+    """What the reference would not write, but reads: fewer keys, other names, other values."""
+    path = os.path.join(folder, "config.json")
+    with open(path) as file:
+        config = json.load(file)
+    if how.get("save") == "first_name":
+        config["proj_share_all_but_first"] = any(config.pop("tie_projs"))
+    if how.get("names"):
+        config.update({alias: config.pop(key) for alias, key in txl_float64.ALIASES.items()})
+    config.update(how.get("edit", {}))
+    with open(path, "w") as file:
+        file.write(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 def save(model, folder, how, dtype, shards):
     """Writes the checkpoint in the stored type; `how` says what becomes of shared tensors."""
     model.to(TYPES[dtype])
@@ -140,13 +166,6 @@ def save(model, folder, how, dtype, shards):
             how = "once"
     model.config.save_pretrained(folder)
     state = model.state_dict()
-    if how == "first_name":
-        path = os.path.join(folder, "config.json")
-        with open(path) as file:
-            config = json.load(file)
-        config["proj_share_all_but_first"] = any(config.pop("tie_projs"))
-        with open(path, "w") as file:
-            file.write(json.dumps(config, indent=2, sort_keys=True) + "\n")
     if how != "hf":
         if how != "duplicates":
             seen = set()
@@ -236,6 +255,8 @@ def make(name, outdir):
     model = TransfoXLLMHeadModel(TransfoXLConfig(dropout=0.0, **{**DEFAULT, **keys}))
     randomise(model, rng)
     save(model, folder, how.get("save", "hf"), how.get("dtype", "float32"), how.get("shards", 1))
+    if how.get("save") == "first_name":
+        edit_config(folder, how)
 
     model, single = reload(folder, torch.float64), reload(folder, torch.float32)
     check_from_pretrained(folder, model)

@@ -79,10 +79,16 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
+# The reference's other names of some keys, which win.
+ALIASES = {"n_token": "vocab_size", "hidden_size": "d_model", "num_attention_heads": "n_head",
+           "num_hidden_layers": "n_layer"}
+
+
 class TransformerXL:
     def __init__(self, folder):
         self.config, self.tensors = read_checkpoint(folder)
         c = self.config
+        c.update({key: c[alias] for alias, key in ALIASES.items() if alias in c})
         self.ends = [0] + list(c["cutoffs"]) + [c["vocab_size"]]
         self.n_cluster = len(c["cutoffs"])
         self.inv_freq = self.find("transformer.pos_emb.inv_freq")
@@ -105,7 +111,8 @@ class TransformerXL:
     def ties(self):
         """Which output projections are those of the embedding."""
         shared = self.config.get("proj_share_all_but_first", True)
-        return self.config.get("tie_projs", [False] + [shared] * self.n_cluster)
+        named = self.config.get("tie_projs", [False] + [shared] * self.n_cluster) or []
+        return [bool(tie) for tie in named] + [False] * (self.n_cluster + 1 - len(named))
 
     def emb_proj(self, i):
         names = [f"transformer.word_emb.emb_projs.{i}"]

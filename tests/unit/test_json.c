@@ -115,18 +115,25 @@ static void test_numbers_may_be_written_as_integers(void **state) {
   json_decref(o);
 }
 
-static void test_a_boolean_is_true_or_false_and_not_a_number(void **state) {
+static void test_a_truth_value_is_as_python_takes_it(void **state) {
   (void)state;
+  static const struct {
+    const char *key;
+    int truth;
+  } want[] = {{"yes", 1}, {"no", 0}, {"one", 1}, {"zero", 0}, {"null", 0}, {"none", 7}};
   lsp_failure why = {0};
-  int yes = -1;
-  json_t *o = parsed("{\"yes\": true, \"no\": false, \"one\": 1}");
-  assert_int_equal(lsp_json_bool(o, "c", "yes", 1, &yes, &why), LSP_OK);
-  assert_int_equal(yes, 1);
-  assert_int_equal(lsp_json_bool(o, "c", "no", 1, &yes, &why), LSP_OK);
-  assert_int_equal(yes, 0);
-  assert_int_equal(lsp_json_bool(o, "c", "one", 1, &yes, &why), LSP_E_FORMAT);
-  expect_message(&why, "expected true or false");
-  assert_int_equal(yes, 0);
+  json_t *o = parsed("{\"yes\": true, \"no\": false, \"one\": 1, \"zero\": 0, "
+                     "\"null\": null, \"text\": \"no\", \"real\": 1.0}");
+  for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+    int truth = 7; /* kept where the key is missing */
+    assert_int_equal(lsp_json_bool(o, "c", want[i].key, &truth, &why), LSP_OK);
+    assert_int_equal(truth, want[i].truth);
+  }
+  int truth = 7;
+  assert_int_equal(lsp_json_bool(o, "c", "text", &truth, &why), LSP_E_FORMAT);
+  expect_message(&why, "\"text\" is \"no\"; expected true or false");
+  assert_int_equal(lsp_json_bool(o, "c", "real", &truth, &why), LSP_E_FORMAT);
+  assert_int_equal(truth, 7);
   json_decref(o);
 }
 
@@ -190,7 +197,7 @@ LSP_TESTS(cmocka_unit_test(test_what_is_not_strict_json_is_refused),
           cmocka_unit_test(test_deep_nesting_is_refused_before_it_is_built),
           cmocka_unit_test(test_integers_are_taken_only_in_their_range),
           cmocka_unit_test(test_numbers_may_be_written_as_integers),
-          cmocka_unit_test(test_a_boolean_is_true_or_false_and_not_a_number),
+          cmocka_unit_test(test_a_truth_value_is_as_python_takes_it),
           cmocka_unit_test(test_a_list_is_checked_entry_by_entry),
           cmocka_unit_test(test_a_file_is_read_whole_or_refused_by_name),
           cmocka_unit_test(test_a_pipe_is_refused_and_never_waited_for))
