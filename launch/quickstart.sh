@@ -3,7 +3,7 @@
 #   launch/quickstart.sh [TEXT]     TEXT: a file of your own; else Jane Austen's Persuasion
 #
 # Leaves NAME.h5 (what the model thought of each byte), NAME.memory.h5, NAME.run.json and
-# NAME.html here; all else goes to build/ of the source tree. Run again, it goes on where
+# NAME.html here; all else goes to build/ of the source tree. Run again, it resumes where
 # it was stopped.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -130,7 +130,7 @@ read_to_scratch() {
 read_with_memory() {
   status=0
   read_text "$cores" "$here/$name.h5" "$text" --resume || status=$?
-  [ $status -ne 75 ] || stop "stopped; run this again to go on"
+  [ $status -ne 75 ] || stop "stopped; run this again to resume"
   [ $status -eq 0 ] || stop "if $name.h5 is of an earlier text or model, begin anew after
 rm -f $name.h5* $name.memory.h5* $name.run.json"
 }
@@ -207,7 +207,7 @@ printf '\n== Done in %d s. Here are now\n\n' $(($(date +%s) - began_all))
 cat <<END
    $name.h5          what the model thought of each byte: longspan info $name.h5
    $name.html        the text, coloured by surprise
-   $name.memory.h5   memory at the end: --from-snapshot goes on from it
+   $name.memory.h5   memory at the end: --from-snapshot continues from it
    $name.run.json    where and when, and how long each part took
 
 longspan is $longspan

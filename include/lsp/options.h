@@ -37,9 +37,9 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
   X(WORDS, snapshots, LSP_SNAPSHOT_LAST, 0, 2, 1, "last|documents|none",               \
     "memory snapshots: at the last position (default), at the end of each document")   \
   X(INT, snapshot_every, -1, 1, 1 << 24, 1, "N",                                       \
-    "memory snapshots after every N segments of each document, too")                   \
+    "also a memory snapshot after every N segments of each document")                  \
   X(TEXT, from_snapshot, NULL, 0, 0, 1, "FILE",                                        \
-    "go on from the last snapshot of FILE.memory.h5 with the first document")          \
+    "continue the first document from the last snapshot of FILE.memory.h5")            \
   X(WORDS, not_finite, LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT, \
     0, "stop|count",                                                                   \
     "a result that is not a finite number (damaged weights, overflow): stop the run "  \
@@ -51,7 +51,7 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "bytes that a rank may take beside the weights, of which a node has one copy: a "  \
     "number with K, M or G (default: 256M, or what the model's memory needs)")         \
   X(FLAG, resume, 0, 0, 0, 0, "",                                                      \
-    "go on where an earlier run stopped; start if there is none; done if finished")    \
+    "resume a run that was stopped; start if there is none; done if it is finished")   \
   X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \
   X(TIME, max_time, -1, 1, INT64_MAX, 0, "H:MM:SS",                                    \
     "stop with everything committed before this much time has passed (exit status "    \
@@ -63,7 +63,7 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "threads a rank (default: OMP_NUM_THREADS, else this rank's share of the cores)")  \
   X(WORDS, isa, 3, 0, 2, 0, "plain|avx2|avx512",                                       \
     "highest instruction set to use (default: the best that all ranks have)")          \
-  X(TEXT, log, NULL, 0, 0, 0, "FILE", "write the messages there, too")                 \
+  X(TEXT, log, NULL, 0, 0, 0, "FILE", "also write the messages to FILE")               \
   X(FLAG, quiet, 0, 0, 0, 0, "", "no progress, no table")
 
 typedef struct {

@@ -51,7 +51,8 @@ static lsp_status info(const char *path, lsp_failure *why) {
   if (found && S_ISDIR(st.st_mode))
     return lsp_info_model(path, why);
   if (output_of(path, output) == NULL)
-    return lsp_fail(why, LSP_E_INPUT, "%.200s...: path too long", path);
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%.200s...: the path is too long; use a shorter one", path);
   const int under_way = is_under_way(output);
   if (found && (!under_way || strcmp(path, output) == 0))
     LSP_TRY(lsp_info_file(path, why));

@@ -183,7 +183,7 @@ static void print_memory(const lsp_file_view *view, const char *path) {
   if (listed < s->snapshots)
     (void)printf("  ... and %lld more\n", (long long)(s->snapshots - listed));
   if (s->snapshots > 0)
-    (void)puts("\n  longspan run --from-snapshot goes on from the last one.");
+    (void)puts("\n  longspan run --from-snapshot continues from the last one.");
 }
 
 lsp_status lsp_info_file(const char *path, lsp_failure *why) {

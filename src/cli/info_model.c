@@ -29,7 +29,7 @@ static int64_t parameters(const lsp_txl_config *c) {
 static void print_sizes(const lsp_txl_config *c) {
   char number[LSP_NUMBER_SIZE];
   FILE *f = stdout;
-  lsp_print_fact(f, "layers", "%d, normed %s each part", c->n_layer,
+  lsp_print_fact(f, "layers", "%d, layer norm %s each sublayer", c->n_layer,
                  c->pre_lnorm ? "before" : "after");
   lsp_print_fact(f, "width", "%d, feed-forward %d", c->d_model, c->d_inner);
   lsp_print_fact(f, "heads", "%d of width %d", c->n_head, c->d_head);
@@ -60,7 +60,7 @@ static void print_memory(const lsp_txl_config *c) {
   lsp_print_fact(f, "reach", "a token sees back %lld positions in each layer",
                  (long long)reach);
   if (c->clamp_len > 0)
-    lsp_print_fact(f, "distances", "all alike from %lld on (clamp_len)",
+    lsp_print_fact(f, "distances", "all treated alike from %lld on (clamp_len)",
                    (long long)c->clamp_len);
   lsp_print_fact(f, "snapshot", "%s", lsp_bytes(row * (double)reach, number));
   lsp_print_fact(

@@ -53,7 +53,10 @@ static lsp_status read_last(const char *path, lsp_commit *last, int64_t *count,
   (void)close(from);
   (void)snprintf(copy, sizeof copy, "/proc/self/fd/%d", to);
   if (st == LSP_OK && lsp_journal_open(copy, &j, NULL) != LSP_OK)
-    st = lsp_fail(why, LSP_E_FORMAT, "%s: not a journal of longspan", path);
+    st = lsp_fail(why, LSP_E_FORMAT,
+                  "%s: not a journal of longspan, or a damaged one; what it belongs to "
+                  "cannot be resumed: begin anew with --overwrite",
+                  path);
   if (to >= 0)
     (void)close(to);
   LSP_TRY(st);
@@ -110,8 +113,8 @@ lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
     print_age(journal);
     lsp_file_close(&view);
   }
-  lsp_print_fact(stdout, "to go on",
-                 "run the same command with --resume (any number of "
-                 "ranks); with --overwrite it begins anew");
+  lsp_print_fact(stdout, "to resume",
+                 "run the same command with --resume, on any number of ranks; "
+                 "--overwrite begins anew");
   return LSP_OK;
 }

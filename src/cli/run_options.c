@@ -33,12 +33,13 @@ static const lsp_command run_command = {
              "       mpirun -n P longspan run ...",
     .about =
         "Runs a Transformer-XL over texts of any length, on all MPI ranks together, "
-        "and writes what it thinks of each token to FILE.h5. The answer is the same "
+        "and writes how well it predicts each token to FILE.h5. The answer is the same "
         "for any number of ranks and threads, and for a run stopped and resumed.\n\n"
         "An INPUT is a file, a folder (all files below it, by name), @LIST (a file "
         "with "
         "one path a line) or - (standard input). Exit status: 0 done, 1 failure, 2 "
-        "wrong usage, 75 stopped on request (the same command with --resume goes on).",
+        "wrong usage, 75 stopped on request with everything committed (to resume, run "
+        "the same command with --resume).",
     .option = run_option,
     .options = sizeof run_option / sizeof run_option[0],
     .marks_semantic = 1};

@@ -29,9 +29,10 @@ struct lsp_exchange {
 lsp_status lsp_exchange_open(lsp_ctx *ctx, lsp_exchange **out) {
   lsp_exchange *x = calloc(1, sizeof *x);
   *out = x;
-  LSP_TRY(lsp_agree(ctx, x != NULL ? LSP_OK
-                                   : lsp_fail(&ctx->why, LSP_E_MEMORY,
-                                              "no memory for the exchange")));
+  LSP_TRY(lsp_agree(
+      ctx, x != NULL ? LSP_OK
+                     : lsp_fail(&ctx->why, LSP_E_MEMORY,
+                                "not enough memory for the messages between ranks")));
   LSP_ASSERT(x != NULL);
   x->ctx = ctx;
   LSP_MPI(MPI_Comm_dup(ctx->comm, &x->comm));

@@ -77,7 +77,8 @@ lsp_status lsp_route_open(lsp_ctx *ctx, lsp_route **out) {
   lsp_route *r = calloc(1, sizeof *r);
   *out = r;
   if (r == NULL)
-    return lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for the output's buffers");
+    return lsp_fail(&ctx->why, LSP_E_MEMORY,
+                    "not enough memory for the buffers of the output");
   r->ctx = ctx;
   r->from = malloc((size_t)LSP_ROUTE_UNIT + HEADER);
   r->to = malloc((size_t)LSP_ROUTE_UNIT + HEADER);

@@ -232,12 +232,12 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
   char place[VALUE_SIZE] = "";
   if (!from->is_memory || from->memory.snapshots < 1)
     return lsp_fail(why, LSP_E_INPUT,
-                    "%s: no snapshot of memory; give the FILE.memory.h5 of a finished "
-                    "run",
+                    "%s: holds no memory snapshot; give the FILE.memory.h5 of a "
+                    "finished run",
                     path);
   if (from->version < 2)
     return lsp_fail(why, LSP_E_FORMAT,
-                    "%s: an older longspan wrote it without checksums; make it anew "
+                    "%s: an older longspan wrote it without checksums; make it again "
                     "with this one",
                     path);
   const lsp_verification v = {.path = path,
@@ -267,16 +267,18 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   put_model(e, &p);
   for (int i = 0; i < p.count; i++)
     if (strcmp(attribute_of(m, p.key[i]), p.value[i]) != 0)
-      return lsp_fail(
-          why, LSP_E_MISMATCH,
-          "%s: made with %s = %s, this run has %s; go on with the model and "
-          "options that made it",
-          path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
+      return lsp_fail(why, LSP_E_MISMATCH,
+                      "%s: was made with %s = %s, but this run has %s; continue with "
+                      "the model and options that made it",
+                      path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
   if (m->layers != e->config.n_layer || m->hidden_width != e->config.d_model ||
       m->width != e->heads.heads * e->heads.width || m->rows != e->reach)
     return lsp_fail(why, LSP_E_MISMATCH,
-                    "%s: %d layers of (%lld, %d) do not fit the model", path, m->layers,
-                    (long long)m->rows, m->width);
+                    "%s: holds %d layers of %lld rows of width %d, but the model needs "
+                    "%d layers of %lld rows of width %d; continue with the model and "
+                    "options that made it",
+                    path, m->layers, (long long)m->rows, m->width, e->config.n_layer,
+                    (long long)e->reach, e->heads.heads * e->heads.width);
   return LSP_OK;
 }
 
@@ -284,8 +286,10 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
                              int64_t offset, int64_t bytes, XXH3_state_t *state) {
   enum { PIECE = 1 << 20 };
   char *piece = malloc(PIECE);
-  lsp_status st =
-      piece != NULL ? LSP_OK : lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory");
+  lsp_status st = LSP_OK;
+  if (piece == NULL)
+    st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "%s: not enough memory to read it",
+                  e->options->from_snapshot);
   for (int64_t at = 0; st == LSP_OK && at < bytes; at += PIECE) {
     const int64_t n = lsp_min(PIECE, bytes - at);
     st = lsp_read_at(from->fd, e->options->from_snapshot, piece, n, offset + at,

@@ -59,11 +59,11 @@ static lsp_status check_tokenizer(const lsp_run *e) {
       lsp_corpus_count(e->corpus) > 0 ? lsp_corpus_document(e->corpus, 0) : NULL;
   if (d != NULL && d->width == 1 && !e->config.bytes_tokenizer &&
       e->options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(
-        &e->ctx->why, LSP_E_INPUT,
-        "%s: text, but %s/config.json does not say \"tokenizer\": \"bytes\"; "
-        "give token files (--input-format u16, u32 or megatron)",
-        d->name, e->options->model);
+    return lsp_fail(&e->ctx->why, LSP_E_INPUT,
+                    "%s: is text, but the model takes token ids, since %s/config.json "
+                    "does not say \"tokenizer\": \"bytes\"; give files of token ids "
+                    "(--input-format u16, u32 or megatron)",
+                    d->name, e->options->model);
   return LSP_OK;
 }
 

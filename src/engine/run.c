@@ -11,6 +11,7 @@
 #include "lsp/durable.h"
 #include "lsp/stop.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,11 +126,11 @@ static lsp_status run_waves(lsp_run *e) {
   double longest = 0;
   while (e->commit.panel_end < panels) {
     if (must_stop(e, longest)) {
-      return lsp_fail(
-          &e->ctx->why, LSP_E_STOPPED,
-          "stopped on request after %lld of %lld tokens, all committed; the "
-          "same command with --resume goes on",
-          (long long)e->commit.token_end, (long long)lsp_plan_tokens(&e->plan));
+      return lsp_fail(&e->ctx->why, LSP_E_STOPPED,
+                      "stopped on request after %lld of %lld tokens, all committed; to "
+                      "resume, run the same command with --resume",
+                      (long long)e->commit.token_end,
+                      (long long)lsp_plan_tokens(&e->plan));
     }
     const double begin = MPI_Wtime();
     lsp_stop_expect(longest > 0 ? longest : -1);
@@ -225,8 +226,10 @@ static lsp_status open_log(const lsp_run *e, int late) {
       (late || lsp_claims_log_is_known(e->options))) {
     ctx->log = fopen(path, "a");
     if (ctx->log == NULL)
-      st = lsp_fail(&ctx->why, LSP_E_IO, "%s: cannot be written; name another --log",
-                    path);
+      st = lsp_fail(&ctx->why, LSP_E_IO,
+                    "%s: the log cannot be opened: %s; check the folder and its "
+                    "permissions, or name another --log",
+                    path, strerror(errno));
   }
   return lsp_agree(ctx, st);
 }

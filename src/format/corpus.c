@@ -173,8 +173,10 @@ static lsp_status unpack(lsp_corpus *c, const char *data, size_t bytes,
   const int64_t count = head[1], text = head[2];
   if (head[0] != MAGIC || count < 0 || count > rest / row ||
       text != rest - count * row || (text > 0 && data[bytes - 1] != '\0'))
-    return lsp_fail(why, LSP_E_FORMAT, "packed corpus: %zu bytes that are not one",
-                    bytes);
+    return lsp_fail(
+        why, LSP_E_FORMAT,
+        "the list of documents was damaged on its way between ranks (%zu bytes)",
+        bytes);
   lsp__text_chunk *chunk = room(c, (size_t)text);
   if (chunk == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "not enough memory for %" PRId64 " documents",

@@ -100,8 +100,9 @@ static lsp_status read_head(dataset *m, lsp_failure *why) {
   if (m->sequences >= 0 && m->edges >= 1)
     return LSP_OK;
   return lsp_fail(why, LSP_E_FORMAT,
-                  "%s: tells of %" PRIu64 " sequences and %" PRIu64 " document edges, "
-                  "which its %" PRId64 " bytes cannot hold; make it again",
+                  "%s: says that it has %" PRIu64 " sequences and %" PRIu64
+                  " document edges, more than its %" PRId64
+                  " bytes can hold; make it again",
                   m->idx, counts[0], counts[1], m->idx_bytes);
 }
 

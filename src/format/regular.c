@@ -39,7 +39,7 @@ lsp_status lsp__regular_open(const char *path, int *fd, int64_t *bytes,
                     path, strerror(errno));
   lsp_status status = LSP_OK;
   if (fstat(got, &facts) != 0)
-    status = lsp_fail(why, LSP_E_IO, "%s: its size cannot be had: %s; check the disk",
+    status = lsp_fail(why, LSP_E_IO, "%s: its size cannot be read: %s; check the disk",
                       path, strerror(errno));
   else if (!S_ISREG(facts.st_mode))
     status = refuse_kind(path, facts.st_mode, why);

@@ -87,17 +87,12 @@ static int is_basename(const char *file) {
 
 static lsp_status not_plain(const char *index, const char *tensor, const char *file,
                             lsp_failure *why) {
-  char shown[64] = "no text";
-  if (file != NULL)
-    (void)snprintf(shown, sizeof shown, "%s", file);
-  for (char *at = shown; *at != '\0'; at++)
-    if ((unsigned char)*at < 0x20 || *at == 0x7f)
-      *at = '?';
-  return lsp_fail(why, LSP_E_FORMAT,
-                  "%s: weight_map: tensor \"%s\" is mapped to \"%s\", which is not the "
-                  "plain name of a file in the same folder; do not use this checkpoint "
-                  "unless you trust it, and correct the index",
-                  index, tensor, shown);
+  return lsp_fail(
+      why, LSP_E_FORMAT,
+      "%s: weight_map: tensor \"%s\" is mapped to \"%.60s\", which is not the "
+      "plain name of a file in the same folder; do not use this checkpoint "
+      "unless you trust it, and correct the index",
+      index, tensor, file == NULL ? "no text" : file);
 }
 
 /* The file names of the map, sorted, each once, lent by the map. */

@@ -174,8 +174,8 @@ lsp_status lsp_journal_create(const char *path, const char *identity_json,
 static lsp_status not_a_journal(const lsp_journal *j, const char *reason,
                                 lsp_failure *why) {
   return lsp_fail(why, LSP_E_FORMAT,
-                  "%s: not a journal that can be gone on with (%s); remove it and the "
-                  ".part file beside it to begin the run anew",
+                  "%s: no journal that can be resumed (%s); remove it and the .part "
+                  "file beside it to begin the run anew",
                   j->path, reason);
 }
 
@@ -186,7 +186,7 @@ static lsp_status check_header(lsp_journal *j, const unsigned char *header,
   if (j->header_sum != sum_header(header, (size_t)j->header_bytes))
     return not_a_journal(j, "the checksum of its header is wrong", why);
   if (memchr(header + HEADER, '\0', n) != NULL)
-    return not_a_journal(j, "its identity is no text", why);
+    return not_a_journal(j, "its description of the run is not text", why);
   j->identity = strndup((const char *)header + HEADER, n);
   return j->identity == NULL ? no_memory(j->path, why) : LSP_OK;
 }
@@ -246,7 +246,9 @@ static lsp_status read_records(lsp_journal *j, int64_t file_bytes, lsp_failure *
 static lsp_status cut(lsp_journal *j, lsp_failure *why) {
   if (ftruncate(j->fd, end_of(j, j->count)) != 0) {
     j->failed = 1;
-    return lsp_fail(why, LSP_E_IO, "%s: cannot be cut to its last whole record: %s",
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: cannot be cut to its last whole record: %s; check the disk "
+                    "and the permissions",
                     j->path, strerror(errno));
   }
   const lsp_status status = lsp_sync_file(j->fd, j->path, why);
@@ -348,11 +350,12 @@ static lsp_status check_end(lsp_journal *j, lsp_failure *why) {
   struct stat st;
   if (j->failed)
     return lsp_fail(why, LSP_E_IO,
-                    "%s: writing to the journal failed before; run the same command "
-                    "again to go on from the last commit",
+                    "%s: writing to the journal has failed before; run the same "
+                    "command with --resume to resume from the last commit",
                     j->path);
   if (fstat(j->fd, &st) != 0)
-    return lsp_fail(why, LSP_E_IO, "%s: fstat: %s", j->path, strerror(errno));
+    return lsp_fail(why, LSP_E_IO, "%s: its size cannot be read: %s; check the disk",
+                    j->path, strerror(errno));
   if (st.st_size != end_of(j, j->count) + j->tail || st.st_nlink == 0)
     return lsp_fail(why, LSP_E_MISMATCH,
                     "%s: somebody else has changed the journal; is another longspan "

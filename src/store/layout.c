@@ -292,8 +292,8 @@ static lsp_status walk(const lsp_skeleton *s, visitor visit, void *state,
                        lsp_failure *why) {
   unsigned char *buffer = malloc(BUFFER);
   if (buffer == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "no %d bytes of memory to copy a skeleton",
-                    BUFFER);
+    return lsp_fail(why, LSP_E_MEMORY,
+                    "not enough memory (%d bytes) to lay out the files", BUFFER);
   lsp_status status = LSP_OK;
   int64_t first = 0, end = 0;
   for (int64_t at = 0; status == LSP_OK && at < s->bytes;) {
@@ -327,7 +327,8 @@ static lsp_status measure(const drawing *d, lsp_skeleton *s, lsp_failure *why) {
   struct stat st;
   lsp_extent late[LSP__ROWS];
   if (fstat(s->fd, &st) != 0)
-    return lsp_fail(why, LSP_E_IO, "(skeleton in memory): fstat: %s", strerror(errno));
+    return lsp_fail(why, LSP_E_IO, "the layout in memory: its size cannot be read: %s",
+                    strerror(errno));
   s->bytes = st.st_size;
   for (int i = 0; i < d->schema->rows; i++) {
     const int is_late =

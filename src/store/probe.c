@@ -331,8 +331,8 @@ static lsp_status tell_death(int waited, const char *path, lsp_failure *why) {
   const int number = WIFSIGNALED(waited) ? WTERMSIG(waited) : 0;
   if (number == SIGALRM || number == SIGXCPU || number == SIGKILL)
     return lsp_fail(why, LSP_E_FORMAT,
-                    "%s: not a readable HDF5 file (HDF5 did not come to an end with it "
-                    "in %d s; it is damaged)",
+                    "%s: not a readable HDF5 file (HDF5 took more than %d s to open "
+                    "it; it is damaged)",
                     path, number == SIGALRM ? WALL_SECONDS : CPU_SECONDS);
   if (number != 0)
     return lsp_fail(why, LSP_E_FORMAT,
@@ -350,8 +350,10 @@ lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **
   (void)H5open(); /* here, since it may call MPI, which the child must not */
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
-    return lsp_fail(why, LSP_E_IO, "%s: no pipe to read it through: %s", path,
-                    strerror(errno));
+    return lsp_fail(why, LSP_E_IO,
+                    "%s: cannot make a pipe to read it: %s; close other programs, or "
+                    "raise the limit (ulimit -n)",
+                    path, strerror(errno));
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0)
@@ -359,8 +361,10 @@ lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **
   (void)close(ends[1]);
   if (pid < 0) {
     (void)close(ends[0]);
-    return lsp_fail(why, LSP_E_MEMORY, "%s: no process to read it in: %s", path,
-                    strerror(errno));
+    return lsp_fail(why, LSP_E_MEMORY,
+                    "%s: cannot start a process to read it: %s; close other programs, "
+                    "or raise the limit (ulimit -u)",
+                    path, strerror(errno));
   }
   lsp__answer answer;
   const int whole = receive_answer(ends[0], &answer, text) == 0;

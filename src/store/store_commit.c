@@ -92,8 +92,8 @@ static void close_files(lsp_store *s) {
     s->fd[i] = -1;
     if (fd >= 0 && close(fd) != 0 && s->why.status == LSP_OK)
       (void)lsp_fail(&s->why, LSP_E_IO,
-                     "%s: closing it failed: %s; run the same command again to go on "
-                     "from the last commit",
+                     "%s: closing it failed: %s; run the same command with --resume to "
+                     "resume from the last commit",
                      s->facts.file[i].path.at, strerror(errno));
   }
 }

@@ -62,15 +62,14 @@ static lsp_status decide_overwrite(const lsp__opening *o) {
 static lsp_status decide_new(const lsp__opening *o, const there *t) {
   const char *output = o->names.output.at;
   if (t->journal)
+    return lsp_fail(o->why, LSP_E_MISMATCH,
+                    "%s: a run is under way or was stopped (%s exists); use --resume "
+                    "to resume it, or --overwrite to begin anew",
+                    output, o->names.journal.at);
+  if (t->output)
     return lsp_fail(
         o->why, LSP_E_MISMATCH,
-        "%s: a run is under way or was stopped (%s exists); use --resume to "
-        "go on or --overwrite to begin anew",
-        output, o->names.journal.at);
-  if (t->output)
-    return lsp_fail(o->why, LSP_E_MISMATCH,
-                    "%s exists; use --resume to go on or --overwrite to replace it",
-                    output);
+        "%s exists; use --resume to resume it, or --overwrite to replace it", output);
   if (t->memory && o->spec->memory.snapshots > 0)
     return lsp_fail(
         o->why, LSP_E_MISMATCH,

@@ -47,7 +47,7 @@ typedef struct {
 
 static lsp_status damaged(const reading *r, int row, const char *what) {
   return lsp_fail(r->why, LSP_E_FORMAT,
-                  "%s: %s: %s; the file is damaged: make it anew, or take a copy",
+                  "%s: %s: %s; the file is damaged: make it again, or restore a copy",
                   r->path, r->schema->row[row].path, what);
 }
 
@@ -198,12 +198,12 @@ static lsp_status check_documents(const reading *r, const lsp_output_spec *s,
     if (start[i] != at || count[i] < 0 || count[i] > s->tokens - at)
       return damaged(r, OUT_TOKEN_START, "the documents do not follow each other");
     if (s->n_bytes[i] < 0)
-      return damaged(r, OUT_N_BYTES, "a document has fewer than no bytes");
+      return damaged(r, OUT_N_BYTES, "a document has a negative number of bytes");
     at += count[i];
   }
   if (at != s->tokens)
     return damaged(r, OUT_TOKEN_COUNT,
-                   "the documents have not as many tokens as there are");
+                   "the documents do not have as many tokens as /tokens");
   start[s->documents] = at;
   return LSP_OK;
 }
@@ -239,12 +239,12 @@ static lsp_status check_snapshots(const reading *r, const lsp_memory_spec *s,
                                   const int64_t *rows) {
   for (int64_t i = 0; i < s->snapshots; i++) {
     if (s->document[i] < 0 || s->position[i] < 0)
-      return damaged(r, MEM_POSITION, "a snapshot before the first token");
+      return damaged(r, MEM_POSITION, "a snapshot before the first token or document");
     if (s->position[i] > LSP_TOKENS_MOST)
       return damaged(r, MEM_POSITION,
                      "a position above 2^60, which is as far as longspan counts");
     if (rows[i] != (s->position[i] < s->rows ? s->position[i] : s->rows))
-      return damaged(r, MEM_ROWS_THERE, "not as many rows as the position has");
+      return damaged(r, MEM_ROWS_THERE, "not as many rows as the position allows");
   }
   return LSP_OK;
 }
@@ -345,7 +345,8 @@ lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *w
   LSP_TRY(status);
   const char *is = facts.is_memory ? LSP__FORMAT_MEMORY : LSP__FORMAT_OUTPUT;
   if (strcmp(is, format) != 0)
-    return lsp_fail(why, LSP_E_FORMAT, "%s: a %s file; expected %s", path, is, format);
+    return lsp_fail(why, LSP_E_FORMAT, "%s: is a %s file; expected a %s file", path, is,
+                    format);
   return LSP_OK;
 }
 
@@ -364,7 +365,8 @@ static lsp_status add_documents(const char *path, const lsp_file_view *view,
                     "original text",
                     path);
   if (fstat(view->fd, &st) != 0)
-    return lsp_fail(why, LSP_E_IO, "%s: fstat: %s", path, strerror(errno));
+    return lsp_fail(why, LSP_E_IO, "%s: its size cannot be read: %s; check the disk",
+                    path, strerror(errno));
   const lsp_extent id = view->extent[LSP_TOKENS_ID];
   for (int64_t i = 0; i < s->documents; i++) {
     const int64_t count = s->token_start[i + 1] - s->token_start[i];

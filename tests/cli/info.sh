@@ -79,7 +79,7 @@ for path in way.h5 way.h5.part way.h5.journal; do
   "$LONGSPAN" info $path >said
   says '^way.h5: an output of longspan, not finished$' \
     '^  committed *[0-9,]* of 1,980,001 tokens' '^  so far *[0-9.]* bits a token' \
-    '^  to go on *.*--resume'
+    '^  to resume *.*--resume'
 done
 printf 'torn' >>way.h5.journal
 "$LONGSPAN" info way.h5 >said

@@ -204,7 +204,7 @@ static lsp_status commit_wave(run *r, int64_t wave, int with_slot) {
   return lsp_store_commit(r->store, &c, with_slot);
 }
 
-/* Rank 0: the memory of the commit that was gone on from is that of a wave. */
+/* Rank 0: the memory of the commit that the run resumed from is that of a wave. */
 static int has_memory_of(run *r, int64_t wave) {
   float keys[ROWS * WIDTH], values[ROWS * WIDTH];
   const int64_t n = wave < ROWS ? wave : ROWS;
@@ -486,7 +486,7 @@ static void test_what_is_refused_is_left_as_it_was(void **state) {
   run r, other;
   make_run(&r, *state, lsp_test_folder(), 5000, 20);
   stop_after_three(&r);
-  expect_refusal(&r, 0, 0, "use --resume to go on");
+  expect_refusal(&r, 0, 0, "use --resume to resume it");
   other = r;
   (void)strcpy(other.identity, "{\"model\":\"aaaa\",\"input\":\"5678\"}");
   other.spec.identity = other.identity;
@@ -556,7 +556,7 @@ static void test_finish_removes_the_rest(void **state) {
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
   assert_everywhere(r.ctx, only_results_are_there(&r));
-  expect_refusal(&r, 0, 0, "out.h5 exists; use --resume to go on or --overwrite");
+  expect_refusal(&r, 0, 0, "out.h5 exists; use --resume to resume it, or --overwrite");
   other = r;
   (void)strcpy(other.identity, "{\"model\":\"bbbb\",\"input\":\"1234\"}");
   other.spec.identity = other.identity;

@@ -604,9 +604,9 @@ static void test_a_megatron_index_that_is_wrong_is_refused(void **state) {
   expect_index_refused(17, "\2", 1, "2 (int8)");
   expect_index_refused(17, "\x63", 1, "99 (unknown)");
   expect_index_refused(17, "\4", 1, "does not follow");
-  expect_index_refused(18, &big, 8, "cannot hold");
-  expect_index_refused(26, &big, 8, "cannot hold");
-  expect_index_refused(26, "\0", 1, "cannot hold");
+  expect_index_refused(18, &big, 8, "bytes can hold");
+  expect_index_refused(26, &big, 8, "bytes can hold");
+  expect_index_refused(26, "\0", 1, "bytes can hold");
   expect_index_refused(18, &two, 8, "need");
   expect_index_refused(34, &negative, 4, "sequence 0");
   expect_index_refused(34, &more, 4, "sequence 1");
