@@ -61,7 +61,7 @@ int lsp_blas_core_isa(const char *core) {
   const int length = snprintf(name, sizeof name, " %s ", core);
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (length < (int)sizeof name && strcasestr(known[i].names, name) != NULL)
-      return known[i].isa;
+      return (int)known[i].isa;
   return LSP_ISA_COUNT;
 }
 

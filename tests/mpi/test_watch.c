@@ -17,10 +17,9 @@ static void in_folder(char path[LSP_TEST_PATH], const char *name) {
 }
 
 static void compute_for(double seconds) {
-  volatile double x = 0;
   const double begin = MPI_Wtime();
   while (MPI_Wtime() - begin < seconds)
-    x += 1;
+    continue;
 }
 
 /* The last rank computes for longer than the watchdog's time, without a word; the
