@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+enum { LSP_EXCHANGE_PIECE = 1 << 28 }; /* floats of one MPI message: 1 GiB */
+
 typedef struct {
   int64_t messages, bytes; /* sent by this rank */
   double wait_seconds;     /* in lsp_exchange_end */

@@ -103,4 +103,27 @@ lsp_status lsp_sizes_choose(const lsp_txl_config *config, const lsp_plan *plan,
                             const lsp_request *request, lsp_sizes *out,
                             lsp_failure *why);
 
+/* Messages to other ranks, and their bytes. */
+typedef struct {
+  int64_t messages, bytes;
+} lsp_sent;
+
+/* What ranks lend each other of keys and values (lsp/exchange.h): messages and bytes
+ * are each the most of any rank, which may be different ones. */
+typedef struct {
+  int exact; /* the counts of a run; else bounds, which a run stays below */
+  int64_t waves;
+  int64_t idle;  /* ranks without work in the wave that has most of them; -1: not
+                        counted */
+  lsp_sent wave; /* in one layer of one wave */
+  lsp_sent rank; /* in the whole run */
+} lsp_lending;
+
+/* Local, pure. The lending of a run over one document. Waves that are alike are counted
+ * once; what is left to count is given up for bounds beyond `budget` waves times ranks
+ * (0: bounds alone). */
+lsp_status lsp_sizes_lending(const lsp_txl_config *config, const lsp_plan *plan,
+                             int64_t wave_rows, int64_t ranks, int64_t budget,
+                             lsp_lending *out, lsp_failure *why);
+
 #endif

@@ -2,6 +2,7 @@
  * model and a few numbers, the same ones that the engine reserves by (lsp/sizes.h). */
 #include "cli.h"
 
+#include "lsp/json.h"
 #include "lsp/plan.h"
 #include "lsp/sizes.h"
 #include "lsp/transfo_xl.h"
@@ -10,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ranks whose messages are looked at. */
-enum { SAMPLES = 1000 };
+/* Waves times ranks whose loans are counted one by one. */
+enum { BUDGET = 1 << 19 };
 
 typedef struct {
-  const char *model;
+  const char *model, *like;
   int64_t tokens, ranks, mem_len, segment, wave_tokens, memory, threads, rate;
 } plan_options;
 
@@ -35,6 +36,8 @@ static const lsp_option plan_option[] = {
     ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
         "GFLOP/s that a rank reaches (default: 40 a thread)"),
+    ROW(TEXT, like, 0, 0, 0, "FILE.run.json",
+        "take what a thread reaches from a run on such a machine"),
 };
 
 static const lsp_command plan_command = {
@@ -49,9 +52,10 @@ typedef struct {
   lsp_txl_config config;
   lsp_plan plan;
   int64_t reach, tile; /* rows; floats */
-  double flops, rate;  /* in all; FLOP/s of all ranks, as far as it is reached */
-  int64_t waves;
+  double flops, rate;  /* in all; FLOP/s that all ranks reach */
+  const char *rate_is; /* where the rate comes from */
   lsp_sizes sizes;
+  lsp_lending lending;
 } estimate;
 
 static lsp_status open_plan(estimate *e, lsp_failure *why) {
@@ -76,23 +80,57 @@ static double pairs(const estimate *e) {
          lsp_pattern_pairs(p, segments * p->segment, n);
 }
 
+static double number_of(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
+/* FLOP/s that a thread reached in a run, waiting for neighbours included. */
+static lsp_status rate_of_run(const char *path, double *rate, lsp_failure *why) {
+  enum { MOST_BYTES = 1 << 24 };
+  json_t *run = NULL;
+  LSP_TRY(lsp_json_read(path, MOST_BYTES, &run, why));
+  const double seconds = number_of(json_object_get(run, "compute_seconds"), "avg");
+  *rate = number_of(run, "flops") / seconds / number_of(run, "ranks") /
+          number_of(run, "threads");
+  json_decref(run);
+  if (!(*rate > 0 && *rate < 1e18))
+    return lsp_fail(why, LSP_E_FORMAT,
+                    "%s: does not say what a run reached (flops, compute_seconds, "
+                    "ranks, threads); give the FILE.run.json of a run that computed "
+                    "something",
+                    path);
+  return LSP_OK;
+}
+
+static lsp_status find_rate(estimate *e, lsp_failure *why) {
+  const plan_options *o = e->options;
+  double thread = lsp_nominal_rate;
+  e->rate_is = "assumed; --like FILE.run.json takes it from a run";
+  if (o->like != NULL) {
+    LSP_TRY(rate_of_run(o->like, &thread, why));
+    e->rate_is = "as in the run of --like";
+  }
+  e->rate = (double)o->ranks * (double)o->threads * thread;
+  if (o->rate > 0) {
+    e->rate = (double)o->ranks * 1e9 * (double)o->rate;
+    e->rate_is = "given";
+  }
+  return LSP_OK;
+}
+
 static lsp_status size_waves(estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
   const lsp_txl_config *c = &e->config;
-  const int64_t all = lsp_plan_rows_before(&e->plan, lsp_plan_panels(&e->plan));
   const lsp_request request = {.wave_tokens = o->wave_tokens,
                                .memory = o->memory,
                                .ranks = o->ranks,
                                .threads = o->threads};
-  e->rate = (double)o->ranks * (o->rate > 0 ? 1e9 * (double)o->rate
-                                            : lsp_nominal_rate * (double)o->threads);
+  LSP_TRY(find_rate(e, why));
   e->flops = (double)o->tokens * lsp_txl_flops_per_token(c) +
              c->n_layer * pairs(e) * lsp_txl_flops_per_pair(c);
   LSP_TRY(lsp_sizes_choose(c, &e->plan, &request, &e->sizes, why));
-  /* Waves begin at multiples of LSP_PANEL, and all but the last are alike. */
-  const lsp_range first = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
-  e->waves = lsp_divide_up(all, lsp_plan_rows_before(&e->plan, first.end));
-  return LSP_OK;
+  return lsp_sizes_lending(c, &e->plan, e->sizes.wave_rows, o->ranks, BUDGET,
+                           &e->lending, why);
 }
 
 /* --- memory ---------------------------------------------------------------------- */
@@ -128,56 +166,27 @@ static void print_memory(const estimate *e) {
 
 /* --- messages -------------------------------------------------------------------- */
 
-typedef struct {
-  int rank;
-  int64_t messages, tiles;
-} sent;
-
-static void count_loan(const lsp_loan *loan, void *arg) {
-  sent *s = arg;
-  if (loan->peer == s->rank)
-    return;
-  s->messages++;
-  s->tiles += loan->end - loan->first;
+static void print_sent(const char *name, const char *bound, const lsp_sent *s,
+                       const char *of_what) {
+  char bytes[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
+  lsp_print_fact(stdout, name, "%s%s message%s, %s, %s",
+                 s->messages == INT64_MAX || s->bytes == INT64_MAX ? "over " : bound,
+                 lsp_grouped(s->messages, number), s->messages == 1 ? "" : "s",
+                 lsp_bytes((double)s->bytes, bytes), of_what);
 }
 
-/* The most that a rank sends in a wave from the middle; of many ranks some are asked.
- */
-static sent most_sent(const estimate *e, lsp_range wave) {
-  const int ranks = (int)e->options->ranks;
-  const int step = ranks / SAMPLES + 1;
-  sent most = {0};
-  for (int rank = 0; rank < ranks;) {
-    sent s = {.rank = rank};
-    lsp_plan_lent(&e->plan, wave, rank, ranks, count_loan, &s);
-    if (s.tiles > most.tiles || (s.tiles == most.tiles && s.messages > most.messages))
-      most = s;
-    rank += rank + step < ranks || rank == ranks - 1 ? step : ranks - 1 - rank;
-  }
-  return most;
-}
-
-static int64_t idle_ranks(const estimate *e, lsp_range wave) {
-  const int ranks = (int)e->options->ranks;
-  int64_t idle = 0;
-  for (int rank = 0; rank < ranks; rank++) {
-    const lsp_range span = lsp_plan_span(&e->plan, wave, rank, ranks);
-    idle += span.first == span.end;
-  }
-  return idle;
-}
-
-static void print_messages(const estimate *e, lsp_range wave) {
-  const sent most = most_sent(e, wave);
-  const double layers = e->config.n_layer * (double)e->waves;
-  char bytes[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
-  const double one = 4.0 * (double)most.tiles * (double)e->tile;
-  lsp_print_fact(stdout, "sent", "%lld message%s, %s, a rank and layer (most)",
-                 (long long)most.messages, most.messages == 1 ? "" : "s",
-                 lsp_bytes(one, bytes));
-  lsp_print_fact(stdout, "", "at most %s messages, %s, a rank in all",
-                 lsp_grouped((int64_t)((double)most.messages * layers), number),
-                 lsp_bytes(one * layers, all));
+static void print_messages(const estimate *e) {
+  const lsp_lending *l = &e->lending;
+  const char *bound = l->exact ? "" : "at most ";
+  char bytes[LSP_NUMBER_SIZE];
+  print_sent("keys, values", bound, &l->wave, "a rank, layer and wave (most)");
+  print_sent("", bound, &l->rank, "a rank in the whole run (most)");
+  lsp_print_fact(stdout, "weights", "%s from rank 0 to one rank of every other node",
+                 lsp_bytes(4.0 * (double)lsp_txl_floats(&e->config), bytes));
+  lsp_print_fact(
+      stdout, "results",
+      "at most 3 messages, 3 MiB, a rank, wave and dataset, so that a MiB of "
+      "the file has one writer");
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -192,9 +201,22 @@ static void print_time(const estimate *e) {
   else
     (void)snprintf(time, sizeof time, "%.3g years", seconds / 86400 / 365);
   lsp_print_fact(stdout, "work", "%.4g FLOP", e->flops);
-  lsp_print_fact(stdout, "time", "%s, if each rank reaches %.4g GFLOP/s",
+  lsp_print_fact(stdout, "time", "%s, if each rank reaches %.4g GFLOP/s (%s)",
                  strncmp(time, "0 days ", 7) == 0 ? time + 7 : time,
-                 e->rate / 1e9 / (double)e->options->ranks);
+                 e->rate / 1e9 / (double)e->options->ranks, e->rate_is);
+}
+
+/* Ranks without work, in the wave that has most of them. */
+static void print_ranks(const estimate *e, int64_t wave_tokens) {
+  char tokens[LSP_NUMBER_SIZE], ranks[LSP_NUMBER_SIZE];
+  const int64_t share = wave_tokens / e->options->ranks;
+  if (e->lending.idle < 0)
+    lsp_print_fact(stdout, "a rank", "about %s tokens of a wave",
+                   lsp_grouped(share, tokens));
+  else
+    lsp_print_fact(stdout, "a rank",
+                   "about %s tokens of a wave; %s ranks without work (most)",
+                   lsp_grouped(share, tokens), lsp_grouped(e->lending.idle, ranks));
 }
 
 static void print_estimate(const estimate *e) {
@@ -202,7 +224,7 @@ static void print_estimate(const estimate *e) {
   char tokens[LSP_NUMBER_SIZE], panels[LSP_NUMBER_SIZE], waves[LSP_NUMBER_SIZE],
       ranks[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
-  if (e->waves > 2) /* one from the middle, with a past and a future */
+  if (e->lending.waves > 2) /* one from the middle, with a past and a future */
     wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
   const int64_t wave_tokens = lsp_plan_tokens_before(&e->plan, wave.end) -
                               lsp_plan_tokens_before(&e->plan, wave.first);
@@ -213,13 +235,12 @@ static void print_estimate(const estimate *e) {
   lsp_print_fact(stdout, "panels", "%s",
                  lsp_grouped(lsp_plan_panels(&e->plan), panels));
   lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",
-                 lsp_grouped(e->waves, waves), lsp_grouped(wave_tokens, tokens));
-  lsp_print_fact(stdout, "a rank", "about %s tokens of a wave; %s ranks without work",
-                 lsp_grouped(wave_tokens / o->ranks, panels),
-                 lsp_grouped(idle_ranks(e, wave), ranks));
+                 lsp_grouped(e->lending.waves, waves),
+                 lsp_grouped(wave_tokens, tokens));
+  print_ranks(e, wave_tokens);
   lsp_print_fact(stdout, "reach", "%lld positions, %lld tiles", (long long)e->reach,
                  (long long)e->plan.reach_tiles);
-  print_messages(e, wave);
+  print_messages(e);
   print_time(e);
   lsp_print_fact(stdout, "output", "%s with id and nll",
                  lsp_bytes(8.0 * (double)o->tokens, bytes));
@@ -233,6 +254,8 @@ static lsp_status plan_run(const plan_options *o, int inputs, lsp_failure *why) 
   if (o->model == NULL || o->tokens < 0 || o->ranks < 0)
     return lsp_fail(why, LSP_E_USAGE,
                     "plan needs --model DIR, --tokens N and --ranks P");
+  if (o->rate > 0 && o->like != NULL)
+    return lsp_fail(why, LSP_E_USAGE, "--rate and --like exclude each other");
   if (inputs > 0)
     return lsp_fail(why, LSP_E_USAGE, "plan reads no inputs; give --tokens N");
   LSP_TRY(open_plan(&e, why));

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 28 }; /* floats of one MPI message: 1 GiB */
-
 typedef struct {
   int peer, tag, sends;
   const float *from;
@@ -77,7 +75,7 @@ static lsp_status grow(lsp_exchange *x) {
 /* One loan as messages that MPI can count. */
 static lsp_status enlist(lsp_exchange *x, message m, int64_t n) {
   while (n > 0) {
-    const int64_t piece = n < PIECE ? n : PIECE;
+    const int64_t piece = n < LSP_EXCHANGE_PIECE ? n : LSP_EXCHANGE_PIECE;
     LSP_TRY(grow(x));
     m.count = lsp_count(piece);
     x->list[x->count++] = m;

@@ -88,8 +88,9 @@ typedef struct {
 
 typedef struct {
   double seconds[LSP_PHASES];
-  double flops; /* useful ones */
-  double cpu;   /* CPU time of all threads in compute */
+  double flops;  /* useful ones */
+  double cpu;    /* CPU time of all threads in compute */
+  lsp_sent sent; /* in a layer of a wave, the most messages and the most bytes */
 } lsp_clock;
 
 typedef struct {

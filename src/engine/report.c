@@ -82,7 +82,9 @@ static spread spread_of(const lsp_ctx *ctx, double value) {
 
 typedef struct {
   spread phase[LSP_PHASES];
-  spread wall, cpu, flops, messages, bytes, wait, written, peak;
+  spread wall, cpu, flops, messages, bytes, written, peak;
+  spread compute;                     /* seconds */
+  spread layer_messages, layer_bytes; /* in a layer of a wave, the most */
 } totals;
 
 static const char *const phase_name[LSP_PHASES] = {
@@ -97,14 +99,20 @@ static void collect(const lsp_run *e, totals *t) {
   struct rusage usage;
   memset(&usage, 0, sizeof usage);
   (void)getrusage(RUSAGE_SELF, &usage);
-  for (int i = 0; i < LSP_PHASES; i++)
+  double compute = 0;
+  for (int i = 0; i < LSP_PHASES; i++) {
     t->phase[i] = spread_of(ctx, e->clock.seconds[i]);
+    if (i >= LSP_PHASE_EMBED && i <= LSP_PHASE_HEAD)
+      compute += e->clock.seconds[i];
+  }
+  t->compute = spread_of(ctx, compute);
+  t->layer_messages = spread_of(ctx, (double)e->clock.sent.messages);
+  t->layer_bytes = spread_of(ctx, (double)e->clock.sent.bytes);
   t->wall = spread_of(ctx, MPI_Wtime() - ctx->started);
   t->cpu = spread_of(ctx, e->clock.cpu);
   t->flops = spread_of(ctx, e->clock.flops);
   t->messages = spread_of(ctx, (double)traffic.messages);
   t->bytes = spread_of(ctx, (double)traffic.bytes);
-  t->wait = spread_of(ctx, traffic.wait_seconds);
   t->written = spread_of(ctx, (double)lsp_store_written(e->store).bytes);
   t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
 }
@@ -128,18 +136,10 @@ static void print_phases(const lsp_run *e, const totals *t) {
           100 * rest / wall);
 }
 
-static double compute_seconds(const totals *t, int ranks) {
-  double s = 0;
-  for (int i = LSP_PHASE_EMBED; i <= LSP_PHASE_HEAD; i++)
-    s += t->phase[i].sum / ranks;
-  return s;
-}
-
 static void print_rates(const lsp_run *e, const totals *t) {
   const int P = e->ctx->size;
   const double tokens = (double)(e->commit.token_end - e->first_token);
-  const double layers = e->config.n_layer;
-  const double seconds = compute_seconds(t, P);
+  const double seconds = t->compute.sum / P;
   const double rate = seconds > 0 ? t->flops.sum / seconds : 0;
   char wall[32];
   print_duration(t->wall.most, wall);
@@ -151,12 +151,14 @@ static void print_rates(const lsp_run *e, const totals *t) {
           "sgemm rate at start",
           tokens, wall, t->wall.most > 0 ? tokens / t->wall.most : 0, rate * 1e-9,
           e->gemm_rate > 0 ? 100 * rate / e->gemm_rate : 0);
-  lsp_say(
-      e->ctx,
-      "sent a rank and layer (most): %.0f messages, %.3f MiB; written %.1f MiB; peak "
-      "memory %.0f MiB a rank",
-      t->messages.most / layers, t->bytes.most / layers / (1 << 20),
-      t->written.sum / (1 << 20), t->peak.most / (1 << 20));
+  lsp_say(e->ctx,
+          "sent at most %.0f messages, %.3f MiB a rank, layer and wave; %.0f messages, "
+          "%.3f MiB a rank in all",
+          t->layer_messages.most, t->layer_bytes.most / (1 << 20), t->messages.most,
+          t->bytes.most / (1 << 20));
+  lsp_say(e->ctx, "written %.1f MiB; peak memory %.0f MiB a rank (%.0f planned)",
+          t->written.sum / (1 << 20), t->peak.most / (1 << 20),
+          (double)(lsp_sizes_rank(&e->sizes) + e->sizes.node) / (1 << 20));
 }
 
 static void print_score(const lsp_run *e) {
@@ -311,14 +313,19 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "cpu_seconds", spread_json(&t->cpu, P));
   (void)json_object_set_new(o, "flops", json_real(t->flops.sum));
   (void)json_object_set_new(o, "sgemm_flops_per_second", json_real(e->gemm_rate));
+  (void)json_object_set_new(o, "compute_seconds", spread_json(&t->compute, P));
+  (void)json_object_set_new(o, "messages_a_layer_and_wave",
+                            spread_json(&t->layer_messages, P));
+  (void)json_object_set_new(o, "bytes_a_layer_and_wave",
+                            spread_json(&t->layer_bytes, P));
   (void)json_object_set_new(o, "messages_sent", spread_json(&t->messages, P));
   (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
   (void)json_object_set_new(o, "not_finite", json_integer(e->commit.corpus_not_finite));
   (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
   (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
-  const lsp_sizes *z = &e->sizes; /* rank 0's, and with it the node's copies */
-  (void)json_object_set_new(o, "planned_bytes",
-                            json_integer((json_int_t)(lsp_sizes_rank(z) + z->node)));
+  /* rank 0's, and with it the node's copies */
+  const int64_t planned = lsp_sizes_rank(&e->sizes) + e->sizes.node;
+  (void)json_object_set_new(o, "planned_bytes", json_integer(planned));
   (void)json_object_set_new(o, "arena_bytes", json_integer((json_int_t)e->arena.size));
 }
 

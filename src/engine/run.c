@@ -69,7 +69,17 @@ static double cpu_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* What a layer of this wave sent: all layers send alike. */
+static void count_sent(lsp_run *e, lsp_traffic before) {
+  const lsp_traffic now = lsp_exchange_traffic(e->exchange);
+  const int64_t layers = e->config.n_layer;
+  lsp_sent *most = &e->clock.sent;
+  most->messages = lsp_max(most->messages, (now.messages - before.messages) / layers);
+  most->bytes = lsp_max(most->bytes, (now.bytes - before.bytes) / layers);
+}
+
 static void compute(lsp_run *e) {
+  const lsp_traffic before = lsp_exchange_traffic(e->exchange);
   const double cpu = cpu_seconds();
   e->lowest.token = INT64_MAX;
   double begin = MPI_Wtime();
@@ -90,6 +100,7 @@ static void compute(lsp_run *e) {
   e->clock.seconds[LSP_PHASE_HEAD] += MPI_Wtime() - begin;
   e->clock.cpu += cpu_seconds() - cpu;
   count_flops(e);
+  count_sent(e, before);
 }
 
 static lsp_status run_wave(lsp_run *e) {
