@@ -60,22 +60,34 @@ typedef lsp_status (*lsp_hdf5_documents)(const char *path,
                                                            void *arg),
                                          void *arg, lsp_failure *why);
 
+/* What became of standard input. */
+typedef enum {
+  LSP_SPOOL_NONE,     /* it is no input */
+  LSP_SPOOL_COPIED,   /* copied */
+  LSP_SPOOL_COMPARED, /* the copy that was there is used: the same text came, or none */
+  LSP_SPOOL_SILENT    /* the copy that was there is used: nothing came, and no end */
+} lsp_spooling;
+
 typedef struct {
   lsp_input_format format;
   const char *const *inputs; /* files, folders (recursively, in byte order of path),
                                 @LIST files (one path a line, taken as it stands; blank
                                 lines are ignored), "-": standard input */
   int input_count;
-  const char *spool;              /* file that standard input is copied to (its complete
-                                     copy appears by rename); an existing one is used
-                                     instead of reading again */
+  const char *spool;      /* file that standard input is copied to (its complete copy
+                             appears by rename) */
+  int resumed;            /* an existing copy is of the run that is resumed: it is used,
+                             and other text on standard input is refused; else it is
+                             replaced */
+  lsp_spooling *spooling; /* may be NULL; set also where opening fails */
   lsp_hdf5_documents hdf5_reader; /* may be NULL: .h5 inputs are then refused */
 } lsp_corpus_spec;
 
 /* Rank 0. Opens every file once to see that it can be read; a folder's dot-files and
  * non-regular files are passed over, a file given by name must be regular (or a FIFO
- * refused with a hint at "-"). Symlink loops are refused. No input, or a folder without
- * a file, is an error. */
+ * refused with a hint at "-"), and hold as many bytes as its size says. A folder that is
+ * reached twice, by links, is refused. No input, or a folder without a file, is an
+ * error. Once lsp_stop_asked, LSP_E_STOPPED comes back soon. */
 lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
                            lsp_failure *why);
 

@@ -113,6 +113,7 @@ typedef struct {
   const float *tail[LSP_TXL_CLUSTERS_MAX]; /* (tiles, e, 64) packed out[i] */
 
   lsp_corpus *corpus;
+  lsp_spooling spooling;  /* rank 0: what became of standard input */
   lsp_text_hash text;     /* what the corpus must read */
   int64_t start_position; /* of the first token of document 0 */
   lsp_plan plan;
@@ -173,8 +174,8 @@ int lsp_claims_log_is_known(const lsp_options *o);
 /* inputs.c */
 lsp_status lsp_run_open_corpus(lsp_run *e);
 lsp_status
-lsp_inputs_done(const lsp_run *e);         /* Local: the copy of standard input goes */
-int lsp_inputs_finished(const lsp_run *e); /* Collective: nothing is left to do */
+lsp_inputs_done(const lsp_run *e);        /* Local: the copy of standard input goes */
+void lsp_inputs_forget(const lsp_run *e); /* Local: so does one of a refused run */
 
 /* prepare.c: what is made from the weights, once */
 void lsp_prepare(lsp_run *e, float *block, int fill);

@@ -2,8 +2,11 @@
  *
  * Standard input is copied to FILE.stdin first, since sizes must be known before the
  * first token and a resumed run must find the same text. The copy lives as long as the
- * run is unfinished. */
+ * run is unfinished, and no run but that one uses it: what it holds is hashed and
+ * compared with the identity of the run like any input. */
 #include "engine_internal.h"
+
+#include "lsp/durable.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,14 +47,13 @@ static int is_there(const lsp_run *e, const char *suffix) {
          access(path, F_OK) == 0;
 }
 
-/* A finished run has no copy of its standard input left to compare. */
-int lsp_inputs_finished(const lsp_run *e) {
-  int finished = e->ctx->rank == 0 && e->options->resume != 0 &&
-                 takes_standard_input(e->options) &&
-                 access(e->options->output, F_OK) == 0 && !is_there(e, ".h5.journal") &&
-                 !is_there(e, ".stdin");
-  lsp_bcast(e->ctx->comm, &finished, sizeof finished);
-  return finished;
+/* Local. A copy that no run needs: it was made for one that has been refused. */
+void lsp_inputs_forget(const lsp_run *e) {
+  char spool[4096];
+  if (e->spooling == LSP_SPOOL_COPIED &&
+      lsp_store_beside(e->options->output, ".stdin", spool, sizeof spool, NULL) ==
+          LSP_OK)
+    (void)unlink(spool);
 }
 
 static lsp_status check_tokenizer(const lsp_run *e) {
@@ -67,26 +69,60 @@ static lsp_status check_tokenizer(const lsp_run *e) {
   return LSP_OK;
 }
 
-/* A copy that no run under way can be gone on with is of another text. */
-static lsp_status forget_spool(const lsp_run *e, const char *spool) {
-  const lsp_options *o = e->options;
-  const int begun = access(o->output, F_OK) == 0 || is_there(e, ".h5.journal");
-  if (!takes_standard_input(o) || o->resume || (begun && !o->overwrite))
+/* The copy of a run that is under way is not replaced. */
+static lsp_status nobody_writes(const lsp_run *e) {
+  char journal[4096];
+  int fd = -1;
+  if (lsp_store_beside(e->options->output, ".h5.journal", journal, sizeof journal,
+                       NULL) != LSP_OK)
     return LSP_OK;
-  return remove_file(spool, &e->ctx->why);
+  const lsp_status st = lsp_lock_file(journal, &fd, NULL);
+  if (fd >= 0)
+    (void)close(fd);
+  if (st != LSP_E_MISMATCH)
+    return LSP_OK; /* what else is wrong with it, the store will say */
+  return lsp_fail(&e->ctx->why, st,
+                  "%s: another run is writing this output; wait for its end, or name "
+                  "another output",
+                  e->options->output);
+}
+
+/* Standard input is not read to its end for a run that cannot begin. */
+static lsp_status may_spool(const lsp_run *e, int begun) {
+  const lsp_options *o = e->options;
+  if (!begun || o->resume || !takes_standard_input(o))
+    return LSP_OK;
+  if (o->overwrite)
+    return nobody_writes(e);
+  return lsp_fail(&e->ctx->why, LSP_E_MISMATCH,
+                  "%s: there is a run of this name; use --resume to continue it, or "
+                  "--overwrite to begin anew",
+                  o->output);
+}
+
+static void say_silent(const lsp_run *e, const char *spool) {
+  if (e->spooling == LSP_SPOOL_SILENT && !e->ctx->quiet)
+    lsp_say(e->ctx,
+            "longspan: nothing comes from standard input; its copy %s of the run that "
+            "is resumed is used",
+            spool);
 }
 
 static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   char spool[4096];
   lsp_failure *why = &e->ctx->why;
+  const int begun = access(e->options->output, F_OK) == 0 || is_there(e, ".h5.journal");
   LSP_TRY(spool_path(e, spool, sizeof spool));
-  LSP_TRY(forget_spool(e, spool));
+  LSP_TRY(may_spool(e, begun));
   const lsp_corpus_spec spec = {.format = (lsp_input_format)e->options->input_format,
                                 .inputs = e->options->inputs,
                                 .input_count = e->options->input_count,
                                 .spool = spool,
+                                .resumed = begun && e->options->resume != 0,
+                                .spooling = &e->spooling,
                                 .hdf5_reader = lsp_output_documents};
   LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
+  say_silent(e, spool);
   LSP_TRY(check_tokenizer(e));
   return lsp_corpus_pack(e->corpus, packed, bytes, why);
 }

@@ -245,6 +245,16 @@ static lsp_status open_log(const lsp_run *e, int late) {
   return lsp_agree(ctx, st);
 }
 
+/* Text and output: what there is to do. */
+static lsp_status open_work(lsp_run *e, const char *from_hash, lsp_store_state *state) {
+  lsp_beat_phase("reading the input", -1);
+  LSP_TRY(lsp_run_open_corpus(e));
+  LSP_TRY(open_log(e, 1));
+  LSP_TRY(lsp_run_size(e));
+  lsp_beat_phase("opening the output", -1);
+  return lsp_run_open_store(e, from_hash, state);
+}
+
 static lsp_status run(lsp_run *e, lsp_file_view *from) {
   char core[LSP_BLAS_NAME_SIZE], from_hash[33];
   lsp_store_state state = LSP_STORE_NEW;
@@ -256,15 +266,10 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   lsp_beat_phase("reading the model", -1);
   LSP_TRY(lsp_run_open_model(e));
   LSP_TRY(lsp_snapshot_open(e, from, from_hash));
-  if (lsp_inputs_finished(e))
-    state = LSP_STORE_FINISHED;
-  if (state == LSP_STORE_NEW) {
-    lsp_beat_phase("reading the input", -1);
-    LSP_TRY(lsp_run_open_corpus(e));
-    LSP_TRY(open_log(e, 1));
-    LSP_TRY(lsp_run_size(e));
-    lsp_beat_phase("opening the output", -1);
-    LSP_TRY(lsp_run_open_store(e, from_hash, &state));
+  const lsp_status st = open_work(e, from_hash, &state);
+  if (st != LSP_OK) {
+    lsp_inputs_forget(e);
+    return st;
   }
   if (state == LSP_STORE_FINISHED) {
     lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);

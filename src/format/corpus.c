@@ -12,6 +12,8 @@
 #include "lsp/corpus.h"
 
 #include "corpus_internal.h"
+#include "lsp/beat.h"
+#include "lsp/stop.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +28,19 @@ lsp_corpus *lsp__corpus_new(void) {
   if (c != NULL)
     c->fd = -1;
   return c;
+}
+
+lsp_status lsp__corpus_go_on(lsp_failure *why) {
+  lsp_beat();
+  if (!lsp_stop_asked())
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_STOPPED,
+                  "stopped on request while the inputs were being found, before any "
+                  "work; the same command begins again");
+}
+
+lsp_status lsp__corpus_wait(int fd, lsp_failure *why) {
+  return lsp_stop_or_readable(fd) ? LSP_OK : lsp__corpus_go_on(why);
 }
 
 /* A chunk with room for `bytes` more. */

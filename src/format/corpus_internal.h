@@ -3,6 +3,7 @@
  *   corpus.c           the object: documents, their strings, packing
  *   corpus_open.c      inputs to files to documents
  *   corpus_folder.c    the files of a folder
+ *   corpus_list.c      the bytes of a list of paths
  *   corpus_megatron.c  the documents of NAME.idx
  *   corpus_spool.c     standard input to a file
  *   corpus_chunks.c    which chunks there are, and the hash of the corpus
@@ -49,6 +50,17 @@ const char *lsp__corpus_keep(lsp_corpus *c, const char *text);
  * file: checked, as its numbers may come from a foreign file. */
 lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why);
 
+/* Local. LSP_E_STOPPED once the process has been asked to stop. A sign of life. */
+lsp_status lsp__corpus_go_on(lsp_failure *why);
+
+/* Local. Waits until fd can be read, as long as that takes; LSP_E_STOPPED as above. */
+lsp_status lsp__corpus_wait(int fd, lsp_failure *why);
+
+/* Local. All bytes of a list of paths, which may be a pipe, with room for one more. The
+ * caller frees *text, whatever comes back. */
+lsp_status lsp__corpus_slurp(const char *list, char **text, size_t *bytes,
+                             lsp_failure *why);
+
 /* Local. Document that holds a chunk. */
 int64_t lsp__corpus_document_of(const lsp_corpus *c, int64_t chunk);
 
@@ -68,7 +80,7 @@ void lsp__paths_free(lsp__paths *paths);
 lsp_status lsp__corpus_megatron(lsp_corpus *c, const char *base, const char *name,
                                 lsp_failure *why);
 
-/* Local. Copies standard input to the file `spool`, unless it is there already. */
-lsp_status lsp__corpus_spool(const char *spool, lsp_failure *why);
+/* Local. Standard input to spec->spool, or compared with the copy that is there. */
+lsp_status lsp__corpus_spool(const lsp_corpus_spec *spec, lsp_failure *why);
 
 #endif

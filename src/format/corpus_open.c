@@ -207,56 +207,48 @@ static lsp_status add_path(finder *f, const char *path) {
       path, strerror(error));
 }
 
-/* A line of a list; says which line when it fails. */
+/* A line of a list, without its end; says which line when it fails. */
 static lsp_status add_line(finder *f, const char *list, int64_t line, char *text,
                            size_t bytes) {
-  while (bytes > 0 && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r'))
+  while (bytes > 0 && text[bytes - 1] == '\r')
     bytes--;
   if (bytes == 0)
     return LSP_OK;
+  LSP_TRY(lsp__corpus_go_on(f->why));
   if (memchr(text, '\0', bytes) != NULL)
     return lsp_fail(f->why, LSP_E_FORMAT,
                     "%s: line %" PRId64 ": holds a zero byte; expected one path a line",
                     list, line);
   text[bytes] = '\0';
   const lsp_status status = add_path(f, text);
-  if (status != LSP_OK && f->why != NULL) {
+  if (status != LSP_OK && status != LSP_E_STOPPED && f->why != NULL) {
     const lsp_failure inner = *f->why;
     return lsp_fail(f->why, status, "%s: line %" PRId64 ": %s", list, line, inner.text);
   }
   return status;
 }
 
-static lsp_status add_lines(finder *f, const char *list, FILE *file) {
-  char *text = NULL;
-  size_t room = 0;
-  lsp_status status = LSP_OK;
-  for (int64_t line = 1; status == LSP_OK; line++) {
-    const ssize_t got = getline(&text, &room, file);
-    if (got < 0)
-      break;
-    status = add_line(f, list, line, text, (size_t)got);
+/* text[bytes] may be written to. */
+static lsp_status add_lines(finder *f, const char *list, char *text, size_t bytes) {
+  char *at = text, *const end = text + bytes;
+  for (int64_t line = 1; at < end; line++) {
+    char *const next = memchr(at, '\n', (size_t)(end - at));
+    char *const stop = next == NULL ? end : next;
+    LSP_TRY(add_line(f, list, line, at, (size_t)(stop - at)));
+    at = stop + 1;
   }
-  if (status == LSP_OK && !feof(file))
-    status =
-        lsp_fail(f->why, LSP_E_IO,
-                 "%s: cannot be read: %s; expected a text file with one path a line",
-                 list, strerror(errno));
-  free(text);
-  return status;
+  return LSP_OK;
 }
 
 /* May be a pipe: @<(find ...) in a shell. */
 static lsp_status add_list(finder *f, const char *list) {
   const int64_t before = f->c->count;
-  FILE *file = fopen(list, "re");
-  if (file == NULL)
-    return lsp_fail(f->why, LSP_E_INPUT,
-                    "%s: this list cannot be opened: %s; expected a text file with one "
-                    "path a line",
-                    list, strerror(errno));
-  lsp_status status = add_lines(f, list, file);
-  (void)fclose(file);
+  char *text = NULL;
+  size_t bytes = 0;
+  lsp_status status = lsp__corpus_slurp(list, &text, &bytes, f->why);
+  if (status == LSP_OK)
+    status = add_lines(f, list, text, bytes);
+  free(text);
   if (status == LSP_OK && f->c->count == before)
     status =
         lsp_fail(f->why, LSP_E_INPUT,
@@ -278,7 +270,7 @@ static lsp_status add_standard_input(finder *f) {
         "standard input: can be text, u16 or u32, but not a dataset of this "
         "input format; name its file");
   f->spooled = 1;
-  LSP_TRY(lsp__corpus_spool(f->spec->spool, f->why));
+  LSP_TRY(lsp__corpus_spool(f->spec, f->why));
   const int width = format == LSP_INPUT_U16 ? 2 : format == LSP_INPUT_U32 ? 4 : 1;
   return add_plain(f, f->spec->spool, "-", width);
 }
@@ -302,6 +294,8 @@ lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
     return lsp_fail(why, LSP_E_MEMORY, "not enough memory for the list of documents");
   finder f = {.spec = spec, .c = c, .why = why};
   lsp_status status = LSP_OK;
+  if (spec->spooling != NULL)
+    *spec->spooling = LSP_SPOOL_NONE;
   for (int i = 0; status == LSP_OK && i < spec->input_count; i++)
     status = add_input(&f, spec->inputs[i]);
   if (status == LSP_OK && c->count == 0)

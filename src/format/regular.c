@@ -28,6 +28,27 @@ static lsp_status refuse_kind(const char *path, mode_t mode, lsp_failure *why) {
   return lsp_fail(why, LSP_E_INPUT, "%s: is not a regular file; copy it to one", path);
 }
 
+/* Files of /proc and of some FUSE file systems say that they have 0 bytes, or fewer than
+ * they have: what they hold would pass for an empty text. */
+static lsp_status check_end(int fd, const char *path, int64_t bytes, lsp_failure *why) {
+  char byte = 0;
+  ssize_t got = 0;
+  do
+    got = pread(fd, &byte, 1, bytes);
+  while (got < 0 && errno == EINTR);
+  if (got == 0)
+    return LSP_OK;
+  if (got < 0)
+    return lsp_fail(why, LSP_E_IO, "%s: cannot be read: %s; check the disk", path,
+                    strerror(errno));
+  return lsp_fail(
+      why, LSP_E_INPUT,
+      "%s: holds more than the %lld bytes that its size says, as files of "
+      "/proc do, or one that is being written to; copy it and name the copy, "
+      "or send it to standard input and give \"-\" as the input",
+      path, (long long)bytes);
+}
+
 lsp_status lsp__regular_open(const char *path, int *fd, int64_t *bytes,
                              lsp_failure *why) {
   struct stat facts;
@@ -43,6 +64,8 @@ lsp_status lsp__regular_open(const char *path, int *fd, int64_t *bytes,
                       path, strerror(errno));
   else if (!S_ISREG(facts.st_mode))
     status = refuse_kind(path, facts.st_mode, why);
+  else
+    status = check_end(got, path, (int64_t)facts.st_size, why);
   if (status != LSP_OK) {
     (void)close(got);
     return status;

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Local. Opens a regular file and gives its size. A folder, FIFO, socket or device is
- * refused by its kind, and never waited for. The caller closes *fd. */
+ * refused by its kind, and never waited for; so is a file that holds more bytes than its
+ * size says. The caller closes *fd. */
 lsp_status lsp__regular_open(const char *path, int *fd, int64_t *bytes,
                              lsp_failure *why);
 

@@ -44,6 +44,74 @@ into nothing empty
 into silence - </dev/null
 same_file nothing silence "standard input without a byte"
 
+# ---- A run from standard input is resumed with its text, and with no other
+
+# A run that is killed with something committed and more to do.
+book 4000 48 >long
+book 4000 49 >wrong
+status=0
+(
+  export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=stopped.h5.journal
+  export LSP_FAULT_MODE=kill LSP_FAULT_AT=12
+  # shellcheck disable=SC2086 # lists of words
+  start 1 $law $results --output stopped.h5 --wave-tokens 256 - <long >said 2>&1
+) || status=$?
+[ $status -eq 137 ] || complain "exit status $status, expected 137"
+[ -f stopped.h5.journal ] || fail "it was killed too early"
+# shellcheck disable=SC2086 # lists of words
+refused "another text" 1 $law $results --output stopped.h5 --resume - <wrong
+refused "another text" 1 $law $results --output stopped.h5 --resume - <folder/-
+cmp long stopped.stdin || fail "a refusal changed the copy"
+cp stopped.stdin kept
+cp wrong stopped.stdin # a copy from elsewhere
+refused "\`input\` was" 1 $law $results --output stopped.h5 --resume - </dev/null
+mv kept stopped.stdin
+run 2 $law $results --output stopped.h5 --resume - </dev/null
+[ ! -e stopped.stdin ] || fail "the copy outlives its run"
+mkdir whole
+cp long whole/-
+into whole whole
+same_file whole stopped "standard input, stopped and resumed"
+
+# A copy that a run left which never began is not the text of the next one.
+cp wrong fresh.stdin
+run 1 $law $results --output fresh.h5 --resume - <long
+same_file whole fresh "a leftover copy is not believed"
+
+# ---- Finished, says --resume, only if it is the same run
+
+run 1 $law $results --output fresh.h5 --resume - <long
+grep -q "finished already" said || complain "expected 'finished already'"
+refused "\`input\` was" 1 $law $results --output fresh.h5 --resume - <wrong
+refused "\`input\` was" 1 $law $results --output fresh.h5 --resume - </dev/null
+refused "\`model\` was" 1 --model "$FIXTURES/law-same" $results --output fresh.h5 \
+  --resume - <long
+refused "exists; use\|there is a run" 1 $law $results --output fresh.h5 - <long
+[ ! -e fresh.stdin ] || fail "a refusal leaves a copy of standard input"
+same_file whole fresh "refusals leave a finished output as it is"
+
+# ---- Being asked to stop while standard input is read
+
+# A writer that never ends keeps the pipe open.
+mkfifo never
+sleep 100 >never &
+writer=$!
+# shellcheck disable=SC2086 # a list of words
+timeout $limit "$LONGSPAN" run $law --output never.h5 - <never >said 2>&1 &
+reader=$!
+until [ -e never.stdin.tmp ] || ! kill -0 $reader 2>/dev/null; do
+  sleep 0.05
+done
+kill -TERM $reader
+status=0
+wait $reader || status=$?
+kill $writer
+[ $status -eq 75 ] || complain "exit status $status, expected 75"
+for left in never.*; do
+  [ ! -e "$left" ] || fail "$left is left behind"
+done
+passed "asked to stop while standard input is read"
+
 # ---- Folders and lists: the order of documents is that of the bytes of their paths
 
 mkdir -p many/A many/b/c

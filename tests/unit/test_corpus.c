@@ -5,6 +5,7 @@
 #include "lsp/durable.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 static const char *at(const char *folder, const char *name) {
   static char path[8][2 * LSP_TEST_PATH];
@@ -148,8 +149,45 @@ static void test_links_that_go_round_or_nowhere_are_refused(void **state) {
   assert_int_equal(symlink("self", at(folder, "self")), 0);
   expect_refused(LSP_INPUT_AUTO, folder, "link", "self");
   assert_int_equal(unlink(at(folder, "self")), 0);
+  assert_int_equal(rmdir(at(folder, "sub")), 0);
   assert_int_equal(symlink("gone", at(folder, "nowhere")), 0);
   expect_refused(LSP_INPUT_AUTO, folder, "link", "nowhere");
+}
+
+/* Two links to the next folder on each of 25 levels are 2^25 ways to the last. */
+static void test_a_folder_that_is_reached_twice_is_refused(void **state) {
+  (void)state;
+  const char *folder = lsp_test_folder();
+  char place[64] = "", next[64], target[64];
+  for (int level = 0; level < 25; level++) {
+    (void)snprintf(place, sizeof place, "level%d", level);
+    (void)snprintf(target, sizeof target, "../level%d", level + 1);
+    assert_int_equal(mkdir(at(folder, place), 0700), 0);
+    for (int link = 0; link < 2; link++) {
+      (void)snprintf(next, sizeof next, "level%d/%c", level, 'a' + link);
+      assert_int_equal(symlink(target, at(folder, next)), 0);
+    }
+  }
+  assert_int_equal(mkdir(at(folder, "level25"), 0700), 0);
+  put_text(folder, "level25/book", "x");
+  expect_refused(LSP_INPUT_AUTO, at(folder, "level0"), "count twice", "level0/a/a/");
+  expect_refused(LSP_INPUT_AUTO, at(folder, "level0"), "listed as",
+                 "/b: is the folder");
+  /* A link to a folder that is listed nowhere else is followed. */
+  assert_int_equal(unlink(at(folder, "level24/b")), 0);
+  lsp_corpus *c = opened(LSP_INPUT_AUTO, at(folder, "level24"));
+  expect_names(c, "a/book ");
+  lsp_corpus_close(&c);
+}
+
+static void test_a_file_that_holds_more_than_its_size_is_refused(void **state) {
+  (void)state;
+  if (access("/proc/self/status", R_OK) == 0)
+    expect_refused(LSP_INPUT_TEXT, "/proc/self/status", "more than the 0 bytes",
+                   "/proc/self/status");
+  if (access("/proc/self/mem", R_OK) == 0) /* which cannot be read at its beginning */
+    expect_refused(LSP_INPUT_TEXT, "/proc/self/mem", "cannot be read",
+                   "/proc/self/mem");
 }
 
 static void test_a_list_names_a_path_a_line(void **state) {
@@ -180,6 +218,40 @@ static void test_a_list_names_a_path_a_line(void **state) {
                  "/nowhere/at/all");
 }
 
+/* Writes to a pipe in two parts, as a slow command would. */
+static pid_t write_slowly(const char *pipe, const char *one, const char *two) {
+  const pid_t child = fork();
+  if (child != 0)
+    return child;
+  const int fd = open(pipe, O_WRONLY);
+  int wrong = write(fd, one, strlen(one)) < 0;
+  (void)usleep(50000);
+  wrong |= write(fd, two, strlen(two)) < 0;
+  _exit(wrong);
+}
+
+static void test_a_list_may_be_a_pipe(void **state) {
+  (void)state;
+  int status = 0;
+  const char *folder = lsp_test_folder();
+  char first[LSP_TEST_PATH + 8], rest[2 * LSP_TEST_PATH], input[2 * LSP_TEST_PATH];
+  put_text(folder, "one", "1");
+  put_text(folder, "two", "22");
+  assert_int_equal(mkfifo(at(folder, "list"), 0600), 0);
+  (void)snprintf(first, sizeof first, "%s/o", folder);
+  (void)snprintf(rest, sizeof rest, "ne\n%s/two", folder);
+  const pid_t child = write_slowly(at(folder, "list"), first, rest);
+  assert_true(child > 0);
+  (void)snprintf(input, sizeof input, "@%s/list", folder);
+  lsp_corpus *c = opened(LSP_INPUT_AUTO, input);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  assert_int_equal(lsp_corpus_count(c), 2);
+  assert_string_equal(lsp_corpus_document(c, 0)->path, at(folder, "one"));
+  assert_int_equal(lsp_corpus_document(c, 1)->tokens, 2);
+  lsp_corpus_close(&c);
+}
+
 static void test_what_is_not_there_or_not_a_file_is_refused(void **state) {
   (void)state;
   lsp_failure why = {0};
@@ -193,17 +265,24 @@ static void test_what_is_not_there_or_not_a_file_is_refused(void **state) {
   expect_message(&why, "no input");
 }
 
+/* A file of the same size with other bytes at one place. */
+static void change(const char *path, int64_t offset) {
+  FILE *f = fopen(path, "r+b");
+  assert_non_null(f);
+  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
+  const int old = fgetc(f);
+  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
+  (void)fputc(old ^ 1, f);
+  assert_int_equal(fclose(f), 0);
+}
+
 /* Opens "-" while standard input is the file. */
-static lsp_status open_standard_input(lsp_input_format format, const char *file,
-                                      const char *spool, lsp_corpus **c,
-                                      lsp_failure *why) {
-  const char *inputs[] = {"-"};
-  const lsp_corpus_spec spec = {
-      .format = format, .inputs = inputs, .input_count = 1, .spool = spool};
+static lsp_status open_standard_input(const lsp_corpus_spec *spec, const char *file,
+                                      lsp_corpus **c, lsp_failure *why) {
   const int kept = dup(STDIN_FILENO), fd = open(file, O_RDONLY);
   assert_true(fd >= 0);
   assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
-  const lsp_status status = lsp_corpus_open(&spec, c, why);
+  const lsp_status status = lsp_corpus_open(spec, c, why);
   if (kept >= 0)
     (void)dup2(kept, STDIN_FILENO);
   (void)close(kept);
@@ -211,26 +290,72 @@ static lsp_status open_standard_input(lsp_input_format format, const char *file,
   return status;
 }
 
-static void test_standard_input_is_copied_once_and_found_again(void **state) {
-  (void)state;
+static const char *const STANDARD_INPUT[] = {"-", "-"};
+
+static void expect_copy(const lsp_corpus_spec *spec, const char *file, int64_t tokens,
+                        lsp_spooling expected) {
   lsp_failure why = {0};
   lsp_corpus *c = NULL;
+  if (open_standard_input(spec, file, &c, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  expect_names(c, "- ");
+  assert_string_equal(lsp_corpus_document(c, 0)->path, spec->spool);
+  assert_int_equal(lsp_corpus_document(c, 0)->tokens, tokens);
+  assert_int_equal(*spec->spooling, expected);
+  lsp_corpus_close(&c);
+}
+
+static void test_a_copy_of_standard_input_serves_the_run_that_made_it(void **state) {
+  (void)state;
+  lsp_failure why = {0};
+  lsp_spooling what = LSP_SPOOL_NONE;
+  lsp_corpus *c = NULL;
+  static char big[200000];
   const char *folder = lsp_test_folder();
-  const char *spool = at(folder, "run.input");
-  put_text(folder, "source", "abc");
-  put_text(folder, "other", "xyzxyz");
-  put_text(folder, "run.input.tmp", "left by a run that was killed");
-  for (int run = 0; run < 2; run++) {
-    const char *file = at(folder, run == 0 ? "source" : "other");
-    assert_int_equal(open_standard_input(LSP_INPUT_AUTO, file, spool, &c, &why),
-                     LSP_OK);
-    expect_names(c, "- ");
-    assert_string_equal(lsp_corpus_document(c, 0)->path, spool);
-    assert_int_equal(lsp_corpus_document(c, 0)->tokens, 3);
-    expect_ids(c, 0, 0, 3, (const int32_t[]){'a', 'b', 'c'});
-    lsp_corpus_close(&c);
-  }
-  assert_int_equal(access(at(folder, "run.input.tmp"), F_OK), -1);
+  char spool[2 * LSP_TEST_PATH];
+  lsp_corpus_spec spec = {
+      .inputs = STANDARD_INPUT, .input_count = 1, .spool = spool, .spooling = &what};
+  (void)snprintf(spool, sizeof spool, "%s/run.stdin", folder);
+  memset(big, 'a', sizeof big);
+  put(at(folder, "source"), big, sizeof big);
+  put(at(folder, "longer"), big, sizeof big - 1);
+  put_text(folder, "none", "");
+  expect_copy(&spec, at(folder, "longer"), sizeof big - 1, LSP_SPOOL_COPIED);
+  expect_copy(&spec, at(folder, "source"), sizeof big, LSP_SPOOL_COPIED);
+  spec.resumed = 1;
+  expect_copy(&spec, at(folder, "source"), sizeof big, LSP_SPOOL_COMPARED);
+  expect_copy(&spec, at(folder, "none"), sizeof big, LSP_SPOOL_COMPARED);
+  expect_copy(&spec, "/dev/null", sizeof big, LSP_SPOOL_COMPARED);
+  assert_int_equal(open_standard_input(&spec, at(folder, "longer"), &c, &why),
+                   LSP_E_MISMATCH);
+  expect_message(&why, "from byte 199999 on it is another text");
+  put(at(folder, "longer"), big, sizeof big);
+  change(at(folder, "longer"), 131072);
+  assert_int_equal(open_standard_input(&spec, at(folder, "longer"), &c, &why),
+                   LSP_E_MISMATCH);
+  expect_message(&why, "from byte 131072 on");
+  expect_copy(&spec, "/dev/null", sizeof big, LSP_SPOOL_COMPARED);
+  spec.resumed = 0;
+  expect_copy(&spec, at(folder, "none"), 0, LSP_SPOOL_COPIED);
+  assert_int_equal(access(at(folder, "run.stdin.tmp"), F_OK), -1);
+}
+
+/* A pipe whose writer neither writes nor ends: a terminal behind mpirun. */
+static void test_standard_input_that_says_nothing_is_not_waited_for(void **state) {
+  (void)state;
+  lsp_spooling what = LSP_SPOOL_NONE;
+  const char *folder = lsp_test_folder();
+  const lsp_corpus_spec spec = {.inputs = STANDARD_INPUT,
+                                .input_count = 1,
+                                .spool = at(folder, "run.stdin"),
+                                .resumed = 1,
+                                .spooling = &what};
+  put_text(folder, "run.stdin", "abc");
+  assert_int_equal(mkfifo(at(folder, "pipe"), 0600), 0);
+  const int writer = open(at(folder, "pipe"), O_RDWR);
+  assert_true(writer >= 0);
+  expect_copy(&spec, at(folder, "pipe"), 3, LSP_SPOOL_SILENT);
+  (void)close(writer);
 }
 
 static void test_standard_input_is_refused_where_it_cannot_be(void **state) {
@@ -240,20 +365,22 @@ static void test_standard_input_is_refused_where_it_cannot_be(void **state) {
   const char *folder = lsp_test_folder();
   put_text(folder, "source", "abc");
   const char *source = at(folder, "source");
-  assert_int_equal(open_standard_input(LSP_INPUT_MEGATRON, source, "spool", &c, &why),
-                   LSP_E_USAGE);
+  lsp_corpus_spec spec = {.format = LSP_INPUT_MEGATRON,
+                          .inputs = STANDARD_INPUT,
+                          .input_count = 1,
+                          .spool = at(folder, "spool")};
+  assert_int_equal(open_standard_input(&spec, source, &c, &why), LSP_E_USAGE);
   expect_message(&why, "standard input");
-  assert_int_equal(open_standard_input(LSP_INPUT_TEXT, source, NULL, &c, &why),
-                   LSP_E_USAGE);
-  assert_int_equal(
-      open_standard_input(LSP_INPUT_U16, source, at(folder, "spool"), &c, &why),
-      LSP_E_FORMAT);
+  spec.format = LSP_INPUT_U16;
+  assert_int_equal(open_standard_input(&spec, source, &c, &why), LSP_E_FORMAT);
   expect_message(&why, "3 bytes");
-  const char *inputs[] = {"-", "-"};
-  const lsp_corpus_spec twice = {
-      .inputs = inputs, .input_count = 2, .spool = at(folder, "spool")};
-  assert_int_equal(lsp_corpus_open(&twice, &c, &why), LSP_E_USAGE);
+  spec.format = LSP_INPUT_TEXT;
+  spec.input_count = 2;
+  assert_int_equal(open_standard_input(&spec, source, &c, &why), LSP_E_USAGE);
   expect_message(&why, "twice");
+  spec.input_count = 1;
+  spec.spool = NULL;
+  assert_int_equal(open_standard_input(&spec, source, &c, &why), LSP_E_USAGE);
 }
 
 static void test_raw_ids_are_little_endian_of_two_or_four_bytes(void **state) {
@@ -462,17 +589,6 @@ static void expect_walk(lsp_corpus *c, int64_t d, int64_t first, int64_t n) {
     fail_msg("%s", why.text);
   for (int64_t i = 0; i < n; i++)
     assert_int_equal(id[i], (first + i + (d == 2)) * 7919 % 251);
-}
-
-/* A file of the same size with other bytes at one place. */
-static void change(const char *path, int64_t offset) {
-  FILE *f = fopen(path, "r+b");
-  assert_non_null(f);
-  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
-  const int old = fgetc(f);
-  assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
-  (void)fputc(old ^ 1, f);
-  assert_int_equal(fclose(f), 0);
 }
 
 static void test_tokens_that_are_not_those_that_were_hashed_are_refused(void **state) {
@@ -690,9 +806,13 @@ LSP_TESTS(cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),
           cmocka_unit_test(test_a_folder_is_read_in_byte_order_of_its_paths),
           cmocka_unit_test(test_a_folder_without_a_file_is_refused),
           cmocka_unit_test(test_links_that_go_round_or_nowhere_are_refused),
+          cmocka_unit_test(test_a_folder_that_is_reached_twice_is_refused),
+          cmocka_unit_test(test_a_file_that_holds_more_than_its_size_is_refused),
           cmocka_unit_test(test_a_list_names_a_path_a_line),
+          cmocka_unit_test(test_a_list_may_be_a_pipe),
           cmocka_unit_test(test_what_is_not_there_or_not_a_file_is_refused),
-          cmocka_unit_test(test_standard_input_is_copied_once_and_found_again),
+          cmocka_unit_test(test_a_copy_of_standard_input_serves_the_run_that_made_it),
+          cmocka_unit_test(test_standard_input_that_says_nothing_is_not_waited_for),
           cmocka_unit_test(test_standard_input_is_refused_where_it_cannot_be),
           cmocka_unit_test(test_raw_ids_are_little_endian_of_two_or_four_bytes),
           cmocka_unit_test(test_an_id_outside_the_vocabulary_is_named_with_its_place),
