@@ -139,10 +139,14 @@ book 300000 76 >"long/$odd"
 passed "resumed over names of any bytes"
 
 # What FILE.run.json says is not needed: it stops no run.
-mkdir blocked.run.json
-odd_run 2 --output blocked.h5 "$odd"
+# shellcheck disable=SC2086 # a list of words
+LSP_FAULT_PATH=blocked.run.json LSP_FAULT_MODE=sticky LSP_FAULT_AT=1 \
+  LD_PRELOAD=$IOFAULT timeout -k 5 $limit "$LONGSPAN" run --model "$odd.model" \
+  --snapshots documents --output blocked.h5 "$odd" >said 2>&1 ||
+  { cat said >&2 && fail "without run.json: exit status $?"; }
 [ "$(hash blocked)" = "$(hash one)" ] || fail "without run.json: other bytes"
-[ "$(grep -c '^longspan: blocked.run.json' said)" -eq 1 ] ||
+[ ! -e blocked.run.json ] || fail "run.json is there"
+[ "$(grep -c '^longspan: blocked.run.json.*No space left' said)" -eq 1 ] ||
   { cat said >&2 && fail "not one warning"; }
 odd_run 1 --output blocked.h5 --resume "$odd"
 passed "run.json that cannot be written"
