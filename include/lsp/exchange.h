@@ -17,7 +17,6 @@ enum { LSP_EXCHANGE_PIECE = 1 << 28 }; /* floats of one MPI message: 1 GiB */
 
 typedef struct {
   int64_t messages, bytes; /* sent by this rank */
-  double wait_seconds;     /* in lsp_exchange_end */
 } lsp_traffic;
 
 typedef struct lsp_exchange lsp_exchange;

@@ -33,12 +33,12 @@ lsp_status lsp_blas_open(const char *core, lsp_failure *why);
 const char *lsp_blas_core(void);
 const char *lsp_blas_description(void);
 
-/* Local, thread-safe. c = a b^T (+ c if accumulate):
+/* Local, thread-safe. c = a b^T:
  *   a (m, k), b (n, k), c (m, n), row-major and dense.
  * m is the row count of a panel, never a shorter last call: with some cores a row's
  * bits depend on it and on the row's place. */
-void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
-              int accumulate);
+void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+              float *c);
 
 /* Local, thread-safe. As lsp_gemm with b (k, n). */
 void lsp_gemm_plain(int64_t m, int64_t n, int64_t k, const float *a, const float *b,

@@ -78,9 +78,8 @@ typedef struct {
 /* Weakest of what the processor has and what this build knows. */
 lsp_isa lsp_isa_here(void);
 
-/* "plain", "avx2", "avx512"; LSP_ISA_COUNT for a name that is none of them. */
+/* "plain", "avx2", "avx512". */
 const char *lsp_isa_name(lsp_isa isa);
-lsp_isa lsp_isa_named(const char *name);
 
 /* The complete table for an instruction set; the caller has checked lsp_isa_here. */
 lsp_kernels lsp_kernels_of(lsp_isa isa);

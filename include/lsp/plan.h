@@ -121,9 +121,6 @@ lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel);
  * panel up to that position. */
 lsp_tiles lsp_plan_carried(const lsp_plan *plan, int64_t panel);
 
-/* Tiles of a document that a span owns: [first, end). */
-lsp_tiles lsp_plan_owned(const lsp_plan *plan, lsp_range span, int64_t document);
-
 /* One loan of tiles. Lender and borrower are ranks; the carried memory of a wave lies
  * with rank 0, as lender (from_carry) and as borrower for the wave to come (to_carry).
  */

@@ -63,25 +63,15 @@ const lsp_tensor *lsp_checkpoint_find(const lsp_checkpoint *c, const char *name)
 /* Path of the file that holds the tensor, for messages. */
 const char *lsp_checkpoint_path(const lsp_checkpoint *c, const lsp_tensor *t);
 
-/* Reads elements [first, first + n) of a tensor. *_floats converts F64, F32, F16 and
- * BF16 and refuses NaN and infinity (naming tensor and element); *_doubles takes the
- * same and no more; *_bytes gives the stored bytes. */
+/* Reads elements [first, first + n) of a tensor: F64, F32, F16 or BF16, each a finite
+ * float32 (else tensor and element are named). */
 lsp_status lsp_checkpoint_floats(const lsp_checkpoint *c, const lsp_tensor *t,
                                  int64_t first, int64_t n, float *out,
                                  lsp_failure *why);
-lsp_status lsp_checkpoint_doubles(const lsp_checkpoint *c, const lsp_tensor *t,
-                                  int64_t first, int64_t n, double *out,
-                                  lsp_failure *why);
-lsp_status lsp_checkpoint_bytes(const lsp_checkpoint *c, const lsp_tensor *t, void *out,
-                                lsp_failure *why);
 
 /* XXH3-128 over the names, dtypes, shapes and stored bytes of all tensors in byte order
  * of name: the same for one file and for shards of it. */
 lsp_status lsp_checkpoint_hash(const lsp_checkpoint *c, unsigned char out[16],
                                lsp_failure *why);
-
-/* One 16-bit float in its two encodings. */
-float lsp_half_to_float(uint16_t bits);
-float lsp_bfloat_to_float(uint16_t bits);
 
 #endif

@@ -34,12 +34,6 @@ int64_t lsp_sizes_tail(const lsp_txl_config *config, int i);
 /* What is made from the weights and lies beside them, one copy a node. */
 int64_t lsp_sizes_prepared(const lsp_txl_config *config, const lsp_pattern *pattern);
 
-/* Scratch of a thread. */
-int64_t lsp_sizes_scratch(const lsp_txl_config *config, const lsp_pattern *pattern);
-
-/* FLOPs of a token in the midst of a long document. */
-double lsp_sizes_flops(const lsp_txl_config *config, const lsp_pattern *pattern);
-
 /* What a run is asked for that decides its sizes. Together with the model and the
  * corpus these decide the waves: nothing measured does, so that the same command takes
  * the same memory every time, and what `longspan plan` says. */

@@ -22,14 +22,13 @@ typedef struct {
   float *score;   /* (64, 64) */
   float *window;  /* (64, WINDOW) */
   float *sum_out; /* (64, E padded) weighted values */
-  float *clamped; /* (64) position term beyond the clamp */
   float top[B], sum[B], decay[B];
   int low[B], high[B], strip_low[B];
   int at; /* column of the newest strip in the window */
 } work;
 
 int64_t lsp_attend_scratch(lsp_heads h) {
-  return (int64_t)B * (3 * lsp_padded(h.width) + B + WINDOW + 1);
+  return (int64_t)B * (3 * lsp_padded(h.width) + B + WINDOW);
 }
 
 void lsp_strip_put(lsp_heads h, const float *rows, float *strip) {
@@ -47,7 +46,6 @@ static void begin(const lsp_attention *a, work *w, float *scratch) {
   w->sum_out = w->qv + B * padded;
   w->score = w->sum_out + B * padded;
   w->window = w->score + (int64_t)B * B;
-  w->clamped = w->window + (int64_t)B * WINDOW;
   w->at = WINDOW;
   a->kernels->shift_scale(a->rows, a->heads.width, a->query, a->ld_query, a->u, scale,
                           w->qu, padded);

@@ -131,10 +131,8 @@ void lsp_exchange_poll(lsp_exchange *x) {
 void lsp_exchange_end(lsp_exchange *x) {
   if (!x->pending)
     return;
-  const double begin = MPI_Wtime();
   LSP_MPI(MPI_Waitall(x->count, x->request, x->status));
   x->pending = 0;
-  x->traffic.wait_seconds += MPI_Wtime() - begin;
 }
 
 lsp_traffic lsp_exchange_traffic(const lsp_exchange *x) {

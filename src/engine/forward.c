@@ -51,7 +51,7 @@ static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *i
              (size_t)k->width * sizeof(float));
     }
   if (k->in_proj != NULL)
-    lsp_gemm(p->rows, D, k->width, in, k->in_proj, out, 0);
+    lsp_gemm(p->rows, D, k->width, in, k->in_proj, out);
   else
     out = in;
   const float scale = sqrtf((float)D);
@@ -123,7 +123,7 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
                           (float)e->config.layer_norm_epsilon, normed);
     x = normed;
   }
-  lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv, 0);
+  lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv);
   poll(e);
   const int64_t first = lsp_max(p->start, p->piece->first);
   const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
@@ -224,7 +224,7 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   float *x = e->x + p->row * D;
   float *y = scratch_of(e), *inner = y + LSP_PANEL * D;
   const float *in = x;
-  lsp_gemm(p->rows, D, A, e->q + p->row * A, w->o, y, 0);
+  lsp_gemm(p->rows, D, A, e->q + p->row * A, w->o, y);
   poll(e);
   if (e->config.pre_lnorm) {
     k->add(p->rows * D, x, y);
@@ -233,10 +233,10 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   } else {
     k->layer_norm(p->rows, D, x, y, w->norm1_gain, w->norm1_bias, eps, x);
   }
-  lsp_gemm(p->rows, F, D, in, w->ff1, inner, 0);
+  lsp_gemm(p->rows, F, D, in, w->ff1, inner);
   poll(e);
   k->bias_relu(p->rows, F, inner, w->ff1_bias);
-  lsp_gemm(p->rows, D, F, inner, w->ff2, y, 0);
+  lsp_gemm(p->rows, D, F, inner, w->ff2, y);
   k->bias_add(p->rows, D, y, w->ff2_bias);
   if (e->config.pre_lnorm)
     k->add(p->rows * D, x, y);

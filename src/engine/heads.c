@@ -49,7 +49,7 @@ static const float *project(head_work *w, int i) {
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
   const lsp_txl_config *c = &w->e->config;
-  lsp_gemm(w->rows, n, w->e->model.cluster[0].width, rows, weight, w->logits, 0);
+  lsp_gemm(w->rows, n, w->e->model.cluster[0].width, rows, weight, w->logits);
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
       continue;

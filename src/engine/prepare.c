@@ -41,7 +41,7 @@ static void make_strips(lsp_run *e, float *work) {
   for (int64_t d = 0; d < e->strip_count; d++) {
     sinusoids(e, d, rows);
     for (int layer = 0; layer < e->config.n_layer; layer++) {
-      lsp_gemm(LSP_BLOCK, A, D, rows, e->model.layer[layer].r, projected, 0);
+      lsp_gemm(LSP_BLOCK, A, D, rows, e->model.layer[layer].r, projected);
       lsp_strip_put(e->heads, projected,
                     (float *)(uintptr_t)e->strips[layer] + d * strip);
     }
@@ -58,7 +58,7 @@ static void make_ghosts(lsp_run *e, float *work) {
     if (e->config.pre_lnorm)
       e->kernels.layer_norm(LSP_BLOCK, D, rows, NULL, w->norm1_gain, w->norm1_bias,
                             (float)e->config.layer_norm_epsilon, rows);
-    lsp_gemm(LSP_BLOCK, 3 * A, D, rows, w->qkv, qkv, 0);
+    lsp_gemm(LSP_BLOCK, 3 * A, D, rows, w->qkv, qkv);
     for (int i = 0; i < LSP_BLOCK; i++)
       (void)lsp_finite_spoil(qkv + i * 3 * A, A);
     lsp_tile_put(e->heads, (float *)(uintptr_t)e->ghost[layer], 0, LSP_BLOCK, qkv + A,

@@ -100,7 +100,7 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   {
     float *a = calloc((size_t)(M * K + N * K + M * N), sizeof *a);
     while (a != NULL && MPI_Wtime() - begin < 0.05) {
-      lsp_gemm(M, N, K, a, a + M * K, a + M * K + N * K, 0);
+      lsp_gemm(M, N, K, a, a + M * K, a + M * K + N * K);
       flops += 2.0 * (double)(M * N * K);
     }
     free(a);

@@ -66,7 +66,8 @@ int64_t lsp_sizes_prepared(const lsp_txl_config *c, const lsp_pattern *pattern) 
   return floats;
 }
 
-int64_t lsp_sizes_scratch(const lsp_txl_config *c, const lsp_pattern *pattern) {
+/* Scratch of a thread. */
+static int64_t scratch_of(const lsp_txl_config *c, const lsp_pattern *pattern) {
   const int64_t A = (int64_t)c->n_head * c->d_head, D = c->d_model;
   const int64_t widest = lsp_max(D, c->d_embed);
   const int64_t project = LSP_PANEL * (3 * A + D);
@@ -81,7 +82,8 @@ int64_t lsp_sizes_scratch(const lsp_txl_config *c, const lsp_pattern *pattern) {
       lsp_max(lsp_max(lsp_max(project, feed), lsp_max(embed, attend)), heads));
 }
 
-double lsp_sizes_flops(const lsp_txl_config *c, const lsp_pattern *p) {
+/* FLOPs of a token in the midst of a long document. */
+static double flops_of(const lsp_txl_config *c, const lsp_pattern *p) {
   const double pairs = (double)(p->memory + (p->same_length ? 0 : p->segment / 2));
   return lsp_txl_flops_per_token(c) + pairs * lsp_txl_flops_per_pair(c) * c->n_layer;
 }
@@ -142,7 +144,7 @@ lsp_sizes lsp_sizes_of(const lsp_txl_config *c, const lsp_plan *plan,
   s.tiles = blocks * tile;
   s.halo = plan->reach_tiles * tile;
   s.memory_rows = 2 * reach * A;
-  s.scratch = lsp_sizes_scratch(c, &plan->pattern);
+  s.scratch = scratch_of(c, &plan->pattern);
   s.tokens = s.span_rows + 1;
   s.sums = blocks * (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
@@ -221,7 +223,7 @@ lsp_status lsp_sizes_choose(const lsp_txl_config *config, const lsp_plan *plan,
   if (lsp_sizes_rank(out) > memory)
     return too_little("the smallest wave", lsp_sizes_rank(out), memory, why);
   const double thirty = 30 * lsp_nominal_rate * (double)request->threads /
-                        lsp_sizes_flops(config, &plan->pattern);
+                        flops_of(config, &plan->pattern);
   const int64_t most = lsp_min(memory / (4 * (int64_t)config->d_model),
                                thirty < 1e12 ? (int64_t)thirty : (int64_t)1e12);
   int64_t low = 1, high = lsp_max(lsp_max(most, twice) / LSP_PANEL, 1);

@@ -4,8 +4,7 @@
  * never reached through a cast pointer. Files are read by pread: what was cut short
  * since it was opened is an error, not a signal.
  *
- * What must hold: every number that *_floats and *_doubles give is finite. One NaN in
- * the weights would otherwise be found hours later, as NaN everywhere. */
+ * What must hold: every number that is given is finite. One NaN in the weights would otherwise be found hours later, as NaN everywhere. */
 #include "lsp/safetensors.h"
 
 #include "lsp/durable.h"
@@ -22,7 +21,7 @@
 enum { CHUNK = 4096, HASH_CHUNK = 1 << 20 };
 
 /* 1 sign, 5 exponent (bias 15), 10 fraction bits. */
-float lsp_half_to_float(uint16_t bits) {
+static float half_to_float(uint16_t bits) {
   const uint32_t sign = (uint32_t)(bits >> 15) << 31;
   const uint32_t exponent = (bits >> 10) & 0x1f, fraction = bits & 0x3ff;
   float value = 0;
@@ -37,7 +36,7 @@ float lsp_half_to_float(uint16_t bits) {
 }
 
 /* The upper half of a float. */
-float lsp_bfloat_to_float(uint16_t bits) {
+static float bfloat_to_float(uint16_t bits) {
   const uint32_t wide = (uint32_t)bits << 16;
   float value = 0;
   memcpy(&value, &wide, sizeof value);
@@ -77,7 +76,7 @@ static double real_at(lsp_dtype dtype, const unsigned char *raw) {
     return (double)single;
   default:
     memcpy(&half, raw, sizeof half);
-    single = dtype == LSP_F16 ? lsp_half_to_float(half) : lsp_bfloat_to_float(half);
+    single = dtype == LSP_F16 ? half_to_float(half) : bfloat_to_float(half);
     return (double)single;
   }
 }
@@ -94,10 +93,9 @@ static lsp_status check_range(const lsp_checkpoint *c, const lsp_tensor *t,
       lsp_checkpoint_path(c, t), t->name, t->dtype_name);
 }
 
-/* Elements as doubles, all of magnitude <= most. */
+/* Elements as floats. */
 static lsp_status read_chunk(const lsp_checkpoint *c, const lsp_tensor *t,
-                             int64_t first, int64_t n, double most, double *out,
-                             lsp_failure *why) {
+                             int64_t first, int64_t n, float *out, lsp_failure *why) {
   unsigned char raw[CHUNK * 8];
   const lsp__shard *s = &c->shard[t->file];
   const int size = real_size(t->dtype);
@@ -105,14 +103,14 @@ static lsp_status read_chunk(const lsp_checkpoint *c, const lsp_tensor *t,
   const int64_t offset = t->offset + first * size;
   LSP_TRY(lsp_read_at(s->fd, s->path, raw, n * size, offset, why));
   for (int64_t i = 0; i < n; i++) {
-    out[i] = real_at(t->dtype, raw + i * size);
-    if (!(fabs(out[i]) <= most))
+    const double number = real_at(t->dtype, raw + i * size);
+    if (!(fabs(number) <= (double)FLT_MAX))
       return lsp_fail(why, LSP_E_FORMAT,
                       "%s: tensor \"%s\": element %" PRId64 " (byte %" PRId64
                       ") is %g, "
-                      "not a finite %s; this checkpoint is broken, use another",
-                      s->path, t->name, first + i, offset + i * size, out[i],
-                      most > (double)FLT_MAX ? "number" : "float32");
+                      "not a finite float32; this checkpoint is broken, use another",
+                      s->path, t->name, first + i, offset + i * size, number);
+    out[i] = (float)number;
   }
   return LSP_OK;
 }
@@ -121,34 +119,13 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-lsp_status lsp_checkpoint_doubles(const lsp_checkpoint *c, const lsp_tensor *t,
-                                  int64_t first, int64_t n, double *out,
-                                  lsp_failure *why) {
-  LSP_TRY(check_range(c, t, first, n, why));
-  for (int64_t done = 0; done < n; done += CHUNK)
-    LSP_TRY(read_chunk(c, t, first + done, smaller(CHUNK, n - done), DBL_MAX,
-                       out + done, why));
-  return LSP_OK;
-}
-
 lsp_status lsp_checkpoint_floats(const lsp_checkpoint *c, const lsp_tensor *t,
                                  int64_t first, int64_t n, float *out,
                                  lsp_failure *why) {
-  double wide[CHUNK] = {0};
   LSP_TRY(check_range(c, t, first, n, why));
-  for (int64_t done = 0; done < n; done += CHUNK) {
-    const int64_t part = smaller(CHUNK, n - done);
-    LSP_TRY(read_chunk(c, t, first + done, part, (double)FLT_MAX, wide, why));
-    for (int64_t i = 0; i < part; i++)
-      out[done + i] = (float)wide[i];
-  }
+  for (int64_t done = 0; done < n; done += CHUNK)
+    LSP_TRY(read_chunk(c, t, first + done, smaller(CHUNK, n - done), out + done, why));
   return LSP_OK;
-}
-
-lsp_status lsp_checkpoint_bytes(const lsp_checkpoint *c, const lsp_tensor *t, void *out,
-                                lsp_failure *why) {
-  const lsp__shard *s = &c->shard[t->file];
-  return lsp_read_at(s->fd, s->path, out, t->bytes, t->offset, why);
 }
 
 /* What a tensor is, in a form that is the same whatever file it came from. */

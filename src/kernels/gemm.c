@@ -135,12 +135,11 @@ static int blas_size(int64_t n) {
   return (int)n;
 }
 
-void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
-              int accumulate) {
+void lsp_gemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+              float *c) {
   LSP_ASSERT(blas.sgemm != NULL);
   blas.sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, blas_size(m), blas_size(n), blas_size(k),
-             1.0f, a, blas_size(k), b, blas_size(k), accumulate ? 1.0f : 0.0f, c,
-             blas_size(n));
+             1.0f, a, blas_size(k), b, blas_size(k), 0.0f, c, blas_size(n));
 }
 
 void lsp_gemm_plain(int64_t m, int64_t n, int64_t k, const float *a, const float *b,

@@ -1,8 +1,6 @@
 /* Which table of kernels there is, and the choice among them. */
 #include "lsp/kernels.h"
 
-#include <string.h>
-
 static const char *const isa_name[LSP_ISA_COUNT] = {"plain", "avx2", "avx512"};
 
 lsp_isa lsp_isa_here(void) {
@@ -22,13 +20,6 @@ lsp_isa lsp_isa_here(void) {
 
 const char *lsp_isa_name(lsp_isa isa) {
   return isa < LSP_ISA_COUNT ? isa_name[isa] : "none";
-}
-
-lsp_isa lsp_isa_named(const char *name) {
-  int i = 0;
-  while (i < LSP_ISA_COUNT && strcmp(name, isa_name[i]) != 0)
-    i++;
-  return (lsp_isa)i;
 }
 
 lsp_kernels lsp_kernels_of(lsp_isa isa) {

@@ -20,7 +20,8 @@ lsp_tiles lsp_plan_carried(const lsp_plan *plan, int64_t panel) {
   return tiles;
 }
 
-lsp_tiles lsp_plan_owned(const lsp_plan *plan, lsp_range span, int64_t document) {
+/* Tiles of a document that a span owns: [first, end). */
+static lsp_tiles owned_tiles(const lsp_plan *plan, lsp_range span, int64_t document) {
   lsp_tiles tiles = {document, 0, 0};
   if (document >= plan->documents)
     return tiles;
@@ -57,7 +58,7 @@ static void lenders(const lsp_plan *plan, lsp_range wave, int below, int ranks,
     return;
   for (int q = below - 1; q >= 0; q--) {
     const lsp_range span = lsp_plan_span(plan, wave, q, ranks);
-    const lsp_tiles have = lsp_plan_owned(plan, span, want.document);
+    const lsp_tiles have = owned_tiles(plan, span, want.document);
     offer(have, want, (lsp_loan){.peer = q, .to_carry = to_carry}, each, arg);
     if (!empty(have) && have.first <= want.first)
       return;
@@ -99,8 +100,7 @@ void lsp_plan_lent(const lsp_plan *plan, lsp_range wave, int rank, int ranks,
   const lsp_range span = lsp_plan_span(plan, wave, rank, ranks);
   if (span.first < span.end) {
     const int64_t last = lsp_plan_document(plan, span.end - 1);
-    borrowers(plan, wave, rank + 1, ranks, lsp_plan_owned(plan, span, last), 0, each,
-              arg);
+    borrowers(plan, wave, rank + 1, ranks, owned_tiles(plan, span, last), 0, each, arg);
   }
   if (rank == 0)
     borrowers(plan, wave, 0, ranks, lsp_plan_past(plan, wave.first), 1, each, arg);

@@ -33,7 +33,7 @@ static double sgemm_rate(void) {
   double best = 0;
   for (int i = 0; i < 5; i++) {
     const double begin = now();
-    lsp_gemm(CUBE, CUBE, CUBE, a, a + CUBE * CUBE, a + 2 * CUBE * CUBE, 0);
+    lsp_gemm(CUBE, CUBE, CUBE, a, a + CUBE * CUBE, a + 2 * CUBE * CUBE);
     const double rate = 2.0 * CUBE * CUBE * CUBE / (now() - begin);
     best = rate > best ? rate : best;
   }

@@ -48,7 +48,7 @@ static rates sgemm_rates(int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int i = 0; i < threads; i++)
       if (a[i] != NULL)
-        lsp_gemm(CUBE, CUBE, CUBE, a[i], a[i] + CUBE * CUBE, a[i] + 2 * CUBE * CUBE, 0);
+        lsp_gemm(CUBE, CUBE, CUBE, a[i], a[i] + CUBE * CUBE, a[i] + 2 * CUBE * CUBE);
     best.wall = fmax(best.wall, flops / (MPI_Wtime() - begin));
     best.cpu = fmax(best.cpu, flops / (cpu_now() - cpu));
   }

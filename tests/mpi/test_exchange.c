@@ -164,7 +164,6 @@ static void test_traffic_counts_what_was_sent(void **state) {
   const lsp_traffic t = lsp_exchange_traffic(x);
   assert_everywhere(ctx, t.messages == LAYERS * messages);
   assert_everywhere(ctx, t.bytes == 4 * LAYERS * floats);
-  assert_everywhere(ctx, t.wait_seconds >= 0 && t.wait_seconds < 100);
   lsp_exchange_close(&x);
   close_buffers(ctx, &b);
 }

@@ -44,11 +44,11 @@ static void expect_near(double got, double want, double tolerance, const char *w
 
 /* ---- Names */
 
-static void test_names_of_instruction_sets_go_both_ways(void **state) {
+static void test_instruction_sets_have_names(void **state) {
   (void)state;
-  for (int i = 0; i < LSP_ISA_COUNT; i++)
-    assert_int_equal(lsp_isa_named(lsp_isa_name((lsp_isa)i)), i);
-  assert_int_equal(lsp_isa_named("sse9"), LSP_ISA_COUNT);
+  assert_string_equal(lsp_isa_name(LSP_ISA_PLAIN), "plain");
+  assert_string_equal(lsp_isa_name(LSP_ISA_AVX2), "avx2");
+  assert_string_equal(lsp_isa_name(LSP_ISA_AVX512), "avx512");
   assert_true(lsp_isa_here() < LSP_ISA_COUNT);
 }
 
@@ -597,7 +597,7 @@ static void test_norm_of_what_overflows_is_nan(void **state) {
   }
 }
 
-LSP_TESTS(cmocka_unit_test(test_names_of_instruction_sets_go_both_ways),
+LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_product_is_the_sum_and_the_same_everywhere),
           cmocka_unit_test(test_product_may_begin_with_what_it_overwrites),
           cmocka_unit_test(test_product_reads_a_shifting_row),

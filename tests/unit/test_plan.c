@@ -407,31 +407,6 @@ static void test_loans_give_each_past_once_and_both_sides_agree(void **state) {
   for_corpora(4, loans_are_right);
 }
 
-static void owned_tiles_are_right(const corpus *c, lsp_random *random) {
-  if (c->panels == 0)
-    return;
-  lsp_range span;
-  span.first = lsp_random_in(random, 0, c->panels - 1);
-  span.end = lsp_random_in(random, span.first, c->panels);
-  for (int64_t d = 0; d <= c->documents; d++) {
-    lsp_tiles want = {d, 0, 0};
-    for (int64_t i = span.first; i < span.end; i++) {
-      const panel *p = &c->panel[i];
-      if (p->document != d)
-        continue;
-      if (want.end == 0)
-        want.first = p->start / 64;
-      want.end = (p->start + p->rows) / 64;
-    }
-    assert_true(same_tiles(lsp_plan_owned(&c->plan, span, d), want));
-  }
-}
-
-static void test_owned_tiles_are_those_of_the_panels(void **state) {
-  (void)state;
-  for_corpora(5, owned_tiles_are_right);
-}
-
 /* What is carried into the first wave reaches up to the place of the snapshot. */
 static void carry_is_right(const corpus *c, lsp_random *random) {
   (void)random;
@@ -515,6 +490,5 @@ LSP_TESTS(
     cmocka_unit_test(test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks),
     cmocka_unit_test(test_pattern_is_the_set_of_keys_that_are_seen),
     cmocka_unit_test(test_loans_give_each_past_once_and_both_sides_agree),
-    cmocka_unit_test(test_owned_tiles_are_those_of_the_panels),
     cmocka_unit_test(test_carry_into_the_first_panel_reaches_the_snapshot),
     cmocka_unit_test(test_borrowed_tiles_do_not_grow_with_the_document))
