@@ -185,3 +185,35 @@ snapshot last.memory.h5 900 3 front
 run 1 $volume --from-snapshot last.memory.h5 b.txt </dev/null
 verified out/two.h5 out/two.memory.h5
 passed "snapshots"
+
+# --- No false alarm: killed before each commit of a run that was continued from a snapshot
+# and writes many, what is committed verifies.
+
+# volume FOLDER ARGUMENT...
+volume() {
+  folder=$1
+  shift
+  # shellcheck disable=SC2086 # a list of words
+  timeout -k 5 "$limit" "$LONGSPAN" run --quiet $law --from-snapshot last.memory.h5 \
+    --wave-tokens 512 --snapshot-every 2 --write nll --output \
+    "$folder/o.h5" "$@" a.txt b.txt </dev/null
+}
+
+mkdir three
+rm -f trace
+(export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=o.h5.journal LSP_FAULT_TRACE_FILE="$work/trace"
+volume three) >said 2>&1 || complain "a volume"
+volume=$(hash three/o)
+verified three/o.h5 three/o.memory.h5
+commits=0
+for at in $(grep ' write ' trace | tail -n +2 | cut -d ' ' -f 1); do
+  rm -rf three
+  mkdir three
+  (export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=o.h5.journal LSP_FAULT_MODE=kill \
+    LSP_FAULT_AT="$at"; volume three) >said 2>&1 && fail "not killed before call $at"
+  volume three --resume >said 2>&1 || complain "--resume after a kill before call $at"
+  [ "$(hash three/o)" = "$volume" ] || fail "other bytes after a kill before call $at"
+  commits=$((commits + 1))
+done
+[ $commits -gt 4 ] || fail "only $commits commits"
+passed "$commits commits"
