@@ -10,6 +10,7 @@
  * ranks. */
 #include "lsp/store.h"
 
+#include "lsp/beat.h"
 #include "lsp/verify.h"
 #include "store_internal.h"
 
@@ -112,6 +113,7 @@ static lsp_status verify_file(const lsp_store *s, int file, const lsp_commit *c,
 
 lsp_status lsp__store_verify(lsp_store *s, const lsp_commit *c, const char *what) {
   findings f = {.store = s, .said = MPI_Wtime()};
+  lsp_beat_phase("verifying what is written", -1);
   lsp_status status = verify_file(s, LSP__OUTPUT, c, &f);
   if (status == LSP_OK)
     status = verify_file(s, LSP__MEMORY, c, &f);

@@ -16,32 +16,34 @@
 
 enum { PIECE = 1 << 22, PLACE = 400, NAME = 200 };
 
+static const char wrong[] = "the checksum is wrong";
+static const char unreadable[] = "it cannot be read";
+
 /* Damage that touches is one place: [first, end) of something, 0 rows: none yet. */
 typedef struct {
   const lsp_verification *v;
   int64_t of; /* document; or snapshot * layers + layer */
   int64_t first, end;
-  int unreadable;
+  int is_unreadable;
   void (*tell)(const lsp_verification *v, int64_t of, int64_t first, int64_t end,
                const char *what);
 } damage;
 
 static void end_place(damage *d) {
   if (d->end > d->first)
-    d->tell(d->v, d->of, d->first, d->end,
-            d->unreadable ? "cannot be read" : "do not have their checksum");
+    d->tell(d->v, d->of, d->first, d->end, d->is_unreadable ? unreadable : wrong);
   d->first = d->end = 0;
 }
 
 static void add_place(damage *d, int64_t of, int64_t first, int64_t end,
-                      int unreadable) {
+                      int is_unreadable) {
   const int touches = d->end > d->first && of == d->of && first <= d->end &&
-                      unreadable == d->unreadable;
+                      is_unreadable == d->is_unreadable;
   if (!touches) {
     end_place(d);
     d->of = of;
     d->first = first;
-    d->unreadable = unreadable;
+    d->is_unreadable = is_unreadable;
   }
   d->end = end;
 }
@@ -56,7 +58,22 @@ tell(const lsp_verification *v, const char *format, ...) {
   v->damaged(v->arg, place);
 }
 
-/* Bytes [first, first + n) rows of a dataset. 0: they cannot be read. */
+/* "row 3", "rows 3 to 5". */
+typedef struct {
+  char text[64];
+} row_words;
+
+static row_words rows_in_words(int64_t first, int64_t end) {
+  row_words w;
+  if (end == first + 1)
+    (void)snprintf(w.text, sizeof w.text, "row %lld", (long long)first);
+  else
+    (void)snprintf(w.text, sizeof w.text, "rows %lld to %lld", (long long)first,
+                   (long long)end - 1);
+  return w;
+}
+
+/* Rows [first, first + n) of a dataset. 0: they cannot be read. */
 static int read_rows(const lsp_verification *v, int dataset, int64_t first, int64_t n,
                      void *data) {
   const lsp_extent *e = &v->extent[dataset];
@@ -102,8 +119,8 @@ static void tell_tokens(const lsp_verification *v, int64_t document, int64_t fir
     memcpy(name, ", ", 3);
     (void)lsp_text_shown(v->name[document], name + 2, sizeof name - 2);
   }
-  tell(v, "rows %lld to %lld of /tokens (document %lld%s) %s", (long long)first,
-       (long long)end - 1, (long long)document, name, what);
+  tell(v, "%s of /tokens (document %lld%s): %s", rows_in_words(first, end).text,
+       (long long)document, name, what);
 }
 
 /* The rows that a sum of panels [first, end) is over. */
@@ -118,10 +135,10 @@ static lsp_panel_output rows_of(const lsp_verification *v, int64_t first, int64_
 }
 
 static void mark_panels(const lsp_verification *v, damage *d, int64_t first,
-                        int64_t end, int unreadable) {
+                        int64_t end, int is_unreadable) {
   for (int64_t p = first; p < end; p++) {
     const lsp_panel_output r = rows_of(v, p, p + 1);
-    add_place(d, r.document, r.token, lsp_max(r.token_end, r.nll_end), unreadable);
+    add_place(d, r.document, r.token, lsp_max(r.token_end, r.nll_end), is_unreadable);
   }
 }
 
@@ -190,8 +207,8 @@ enum { ROWS_AT_ONCE = 4096 };
 static void tell_documents(const lsp_verification *v, int64_t of, int64_t first,
                            int64_t end, const char *what) {
   (void)of;
-  tell(v, "rows %lld to %lld of /documents (nll_count, nll_sum, ...) %s",
-       (long long)first, (long long)end - 1, what);
+  tell(v, "%s of /documents (nll_count, nll_sum, ...): %s",
+       rows_in_words(first, end).text, what);
 }
 
 static void verify_some_documents(const lsp_verification *v, uint64_t *data, damage *d,
@@ -247,8 +264,8 @@ typedef struct {
 
 static void tell_rows(const lsp_verification *v, int64_t of, int64_t first, int64_t end,
                       const char *what) {
-  tell(v, "rows %lld to %lld of /snapshots/keys, values (snapshot %lld, layer %lld) %s",
-       (long long)first, (long long)end - 1, (long long)(of / v->memory->layers),
+  tell(v, "%s of /snapshots/keys, values (snapshot %lld, layer %lld): %s",
+       rows_in_words(first, end).text, (long long)(of / v->memory->layers),
        (long long)(of % v->memory->layers), what);
 }
 
@@ -328,8 +345,8 @@ static void verify_end(const lsp_verification *v, int64_t snapshot, void *hidden
                       read_rows(v, LSP_SNAPSHOT_END_SUM, snapshot, 1, &sum);
   const int64_t bytes = v->extent[LSP_SNAPSHOT_HIDDEN].row_bytes;
   if (!is_read || sum != lsp_sum_end(id, hidden, bytes))
-    tell(v, "row %lld of /snapshots/last_id, hidden %s", (long long)snapshot,
-         is_read ? "does not have its checksum" : "cannot be read");
+    tell(v, "row %lld of /snapshots/last_id, hidden: %s", (long long)snapshot,
+         is_read ? wrong : unreadable);
 }
 
 static void verify_layers(const lsp_verification *v, const cache *c, void *hidden) {
@@ -376,19 +393,18 @@ lsp_status lsp_verify_layout(const lsp_verification *v, int datasets, int layout
   const lsp__file f = {v->fd, v->path, v->bytes};
   unsigned char found[16], written[16];
   uint64_t word[2] = {0, 0};
-  lsp_failure unreadable;
-  const lsp_status status =
-      lsp__layout_sum(&f, v->extent, datasets, found, &unreadable);
+  lsp_failure reason;
+  const lsp_status status = lsp__layout_sum(&f, v->extent, datasets, found, &reason);
   if (status == LSP_E_MEMORY)
     return no_memory(v, why);
   if (status != LSP_OK || !read_rows(v, layout, 0, 2, word)) {
-    tell(v, "headers, names or attributes cannot be read");
+    tell(v, "headers, names, sizes or attributes: %s", unreadable);
     return LSP_OK;
   }
   for (size_t i = 0; i < sizeof written; i++)
     written[i] = (unsigned char)(word[i / 8] >> (56 - 8 * (i % 8)));
   if (memcmp(found, written, sizeof found) != 0 ||
       (hash != NULL && memcmp(found, hash, sizeof found) != 0))
-    tell(v, "headers, names, sizes or attributes do not have their checksum");
+    tell(v, "headers, names, sizes or attributes: %s", wrong);
   return LSP_OK;
 }

@@ -1,0 +1,235 @@
+/* A run reads back what it wrote: what is as it was is finished and resumed, what has
+ * changed is neither, on every rank, and nothing is renamed. */
+#include "harness.h"
+
+#include "lsp/durable.h"
+#include "lsp/store.h"
+#include "lsp/sums.h"
+
+#include <fcntl.h>
+
+enum { TOKENS = 900, LAYERS = 2, ROWS = 8, WIDTH = 5, MODEL = 3 };
+
+static const int64_t count[2] = {300, 600}, token_start[3] = {0, 300, TOKENS};
+static const int64_t document[2] = {0, 1}, position[2] = {300, 5};
+static const char *const name[2] = {"first", "second"};
+
+typedef struct {
+  lsp_ctx *ctx;
+  char path[LSP_TEST_PATH];
+  lsp_plan plan;
+  lsp_store_spec spec;
+  lsp_store *store;
+  lsp_store_state state;
+  lsp_commit last;
+} run;
+
+static void make_run(run *r, lsp_ctx *ctx) {
+  const lsp_pattern none = {0};
+  memset(r, 0, sizeof *r);
+  r->ctx = ctx;
+  (void)snprintf(r->path, sizeof r->path, "%s/out.h5", lsp_test_folder());
+  assert_int_equal(lsp_plan_open(&r->plan, 2, count, 0, &none, NULL), LSP_OK);
+  r->spec = (lsp_store_spec){.path = r->path,
+                             .identity = "{\"model\":\"aaaa\"}",
+                             .plan = &r->plan,
+                             .output = {.tokens = TOKENS,
+                                        .documents = 2,
+                                        .panels = lsp_plan_panels(&r->plan),
+                                        .hidden_width = MODEL,
+                                        .write_id = 1,
+                                        .write_hidden = 1,
+                                        .token_start = token_start,
+                                        .n_bytes = count,
+                                        .name = name},
+                             .memory = {.snapshots = 2,
+                                        .layers = LAYERS,
+                                        .rows = ROWS,
+                                        .width = WIDTH,
+                                        .hidden_width = MODEL,
+                                        .document = document,
+                                        .position = position}};
+}
+
+static lsp_status open_run(run *r, int resume) {
+  r->spec.resume = resume;
+  return lsp_store_open(r->ctx, &r->spec, &r->store, &r->state, &r->last);
+}
+
+/* All n rows from rank 0. */
+static void put_rows(run *r, lsp_output_dataset dataset, int64_t n, const void *data) {
+  const int is_mine = r->ctx->rank == 0;
+  lsp_store_rows(r->store, dataset, is_mine ? 0 : n, is_mine ? n : 0, data);
+}
+
+static void write_tokens(run *r) {
+  static int32_t id[TOKENS];
+  static float hidden[TOKENS * MODEL];
+  uint64_t sum[TOKENS];
+  const int64_t panels = lsp_plan_panels(&r->plan);
+  for (int i = 0; i < TOKENS; i++)
+    id[i] = 7 * i + 1;
+  for (int i = 0; i < TOKENS * MODEL; i++)
+    hidden[i] = (float)i + 0.5f;
+  for (int64_t p = 0; p < panels; p++) {
+    const lsp_panel_output o = lsp_plan_panel_output(&r->plan, p);
+    const lsp_panel_data data = {.id = id + o.token,
+                                 .ids = o.token_end - o.token,
+                                 .hidden = hidden + o.token * MODEL,
+                                 .floats = (o.token_end - o.token) * MODEL};
+    sum[p] = lsp_sum_panel(&data);
+  }
+  put_rows(r, LSP_TOKENS_ID, TOKENS, id);
+  put_rows(r, LSP_TOKENS_HIDDEN, TOKENS, hidden);
+  put_rows(r, LSP_INTEGRITY_PANEL, panels, sum);
+}
+
+static void write_documents(run *r) {
+  int64_t value[LSP_DOCUMENT_COLUMNS][2];
+  const void *column[LSP_DOCUMENT_COLUMNS];
+  uint64_t sum[2];
+  for (int k = 0; k < LSP_DOCUMENT_COLUMNS; k++) {
+    value[k][0] = k + 1;
+    value[k][1] = k + 100;
+    column[k] = value[k];
+    put_rows(r, (lsp_output_dataset)(LSP_DOCUMENTS_NLL_COUNT + k), 2, value[k]);
+  }
+  for (int i = 0; i < 2; i++)
+    sum[i] = lsp_sum_document(column, i);
+  put_rows(r, LSP_INTEGRITY_DOCUMENT, 2, sum);
+}
+
+/* The second snapshot has fewer rows than there is room for. */
+static void write_memory(run *r) {
+  float keys[ROWS * WIDTH], values[ROWS * WIDTH];
+  const float hidden[MODEL] = {1, 2, 3};
+  for (int i = 0; i < ROWS * WIDTH; i++) {
+    keys[i] = (float)i + 1;
+    values[i] = (float)i + 1000;
+  }
+  for (int s = 0; s < 2 && r->ctx->rank == r->ctx->size - 1; s++) {
+    const int64_t rows = position[s] < ROWS ? position[s] : ROWS;
+    for (int layer = 0; layer < LAYERS; layer++)
+      lsp_store_memory(r->store, s, layer, ROWS - rows, rows, keys, values);
+    lsp_store_memory_end(r->store, s, 70 + s, hidden);
+  }
+}
+
+/* A run with everything committed. */
+static void commit_all(run *r) {
+  assert_everywhere(r->ctx, open_run(r, 0) == LSP_OK);
+  write_tokens(r);
+  write_documents(r);
+  write_memory(r);
+  lsp_commit c = {.panel_end = lsp_plan_panels(&r->plan), .token_end = TOKENS};
+  assert_everywhere(r->ctx, lsp_store_commit(r->store, &c, 0) == LSP_OK);
+}
+
+static const char *beside(const run *r, const char *suffix, char path[LSP_TEST_PATH]) {
+  assert_int_equal(lsp_store_beside(r->path, suffix, path, LSP_TEST_PATH, NULL),
+                   LSP_OK);
+  return path;
+}
+
+static int is_there(const run *r, const char *suffix) {
+  char path[LSP_TEST_PATH];
+  return access(beside(r, suffix, path), F_OK) == 0;
+}
+
+/* Changes a bit `at` bytes into a dataset, or changes it back. */
+static void flip(const run *r, const char *suffix, int dataset, int64_t at) {
+  char path[LSP_TEST_PATH];
+  unsigned char byte = 0;
+  lsp_file_view view;
+  LSP_MPI(MPI_Barrier(r->ctx->comm));
+  if (r->ctx->rank == 0) {
+    assert_int_equal(lsp_file_open(beside(r, suffix, path), &view, NULL), LSP_OK);
+    const off_t offset = view.extent[dataset].offset + at;
+    lsp_file_close(&view);
+    const int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, offset), 1);
+    byte ^= 16;
+    assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+    (void)close(fd);
+  }
+  LSP_MPI(MPI_Barrier(r->ctx->comm));
+}
+
+typedef struct {
+  const char *suffix;
+  int dataset;
+  int64_t at;
+  const char *words;
+} damage;
+
+static const damage damages[] = {
+    {".h5.part", LSP_TOKENS_ID, 4L * 299, "rows 256 to 299 of /tokens (document 0)"},
+    {".h5.part", LSP_TOKENS_HIDDEN, 4L * MODEL * 812, "rows 812 to 899 of /tokens"},
+    {".h5.part", LSP_INTEGRITY_PANEL, 8L * 4,
+     "rows 300 to 363 of /tokens (document 1)"},
+    {".h5.part", LSP_DOCUMENTS_NLL_SUM, 11, "row 1 of /documents"},
+    {".h5.part", LSP_INTEGRITY_DOCUMENT, 1, "row 0 of /documents"},
+    {".h5.part", LSP_INTEGRITY_LAYOUT, 9, "headers, names, sizes or attributes"},
+    {".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH *ROWS,
+     "row 0 of /snapshots/keys, values (snapshot 0, layer 1)"},
+    {".memory.h5.part", LSP_SNAPSHOT_VALUES, 4L * WIDTH *(2 * ROWS + 1),
+     "row 1 of /snapshots/keys, values (snapshot 1, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_ROW_SUM, 8L * (4 * ROWS - 1),
+     "row 7 of /snapshots/keys, values (snapshot 1, layer 1)"},
+    {".memory.h5.part", LSP_SNAPSHOT_HIDDEN, 4, "row 0 of /snapshots/last_id, hidden"},
+    {".memory.h5.part", LSP_SNAPSHOT_LAST_ID, 4, "row 1 of /snapshots/last_id, hidden"},
+};
+
+/* Refused at the finish and when it is resumed; once the bit is back, neither. */
+static void check_damage(lsp_ctx *ctx, const damage *d) {
+  run r;
+  make_run(&r, ctx);
+  commit_all(&r);
+  flip(&r, d->suffix, d->dataset, d->at);
+  assert_everywhere(ctx, lsp_store_finish(r.store) == LSP_E_FORMAT);
+  expect_message(&ctx->why, "not finished: ");
+  expect_message(&ctx->why, d->words);
+  lsp_store_close(&r.store);
+  assert_everywhere(ctx, !is_there(&r, ".h5") && !is_there(&r, ".memory.h5"));
+  assert_everywhere(ctx, open_run(&r, 1) == LSP_E_FORMAT && r.store == NULL);
+  expect_message(&ctx->why, "--resume refused: ");
+  expect_message(&ctx->why, d->words);
+  flip(&r, d->suffix, d->dataset, d->at);
+  assert_everywhere(ctx, open_run(&r, 1) == LSP_OK && r.state == LSP_STORE_RESUMED);
+  assert_everywhere(ctx, lsp_store_finish(r.store) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(ctx->comm));
+  assert_everywhere(ctx, is_there(&r, ".h5") && is_there(&r, ".memory.h5"));
+  lsp_plan_close(&r.plan);
+}
+
+static void test_what_has_changed_is_not_finished_and_not_resumed(void **state) {
+  for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++)
+    check_damage(*state, &damages[i]);
+}
+
+/* Behind the last commit anything may lie. */
+static void test_what_is_not_committed_is_not_looked_at(void **state) {
+  run r;
+  make_run(&r, *state);
+  assert_everywhere(r.ctx, open_run(&r, 0) == LSP_OK);
+  write_tokens(&r);
+  lsp_commit c = {.panel_end = 2, .token_end = 128};
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c, 0) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  flip(&r, ".h5.part", LSP_TOKENS_ID, 4 * 128);
+  flip(&r, ".h5.part", LSP_DOCUMENTS_NLL_SUM, 0);
+  flip(&r, ".memory.h5.part", LSP_SNAPSHOT_KEYS, 0);
+  assert_everywhere(r.ctx, open_run(&r, 1) == LSP_OK);
+  assert_everywhere(r.ctx, r.last.panel_end == 2);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  flip(&r, ".h5.part", LSP_TOKENS_ID, 4 * 127);
+  assert_everywhere(r.ctx, open_run(&r, 1) == LSP_E_FORMAT);
+  expect_message(&r.ctx->why, "rows 64 to 127 of /tokens");
+  lsp_plan_close(&r.plan);
+}
+
+LSP_TESTS(cmocka_unit_test(test_what_has_changed_is_not_finished_and_not_resumed),
+          cmocka_unit_test(test_what_is_not_committed_is_not_looked_at))
