@@ -148,7 +148,9 @@ def fetch(deb, output, names):
     output.mkdir(parents=True, exist_ok=True)
     for name in names:
         text = "\n".join(novels[name]) + "\n"
-        (output / f"{name}.txt").write_bytes(text.encode())
+        partial = output / f"{name}.txt.tmp"
+        partial.write_bytes(text.encode())
+        partial.replace(output / f"{name}.txt")
         print(f"{output / name}.txt: {len(text.encode())} bytes")
 
 

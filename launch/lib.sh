@@ -6,8 +6,12 @@ TEST_PACKAGES="libcmocka-dev python3 python3-h5py hdf5-tools"
 
 say() { printf '\n== %s\n' "$*"; }
 
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 # need_packages NAME...: installs what is missing, on Debian and its children. Elsewhere,
-# or if it cannot, says so and goes on: CMake will name what it does not find.
+# or if it cannot, only says so: CMake will name what it does not find.
 need_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "Not a Debian system; needed, under these or other names:" "$@"
@@ -20,13 +24,28 @@ need_packages() {
   done
   [ -n "$missing" ] || return 0
   say "Installing$missing"
-  as_root=
-  [ "$(id -u)" -eq 0 ] || as_root=sudo
   # shellcheck disable=SC2086 # lists of words
-  $as_root apt-get update && $as_root env DEBIAN_FRONTEND=noninteractive \
+  as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends $missing ||
-    echo "Could not install$missing; going on with what is here." >&2
+    echo "Could not install$missing; trying with what is here." >&2
 }
+
+# python_with MODULE...: prints a Python 3 that can import these modules; status 1 if
+# there is none. Debian's own comes first: one of pyenv, conda or a module of the site may
+# be ahead of it on PATH, and lack packages, or what Python's own library needs.
+python_with() (
+  set -f
+  IFS=:
+  for folder in /usr/bin $PATH; do
+    if "$folder/python3" -c 'import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)' "$@" </dev/null >/dev/null 2>&1; then
+      echo "$folder/python3"
+      exit 0
+    fi
+  done
+  exit 1
+)
 
 # find_cmake: prints the path of a CMake of 3.25 or newer.
 find_cmake() {
@@ -46,11 +65,12 @@ find_cmake() {
 build() {
   preset=$1
   shift
-  cmake=$(find_cmake)
+  cmake=$(find_cmake) || return 1
   say "Building $preset"
-  "$cmake" --preset "$preset" "$@" >"${TMPDIR:-/tmp}/longspan-configure.$$" 2>&1 ||
-    { cat "${TMPDIR:-/tmp}/longspan-configure.$$"; return 1; }
-  rm -f "${TMPDIR:-/tmp}/longspan-configure.$$"
+  mkdir -p build ||
+    { echo "$PWD needs to be writable: build/ is made there" >&2; return 1; }
+  "$cmake" --preset "$preset" "$@" >"build/configure-$preset.log" 2>&1 ||
+    { cat "build/configure-$preset.log"; return 1; }
   "$cmake" --build "build/$preset" -j "${JOBS:-$(nproc)}" ${TARGET:+--target "$TARGET"}
 }
 

@@ -31,7 +31,9 @@ has_cmake() { find_cmake >/dev/null 2>&1; }
 has_pkgconfig() { command -v "${PKG_CONFIG:-pkg-config}" >/dev/null; }
 has_jansson() { has_module 'jansson >= 2.11'; }
 has_xxhash() { has_module 'libxxhash >= 0.8.0'; }
-has_python() { command -v python3 >/dev/null; }
+# fetch_python: prints a Python that data/fetch_novels.py runs on.
+fetch_python() { python_with argparse bz2 gzip lzma zlib; }
+has_python() { fetch_python >/dev/null; }
 
 # launcher: prints the program that starts MPI ranks.
 launcher() { command -v mpirun || command -v mpiexec; }

@@ -6,6 +6,7 @@
 # NAME.html here; all else goes to build/ of the source tree. Run again, it resumes where
 # it was stopped.
 set -eu
+unset CDPATH # would lead cd elsewhere
 root=$(cd "$(dirname "$0")/.." && pwd)
 here=$PWD
 . "$root/launch/lib.sh"
@@ -99,12 +100,15 @@ network. Any text will do instead:  launch/quickstart.sh book.txt"
 fetch_novel() {
   novels=$root/build/novels
   text=$novels/persuasion.txt
-  [ -s "$text" ] || python3 "$root/data/fetch_novels.py" "$novels" persuasion \
-    >"$scratch/novel.log" 2>&1 || {
-    # Lists of packages may be missing in a container.
-    can_install && [ "$(id -u)" -eq 0 ] && apt-get update >"$scratch/novel.log" 2>&1 &&
-      python3 "$root/data/fetch_novels.py" "$novels" persuasion \
-        >>"$scratch/novel.log" 2>&1
+  [ ! -s "$text" ] || return 0
+  python=$(fetch_python)
+  try_fetch() {
+    "$python" "$root/data/fetch_novels.py" "$novels" persuasion >>"$scratch/novel.log" 2>&1
+  }
+  : >"$scratch/novel.log"
+  # Lists of packages may be missing in a container.
+  try_fetch || {
+    can_install && as_root apt-get update >"$scratch/novel.log" 2>&1 && try_fetch
   } || no_novel
 }
 
@@ -119,7 +123,7 @@ read_text() {
   shift 3
   (cd "$(dirname "$file")" &&
     "$(launcher)" -n "$ranks" "$longspan" run --model "$model" --threads 1 \
-      --output "$output" "$@" "$(basename "$file")")
+      --output "$output" "$@" -- "$(basename "$file")")
 }
 
 # Our own scratch files are replaced when they belong to another text or model.
@@ -167,7 +171,9 @@ if [ $# -eq 1 ]; then
   { [ -f "$1" ] && [ -r "$1" ]; } || stop "$1: not a file that can be read"
   text=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 fi
-mkdir -p "$scratch" || stop "$root: needs to be writable, the program is built there"
+mkdir -p "$scratch" 2>/dev/null && [ -w "$scratch" ] ||
+  stop "$root: needs to be writable, the program is built there"
+[ -w "$here" ] || stop "$here: needs to be writable: what is read is written here"
 began_all=$(date +%s)
 count_cores
 mpi_on_one_host
@@ -176,6 +182,7 @@ step "What is needed, and a text"
 install_missing
 [ -n "$text" ] || fetch_novel
 name=$(basename "$text" .txt)
+case $name in -*) name=./$name ;; esac # or it would be an option
 printf '%s: %s bytes\n' "$text" "$(wc -c <"$text")"
 took
 

@@ -2,6 +2,7 @@
 # From a fresh Debian 12 machine to a finished test run.
 #   launch/test.sh [--preset release|dev|asan] [--label REGEX] [--quick] [-- CTEST-OPTION...]
 set -eu
+unset CDPATH # would lead cd elsewhere
 cd "$(dirname "$0")/.."
 . launch/lib.sh
 

@@ -22,24 +22,13 @@ passed() {
   echo "ok: $*"
 }
 
-# find_python MODULE...: prints a Python 3 that can import these modules. Debian's own
-# comes first: one of pyenv, conda or a module of the site may be ahead of it on PATH, and
-# lacks the packages that launch/test.sh installs.
+# find_python MODULE...: prints a Python 3 that can import these modules, or fails and says
+# what to install. Never plain python3, which may be one without packages.
 find_python() (
-  set -f
-  IFS=:
-  for folder in /usr/bin $PATH; do
-    if "$folder/python3" -c 'import importlib, sys
-for name in sys.argv[1:]:
-    importlib.import_module(name)' "$@" </dev/null >/dev/null 2>&1; then
-      echo "$folder/python3"
-      exit 0
-    fi
-  done
   . "$FIXTURES/../../launch/lib.sh"
   # shellcheck disable=SC2086 # a list of words
-  IFS=' ' && fail "no python3 here imports '$*'; install (launch/test.sh does)" \
-    $(echo "$TEST_PACKAGES" | tr '\n' ' ')
+  python_with "$@" ||
+    fail "no python3 here imports '$*'; install (launch/test.sh does)" $TEST_PACKAGES
 )
 
 # start RANKS ARGUMENT...: longspan run, quietly; exit status of the run. One rank is
