@@ -29,8 +29,8 @@ static inline size_t lsp_arena_size(int64_t n_floats) {
   return (bytes + LSP_ALIGNMENT - 1) / LSP_ALIGNMENT * LSP_ALIGNMENT;
 }
 
-/* The next n floats, zeroed at open and dirty after a rewind; running out is an
- * invariant broken. */
+/* The next n floats: zero after open, of any content after a rewind. To ask for more
+ * than there is breaks an invariant. */
 float *lsp_arena_floats(lsp_arena *a, int64_t n);
 
 #endif

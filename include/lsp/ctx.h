@@ -49,14 +49,15 @@ void lsp_bcast(MPI_Comm comm, void *data, size_t bytes);
 void lsp_say(const lsp_ctx *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Local. n as an MPI count. Callers split what may be larger, so this is an invariant.
- */
+/* Local. n as an MPI count, which is an int. Callers split messages that may be larger,
+ * so a larger n is a broken invariant. */
 static inline int lsp_count(int64_t n) {
   LSP_ASSERT(n >= 0 && n <= INT32_MAX);
   return (int)n;
 }
 
-/* An MPI call that must succeed; meanwhile the process counts as waiting for others. */
+/* An MPI call that must succeed. While it runs, the process counts as waiting for other
+ * ranks. */
 #define LSP_MPI(call)                                                                  \
   (lsp_beat_wait(1),                                                                   \
    (call) == MPI_SUCCESS ? lsp_beat_wait(0) : lsp_panic(__FILE__, __LINE__, #call))

@@ -1,8 +1,9 @@
 /* The options of a run: one table gives the structure's defaults, the parser, --help
  * and the record of semantic options in the file.
  *
- * A semantic option may change the answer (law 1); the others never do: not_finite
- * decides whether there is one, and a file that `stop` finishes is that of `count`. */
+ * A semantic option may change the answer (law 1); the others never do. not_finite is
+ * none: `stop` only refuses to finish a run, and what it finishes has the bytes that
+ * `count` gives. */
 #ifndef LSP_OPTIONS_H
 #define LSP_OPTIONS_H
 
@@ -14,10 +15,15 @@ typedef enum { LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT } lsp_not_finite;
 enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
 
 /* kind, field, default, lowest, highest, semantic, argument, help
- * kinds: TEXT (a string), INT (a number; -1: not given), FLAG, TIME (seconds from
- * H:MM:SS, MM:SS or seconds), SIZE (bytes, from a number with K, M or G), WORDS (one of the list in `argument`, whose first word
- * stands for `lowest`, the next one for lowest + 1, ...), WRITE (several of the list:
- * word i is bit i) */
+ *
+ *   TEXT    a string
+ *   INT     a number; -1: not given
+ *   FLAG    0 or 1
+ *   TIME    seconds, from H:MM:SS, MM:SS or seconds
+ *   SIZE    bytes, from a number with K, M or G
+ *   WORDS   one word of the list in `argument`: the first stands for `lowest`, the next
+ *           for lowest + 1, ...
+ *   WRITE   several words of the list: word i is bit i */
 #define LSP_OPTION_TABLE(X)                                                            \
   X(TEXT, model, NULL, 0, 0, 0, "DIR",                                                 \
     "checkpoint: a folder with config.json and model.safetensors")                     \

@@ -1,8 +1,8 @@
-/* What a function answers when the world is not as it should be.
+/* How functions report failures.
  *
  * Three kinds of failure, three answers:
- *   - the world is wrong (file, option, memory): a status, and its message in an
- *     lsp_failure that the caller lends;
+ *   - something outside is wrong (file, option, memory): a status, and its message in
+ *     an lsp_failure that the caller lends;
  *   - an MPI call fails, or our own invariant breaks: the whole job ends at once with
  *     rank, file and line (LSP_MPI in lsp/ctx.h, LSP_ASSERT here). */
 #ifndef LSP_STATUS_H
@@ -41,7 +41,8 @@ typedef struct {
 lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-#ifdef __clang_analyzer__ /* cannot see that the status comes back */
+#ifdef __clang_analyzer__ /* the analyzer does not see that lsp_fail returns its
+                             status */
 #define lsp_fail(why, status, ...) ((void)lsp_fail(why, status, __VA_ARGS__), (status))
 #endif
 

@@ -1,5 +1,5 @@
-/* Pages of the kernel: they are zero, and take memory when they are first touched, by
- * the thread that works on them. */
+/* The block is an anonymous mapping. Its pages are zero, and take memory only when they
+ * are first touched: near the thread that touches them. */
 #include "lsp/arena.h"
 
 #include <sys/mman.h>

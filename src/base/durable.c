@@ -177,7 +177,7 @@ lsp_status lsp_own_name(const char *path, lsp_failure *why) {
                   path, strerror(error));
 }
 
-/* 0 where nothing can be read, too. */
+/* Also 0 if the file cannot be read. */
 static int begins_with(const char *path, const char *begins) {
   char there[8] = {0}, zeros[8] = {0};
   const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

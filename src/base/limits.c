@@ -9,7 +9,7 @@ enum { PATH_SIZE = 4096 };
 
 static const double mib = 1 << 20;
 
-/* Where the two versions of control groups keep what we ask for. */
+/* Where the two versions of control groups keep the numbers that are read here. */
 typedef struct {
   const char *mount, *limit, *usage;
   const char *pages, *shared; /* keys of memory.stat: pages of files; of them, pages of
@@ -21,8 +21,8 @@ static const version one = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
 static const version two = {"/sys/fs/cgroup", "memory.max", "memory.current", "file ",
                             "shmem "};
 
-/* The number after `key` at the beginning of a line of a file ("": of the first line);
- * `none` if there is no such line, or no number. */
+/* The number after `key`, from the line that begins with it ("": the first line);
+ * `none` if there is no such line, or no number in it. */
 static double number_in(const char *path, const char *key, double none) {
   char line[256], *end = NULL;
   double value = none;
@@ -58,8 +58,8 @@ static double left_in(const char *root, const version *v, const char *group,
   return fmax(0, *limit - fmax(0, taken));
 }
 
-/* A group and all groups above it. A container often sees its own group as the root,
- * and then the names above are of no file: they set no limit. */
+/* A group and all groups above it. A container often sees its own group as the root;
+ * then files of the groups above do not exist, and set no limit. */
 static void look_upwards(const char *root, const version *v, char *group,
                          lsp_limit *least) {
   for (;;) {

@@ -45,7 +45,8 @@ static void put_words(FILE *f, const char *list, int64_t bits) {
   (void)fputc(']', f);
 }
 
-/* Of a text whether it was given: its content is in the file's identity. */
+/* A TEXT option is recorded as given or not given: its content is in the file's
+ * identity. */
 static void put_value(FILE *f, const char *kind, const char *list, int64_t low,
                       int64_t high, int64_t value) {
   if (strcmp(kind, "WORDS") == 0)

@@ -23,7 +23,7 @@ size_t lsp_text_utf8(const char *text, size_t n) {
   return length;
 }
 
-/* Of a well-formed character. */
+/* c[0..length) is a well-formed character. */
 static int is_printable(const unsigned char *c, size_t length) {
   if (length == 1)
     return c[0] >= ' ' && c[0] != 0x7f;
@@ -43,8 +43,8 @@ size_t lsp_text_step(const char *text, size_t n, int *printable) {
   return length > 0 ? length : 1;
 }
 
-/* Where a form goes: what does not fit whole is counted and not written, and neither is
- * what comes after it. */
+/* Where a form is written. A part that does not fit whole is only counted, and so is
+ * everything after it. */
 typedef struct {
   char *out;
   size_t size, bytes;
