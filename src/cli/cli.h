@@ -39,7 +39,7 @@ typedef enum {
 typedef struct {
   lsp_option_kind kind;
   int semantic;      /* may change the answer */
-  const char *field; /* --mem-len is mem_len */
+  const char *field; /* the name, with _ for -: mem_len is --mem-len */
   size_t offset; /* of a const char * (TEXT) or an int64_t in the structure filled */
   int64_t initial, low, high;
   const char *argument, *help;
@@ -53,8 +53,8 @@ typedef struct {
   int marks_semantic; /* --help marks the options that may change the answer */
 } lsp_command;
 
-/* Local. argv[0] is passed over; argv[1..] are options and inputs in any order, `--`
- * ends the options. Fills `into` (defaults first), and input (lent, room for argc). */
+/* Local. Reads argv[1..]: options and inputs in any order; `--` ends the options. Fills
+ * `into`, defaults first, and input (lent, with room for argc). */
 lsp_status lsp_parse(const lsp_command *command, int argc, char **argv, void *into,
                      const char **input, int *inputs, lsp_failure *why);
 
@@ -100,8 +100,9 @@ const lsp_command *lsp_run_command(void);
 /* Local. What `longspan --version` says. */
 void lsp_print_version(FILE *f);
 
-/* Local. 1 if this process is the one that speaks, as far as its launcher has told. To be
- * asked before MPI is up: Open MPI calls a process rank 0 that finds no others. */
+/* Local. 1 if this process is the one that prints, as far as the launcher's environment
+ * says. To be asked before MPI_Init: where MPI finds no other processes, each one is
+ * rank 0 to itself. */
 int lsp_is_speaker(void);
 
 /* Local. "longspan: <message>" on stderr; returns the exit status. */

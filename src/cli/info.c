@@ -21,7 +21,8 @@ static int ends_with(const char *text, const char *end) {
   return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* FILE.h5 of whatever lies beside it while a run is under way; NULL if too long. */
+/* The output FILE.h5 that a file of a run under way belongs to; NULL if the path is too
+ * long. */
 static const char *output_of(const char *path, char out[PATH_SIZE]) {
   static const char *const suffix[] = {".memory.h5.part", ".h5.part", ".h5.journal",
                                        ".h5.slot0", ".h5.slot1"};

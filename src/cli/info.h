@@ -1,4 +1,4 @@
-/* What `longspan info` says of the things it knows. Internal to cli. */
+/* What `longspan info` prints, by kind of path. Internal to cli. */
 #ifndef LSP_CLI_INFO_H
 #define LSP_CLI_INFO_H
 

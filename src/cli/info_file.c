@@ -17,7 +17,7 @@ static double size_of(const lsp_file_view *view) {
   return fstat(view->fd, &st) == 0 ? (double)st.st_size : 0;
 }
 
-/* Passes over what is said elsewhere, or once more. */
+/* Leaves out what is printed elsewhere. */
 static void print_attributes(const lsp_attribute *attribute, int n) {
   static const char *const known[] = {"identity", "tokens", "documents"};
   for (int i = 0; i < n; i++) {
@@ -97,8 +97,8 @@ static lsp_status add_up(const lsp_file_view *view, const char *path, results *r
   return LSP_OK;
 }
 
-/* The bytes of token ids are no text: of these, bits per token. (r: of the first
- * documents.) */
+/* The bytes of token ids are no text, so these have bits per token. r: the results of
+ * the first documents. */
 static void print_document(const lsp_output_spec *s, const results *r, int64_t d,
                            int of_bytes) {
   char name[NAME_COLUMNS + 1], tokens[LSP_NUMBER_SIZE], bits[32] = "-";
@@ -116,7 +116,7 @@ static void print_document(const lsp_output_spec *s, const results *r, int64_t d
                lsp_grouped(s->token_start[d + 1] - s->token_start[d], tokens), bits);
 }
 
-/* No average over tokens of which some have no result. */
+/* Where some tokens have no finite result there is no average. */
 static void print_overall(const totals *t) {
   char number[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
   const double bits = t->nats / log(2);

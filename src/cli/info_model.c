@@ -1,4 +1,4 @@
-/* A checkpoint in words: sizes, parameters, what it remembers, how it is stored. */
+/* What a checkpoint is: sizes, parameters, memory, storage. */
 #include "cli.h"
 #include "info.h"
 
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* Numbers that training set, each counted once however often it is tied. */
+/* Trained parameters; a tensor that is tied to another counts once. */
 static int64_t parameters(const lsp_txl_config *c) {
   const int64_t D = c->d_model, A = (int64_t)c->n_head * c->d_head, F = c->d_inner;
   const int64_t layer = 5 * A * D + 2 * D * F + F + D + 4 * D;

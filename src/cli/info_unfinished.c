@@ -1,7 +1,7 @@
-/* An output under way: how far its journal says it is.
+/* An unfinished output: how far it has come, by its journal.
  *
- * A journal that is opened in place is cut to its last whole record, which would harm a
- * run that is writing it; so a copy in memory is opened. */
+ * To open a journal cuts it to its last whole record, which would harm a run that is
+ * writing it. So a copy in memory is opened. */
 #include "cli.h"
 #include "info.h"
 

@@ -1,6 +1,6 @@
-/* One parser for all subcommands: rows of a table in, a filled structure out.
+/* One parser for all subcommands: from the rows of a table it fills a structure.
  *
- * What must hold: a value that came through is within its row's bounds; on failure the
+ * What must hold: an accepted value is within the bounds of its row; on failure the
  * message is one line that names the option, what was given and what is possible. */
 #include "cli.h"
 
@@ -51,7 +51,7 @@ static void name_of(const lsp_option *o, char name[NAME_SIZE]) {
     *c = *c == '_' ? '-' : *c;
 }
 
-/* Edits (insert, delete, replace) that make one word of another; words are short. */
+/* Edit distance of two short words: insertions, deletions, replacements. */
 static int distance(const char *a, const char *b) {
   int row[NAME_SIZE];
   const int n = (int)strnlen(b, NAME_SIZE - 1);
@@ -166,7 +166,8 @@ static lsp_status take_size(const lsp_option *o, const char *name, const char *v
   return LSP_OK;
 }
 
-/* Number of the word text[0..n) in a list parted by '|' or ','; -1: not in it. */
+/* Index of the word text[0..n) in a list with '|' or ',' between the words; -1: not in
+ * it. */
 static int word_number(const char *list, const char *text, size_t n) {
   for (int i = 0;; i++) {
     const size_t length = strcspn(list, "|,");

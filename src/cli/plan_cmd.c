@@ -69,8 +69,8 @@ static lsp_status open_plan(estimate *e, lsp_failure *why) {
   return lsp_plan_open(&e->plan, 1, &o->tokens, 0, &pattern, why);
 }
 
-/* lsp_pattern_pairs goes through the segments; with a past before position 0 they are
- * all alike. */
+/* lsp_pattern_pairs takes time with the number of segments. Here every segment has a
+ * full memory, so one is counted and multiplied. */
 static double pairs(const estimate *e) {
   const lsp_pattern *p = &e->plan.pattern;
   const int64_t n = e->options->tokens, segments = n / p->segment;
@@ -224,7 +224,7 @@ static void print_estimate(const estimate *e) {
   char tokens[LSP_NUMBER_SIZE], panels[LSP_NUMBER_SIZE], waves[LSP_NUMBER_SIZE],
       ranks[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
-  if (e->lending.waves > 2) /* one from the middle, with a past and a future */
+  if (e->lending.waves > 2) /* a wave with one before it and one after it */
     wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
   const int64_t wave_tokens = lsp_plan_tokens_before(&e->plan, wave.end) -
                               lsp_plan_tokens_before(&e->plan, wave.first);

@@ -24,7 +24,8 @@ static int64_t number_in(const char *name) {
   return end == text ? -1 : n;
 }
 
-/* The rank of this process, as far as its launcher has told; else 0. Rank 0 speaks. */
+/* The rank of this process, if the launcher's environment says it, else 0. Rank 0
+ * prints. */
 static int64_t launched_rank(void) {
   static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                      "SLURM_PROCID"};
@@ -60,7 +61,8 @@ static int64_t tasks_started(const char **variable) {
   return -1;
 }
 
-/* Many processes that each take themselves for the only one would write one file. */
+/* Processes that do not find each other would each do the whole run, and all write the
+ * same file. */
 static lsp_status check_singletons(int size, lsp_failure *why) {
   const char *variable = "";
   const int64_t started = tasks_started(&variable);

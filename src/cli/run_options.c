@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NULL has no place in a number's column. */
+/* The default of a TEXT option is NULL, which is no number. */
 #define INITIAL_TEXT(initial) 0
 #define INITIAL_INT(initial) initial
 #define INITIAL_FLAG(initial) initial
@@ -48,7 +48,7 @@ const lsp_command *lsp_run_command(void) {
   return &run_command;
 }
 
-/* One argument as a shell would take it back. */
+/* One argument, quoted so that a shell would read the same. */
 static void put_quoted(FILE *f, const char *argument) {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                               "0123456789_@%+=:,./-";

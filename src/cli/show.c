@@ -1,4 +1,4 @@
-/* longspan show: what the model thought of a text, beside the text. */
+/* longspan show: how well the model predicted a text, beside the text. */
 #include "show.h"
 #include "cli.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Texts whose chapters are shown one by one; of more, the texts themselves. */
+/* Up to so many texts are shown chapter by chapter; of more texts, each is one row. */
 enum { CHARTS = 3 };
 
 typedef struct {
@@ -60,7 +60,7 @@ static lsp_status look_at_all(lsp_show *s, findings *f, lsp_failure *why) {
   return LSP_OK;
 }
 
-/* One past the last chapter of the text that chapter `first` is of. */
+/* The end of the chapters that are of the same text as chapter `first`. */
 static int64_t end_of_text(const lsp_chapters *c, int64_t first) {
   int64_t end = first;
   while (end < c->count && c->chapter[end].text == c->chapter[first].text)
@@ -68,7 +68,7 @@ static int64_t end_of_text(const lsp_chapters *c, int64_t first) {
   return end;
 }
 
-/* The texts as the chapters of one book. */
+/* Prints a row for each text, as if the texts were the chapters of one book. */
 static lsp_status print_texts(const lsp_show *s, const findings *f, lsp_failure *why) {
   const lsp_chapters *c = &f->chapters;
   lsp_chapters texts = {.count = lsp_show_texts(s)};

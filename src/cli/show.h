@@ -1,6 +1,6 @@
-/* What `longspan show` is made of: one pass over the bytes of the text and what the
- * model thought of each, fed to small state machines of bounded memory; a second pass
- * for the coloured book. Internal to cli. */
+/* The parts of `longspan show`. One pass over the bytes of the text and their results
+ * feeds small state machines of bounded memory; a second pass writes the coloured page.
+ * Internal to cli. */
 #ifndef LSP_CLI_SHOW_H
 #define LSP_CLI_SHOW_H
 
@@ -16,7 +16,8 @@ typedef struct {
   int64_t position; /* in its document */
   unsigned char byte;
   int predicted;     /* 0: the first of a document */
-  double bits, gain; /* bits it took; bits fewer than in the baseline (0 without) */
+  double bits, gain; /* nll in bits; how much more it was in the baseline (0 without
+                        one) */
 } lsp_show_byte;
 
 /* show_read.c: the output, its text, and the baseline, side by side. */
@@ -27,7 +28,8 @@ typedef struct {
   int64_t *document; /* (texts) the document of the output that a text is */
 } lsp_show;
 
-/* Local. Opens all, and checks that sizes agree. Whatever comes out, lsp_show_close. */
+/* Local. Opens all files and checks that their sizes agree. Call lsp_show_close after a
+ * failure, too. */
 lsp_status lsp_show_open(lsp_show *s, const char *path, const char *base_path,
                          const char *const *text, int texts, lsp_failure *why);
 void lsp_show_close(lsp_show *s);
@@ -36,8 +38,8 @@ int64_t lsp_show_texts(const lsp_show *s);
 /* Local. The base name of text t. */
 const char *lsp_show_name(const lsp_show *s, int64_t t);
 
-/* Local. Calls each(byte, arg) for every byte of text t; a byte that is not the
- * output's token is a failure that names its place. */
+/* Local. Calls each(byte, arg) for every byte of text t. Fails, and names the place,
+ * where a byte is not the token of the output. */
 lsp_status lsp_show_walk(lsp_show *s, int64_t t,
                          void (*each)(const lsp_show_byte *b, void *arg), void *arg,
                          lsp_failure *why);
@@ -69,7 +71,8 @@ void lsp_chapters_byte(lsp_chapters *c, const lsp_show_byte *b);
 void lsp_chapters_end(lsp_chapters *c);
 void lsp_chapters_free(lsp_chapters *c);
 
-/* Local. Bars of [first, end), at most 30: neighbours are put together. */
+/* Local. A bar for each chapter of [first, end). At most 30 bars: if there are more
+ * chapters, neighbours share one. */
 void lsp_chapters_print(const lsp_chapters *c, int64_t first, int64_t end,
                         int with_gain);
 
@@ -78,7 +81,7 @@ enum { LSP_SENTENCE_SIZE = 301, LSP_SENTENCES = 5 };
 
 typedef struct {
   char text[LSP_SENTENCE_SIZE];
-  int bytes; /* -1: too long, passed over */
+  int bytes; /* -1: too long to be shown */
   int64_t start, predicted, document;
   double bits;
 } lsp_sentence;

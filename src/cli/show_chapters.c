@@ -1,8 +1,8 @@
-/* Chapters, found by their headings as the text goes by.
+/* Finds chapters by their headings while the text is read.
  *
  * A heading is a short line after a blank one: a word such as CHAPTER, then a number. A
  * table of contents is a run of headings with nothing between them, so a chapter of
- * less than SHORTEST bytes is given to the next one. */
+ * less than SHORTEST bytes becomes part of the next one. */
 #include "cli.h"
 #include "show.h"
 
@@ -77,7 +77,7 @@ static lsp_chapter *new_chapter(lsp_chapters *c) {
     lsp_chapter *wider = realloc(c->chapter, (size_t)room * sizeof *wider);
     c->failed = c->failed || wider == NULL;
     if (wider == NULL)
-      return &c->line; /* not looked at any more */
+      return &c->line; /* never read, since c->failed is set */
     c->chapter = wider;
     c->room = room;
   }
@@ -109,7 +109,7 @@ static void begin_chapter(lsp_chapters *c, const char *line, int kind) {
   set_title(last, before, line);
 }
 
-/* The line is over, or too long for a heading. */
+/* The line has ended, or is too long for a heading. */
 static void end_line(lsp_chapters *c) {
   char *line = c->line_text;
   line[c->line_bytes] = '\0';

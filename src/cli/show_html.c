@@ -70,7 +70,8 @@ static void put_character(FILE *f, const char *text, size_t length, int printabl
     (void)fputs("&quot;", f);
   else if (*text == '\'')
     (void)fputs("&#39;", f);
-  /* Unprintable characters of three bytes set the direction of writing: a book may. */
+  /* The unprintable characters of three bytes set the direction of writing, which a
+   * text may do. */
   else if (printable || length == 3 || *text == '\n' || *text == '\t' || *text == '\f')
     (void)fwrite(text, 1, length, f);
   else if (*text != '\r')

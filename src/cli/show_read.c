@@ -1,7 +1,7 @@
-/* The bytes of the text beside the rows of the output, in pieces.
+/* Reads the bytes of the text and the rows of the output side by side, in pieces.
  *
  * What must hold: text t has as many bytes as its document has tokens, and byte i is
- * token i; so a figure is never shown beside a text that it is not of. */
+ * token i, so no result is shown beside another text than its own. */
 #include "show.h"
 
 #include "lsp/durable.h"
@@ -64,7 +64,7 @@ static int64_t document_of(const lsp_show *s, int64_t t) {
   return -1;
 }
 
-/* An average over the bytes that have a result would not be that of the text. */
+/* An average over only those bytes that have a result would not be that of the text. */
 static lsp_status check_finite(const lsp_file_view *view, const char *path, int64_t d,
                                lsp_failure *why) {
   const lsp_extent e = view->extent[LSP_DOCUMENTS_NOT_FINITE];

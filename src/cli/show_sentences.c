@@ -1,4 +1,5 @@
-/* Sentences as they go by, and the few that took the most bits a byte. */
+/* Cuts the text into sentences while it is read, and keeps the few with the most bits
+ * per byte. */
 #include "cli.h"
 #include "show.h"
 
@@ -22,7 +23,7 @@ static int without_quotes(const char *text, int n) {
   }
 }
 
-/* "Mr.", "J.": a point that ends no sentence. */
+/* 1 for "Mr." or "J.": a full stop that does not end the sentence. */
 static int is_abbreviated(const char *text, int n) {
   static const char *const list[] = {"Mr", "Mrs", "Ms", "Dr", "St", "Messrs", "Capt"};
   int length = 0;
@@ -54,7 +55,7 @@ static void clear(lsp_sentence *s) {
   s->predicted = 0;
 }
 
-/* Keeps the sentence under way if it is among the top. */
+/* The sentence has ended: keeps it if it is among the top. */
 static void finish(lsp_sentences *s) {
   lsp_sentence *now = &s->now;
   while (now->bytes > 0 && isspace((unsigned char)now->text[now->bytes - 1]))

@@ -1,6 +1,8 @@
-/* Words that memory made cheaper: bits saved against a run without it, summed over the
- * bytes of each word and over its occurrences. Ranked by what an occurrence saves, as
- * if each word had SHRINK more that save nothing: a rare word has to save more. */
+/* Words that memory helped to predict: the bits saved against a run without memory,
+ * summed over the bytes of a word and over its occurrences.
+ *
+ * Words are ranked by the mean saving of an occurrence. SHRINK occurrences that save
+ * nothing are added to each word, so that a rare word has to save more. */
 #include "cli.h"
 #include "show.h"
 
@@ -31,7 +33,7 @@ static uint64_t hash(const char *word) {
   return h;
 }
 
-/* Where the word is, or would go: there is always a free place. */
+/* The place of the word, or the free place for it. The table always has one. */
 static lsp_word *place(lsp_word *table, int64_t room, const char *word) {
   uint64_t i = hash(word);
   while (table[i % (uint64_t)room].word[0] != '\0' &&
@@ -40,7 +42,7 @@ static lsp_word *place(lsp_word *table, int64_t room, const char *word) {
   return &table[i % (uint64_t)room];
 }
 
-/* Doubles the table when it is half full; 0 when that cannot be. */
+/* Doubles a table that is half full; 0: no memory, or too many words. */
 static int has_room(lsp_words *w) {
   if (2 * w->count < w->room)
     return 1;
@@ -57,12 +59,12 @@ static int has_room(lsp_words *w) {
   return 1;
 }
 
-/* The bytes up to the word's end, which lies `after` bytes back, from the beginning of
- * a word on; spaces made alike. */
+/* Copies the text before the word, and the word, whose end lies `after` bytes back. It
+ * begins with a whole word, and any white space becomes one blank. */
 static void keep_context(const lsp_words *w, int after, char *context) {
   const int64_t end = w->seen - after;
   const int64_t begin = end > LSP_CONTEXT - after ? w->seen - LSP_CONTEXT : 0;
-  int n = 0, whole = begin == 0; /* half a word comes first otherwise */
+  int n = 0, whole = begin == 0; /* whole: at the beginning of a word */
   for (int64_t i = begin; i < end; i++) {
     const unsigned char c = w->recent[i % LSP_CONTEXT];
     const int space = isspace(c) || c < ' ' || c == 127;
@@ -82,7 +84,7 @@ static int letters(const char *word) {
   return n;
 }
 
-/* `after` bytes have been seen since the word's last one. */
+/* The word has ended, `after` bytes before the byte read last. */
 static void finish(lsp_words *w, int after) {
   int n = w->bytes;
   w->length = n;
@@ -114,7 +116,7 @@ static int is_letter(unsigned char c, int inside) {
   return isalpha(c) || c >= 0x80 || (inside && c == '\'');
 }
 
-/* Marks such as U+2014 and U+201D are three bytes, e2 80 xx and e2 81 xx. */
+/* Punctuation such as U+2014 and U+201D has three bytes, e2 80 xx or e2 81 xx. */
 static int ends_in_mark(const lsp_words *w, unsigned char c) {
   return (c == 0x80 || c == 0x81) && w->bytes > 0 && w->bytes < LSP_WORD_SIZE &&
          (unsigned char)w->now[w->bytes - 1] == 0xe2;

@@ -8,7 +8,7 @@
 #include <mpi.h>
 #include <string.h>
 
-/* The library's first line, which has name and version; some add pages. */
+/* The first line, with name and version; some libraries add many more lines. */
 static void print_mpi(FILE *f) {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
   int n = 0, version = 0, subversion = 0;
