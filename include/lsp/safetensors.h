@@ -1,8 +1,7 @@
 /* Checkpoints in the safetensors format, one file or several with an index.
  *
  *   file:  u64 little-endian N | N bytes of JSON | tensor bytes, row-major
- *   JSON:  {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]},
- * ...}
+ *   JSON:  {"NAME": {"dtype": "F32", "shape": [2,3], "data_offsets": [BEGIN,END]}, ...}
  *
  * Everything is checked before a tensor byte is read: header size (<= 100,000,000 and
  * within the file, at most 100,000 tensors), UTF-8, JSON with no duplicate keys, known

@@ -44,7 +44,7 @@ static int exists(const char *path) {
   return stat(path, &facts) == 0;
 }
 
-/* PATH with another suffix is there. */
+/* 1 if the file with another suffix exists. */
 static int has_sibling(const char *path, size_t stem, const char *suffix) {
   char *sibling = NULL;
   if (asprintf(&sibling, "%.*s%s", (int)stem, path, suffix) < 0)
@@ -79,7 +79,7 @@ static lsp_status add_plain(finder *f, const char *path, const char *name, int w
   return lsp__corpus_add(f->c, &d, f->why);
 }
 
-/* Path and name may end in .idx or .bin, or in neither. */
+/* The path and the name may end in .idx, in .bin, or in neither. */
 static lsp_status add_megatron(finder *f, const char *path, const char *name) {
   const int suffixed = ends_in(path, ".idx") || ends_in(path, ".bin");
   const size_t cut = suffixed ? 4 : 0, stem = strlen(path) - cut;
@@ -148,8 +148,8 @@ static lsp_status add_file(finder *f, const char *path, const char *name) {
   return add_plain(f, path, name, 1);
 }
 
-/* In a folder, a dataset of two files counts once, and what the chosen format cannot be
- * is passed over. */
+/* In a folder, a Megatron dataset (two files) counts once, and files that cannot be of
+ * the chosen format are left out. */
 static int is_wanted(const finder *f, const char *path) {
   if (format_of(f, path) == LSP_INPUT_LONGSPAN)
     return ends_in(path, ".h5");

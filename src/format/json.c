@@ -1,9 +1,8 @@
-/* JSON that we did not write.
+/* JSON files that others wrote.
  *
- * jansson parses; here are the limits it lacks, and messages that say where. A foreign
- * file may try to exhaust the stack (nesting), the memory (size) or the terminal
- * (control characters in what we quote), so all three are bounded before or at the
- * boundary of the parser.
+ * jansson parses. This file adds the limits that jansson lacks, and messages that name
+ * the place. A hostile file may try to exhaust the stack by nesting or the memory by its
+ * size, so both are bounded before the parser sees the text.
  *
  * What must hold: a value that came through a getter has the asked type and lies in the
  * asked range; on any failure *value is untouched. */
@@ -49,15 +48,7 @@ lsp__json_extent lsp__json_measure(const char *text, size_t bytes) {
   return extent;
 }
 
-/* The parser quotes the text it stumbled over: keep it on one line, off the terminal.
- */
-static void make_printable(char *text) {
-  for (; *text != '\0'; text++)
-    if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
-      *text = '?';
-}
-
-/* A walk through a text: the key under way at each depth. */
+/* A walk through a text, which knows the current key at each depth. */
 typedef struct {
   struct {
     size_t at, length;
@@ -66,7 +57,7 @@ typedef struct {
   int depth, in_string;
 } walk;
 
-/* Character i, c. bare: a key counts without its colon. */
+/* Takes character c, at i. bare: a key counts before its colon has come. */
 static void step(walk *w, size_t i, char c, int bare) {
   if (c == '"') {
     w->in_string = !w->in_string;
@@ -111,15 +102,13 @@ static void name_key(const char *text, size_t bytes, int place, int bare,
   }
   if (used > 0)
     (void)snprintf(out + used, KEY_SIZE - used, "\")");
-  make_printable(out);
 }
 
 static lsp_status parse_failed(const char *name, const char *text, size_t bytes,
                                json_error_t *error, lsp_failure *why) {
   char key[KEY_SIZE];
   const enum json_error_code code = json_error_code(error);
-  make_printable(error->text);
-  /* Without memory jansson mostly gives no text at all. */
+  /* When jansson runs out of memory it mostly leaves the text empty. */
   if (code == json_error_out_of_memory || error->text[0] == '\0')
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to read this JSON", name);
   name_key(text, bytes, error->position, code == json_error_duplicate_key, key);

@@ -1,7 +1,7 @@
-/* Regular files, opened for reading.
+/* Opens regular files for reading.
  *
  * What must hold: opening never blocks (a FIFO without a writer would, for ever), and
- * what comes back is a file whose size means something. */
+ * the size of an opened file is the number of its bytes. */
 #include "regular.h"
 
 #include <errno.h>

@@ -32,7 +32,7 @@ static int by_text(const void *left, const void *right) {
   return strcmp(*a, *b);
 }
 
-/* Takes over `path`. There is room for the shard. */
+/* Owns `path` from here on, also after a failure. There must be room for the shard. */
 static lsp_status open_shard(lsp_checkpoint *c, char *path, lsp_failure *why) {
   lsp__shard *s = &c->shard[c->shards];
   s->path = path;
@@ -74,7 +74,8 @@ static lsp_status open_single(lsp_checkpoint *c, const char *path, lsp_failure *
   return sort_tensors(c, why);
 }
 
-/* Only a plain name of a file beside the index; nothing that leads elsewhere. */
+/* 1 for the plain name of a file in the same folder; 0 for anything that leads
+ * elsewhere. */
 static int is_basename(const char *file) {
   const size_t n = strlen(file);
   if (n == 0 || n > BASENAME_MAX || strcmp(file, ".") == 0 || strcmp(file, "..") == 0)

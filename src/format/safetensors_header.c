@@ -1,13 +1,14 @@
 /* The header of one safetensors file: read, checked, turned into tensors.
  *
  * The rules are those of the format's own reader (huggingface/safetensors, README
- * "Format" and tensor.rs), and limits on count, rank and name length besides: the
- * header may have been made to exhaust us.
+ * "Format" and tensor.rs). Count, rank and length of names are limited besides, since a
+ * header may be made to exhaust the memory.
  *
- *   data:  | begin .. end | begin .. end | ... |     sorted by (begin, end): the first
- *          0                                 end     begins at 0, each next where the
- * one of data = end of file                     before it ended, the last ends the
- *                                                    file: no hole, no overlap, no rest
+ *   data   | begin .. end | begin .. end |   ...   | begin .. end |
+ *          0                                                      end of the file
+ *
+ * Sorted by (begin, end), the first tensor begins at 0, each next one where the one
+ * before it ended, and the last one ends where the file does: no hole, no overlap.
  *
  * What must hold after LSP_OK: for every tensor, offset + bytes lies within the file as
  * it was when opened, and bytes = count * size of an element. */
@@ -64,8 +65,8 @@ static const dtype_row dtypes[] = {
 #undef X
 };
 
-/* Where we are: for messages, and to turn offsets in the data into offsets in the file.
- */
+/* Which file this is: for messages, and to turn offsets in its data into offsets in the
+ * file. */
 typedef struct {
   const char *path;
   int file;
@@ -99,7 +100,8 @@ static lsp_status read_header_size(const lsp__shard *s, int64_t *size,
   return LSP_OK;
 }
 
-/* Before any tree is built: 100 MB of "[],[],[]..." would need gigabytes. */
+/* Checked before jansson builds a tree: 100 MB of "[],[],[]..." would take
+ * gigabytes. */
 static lsp_status check_extent(const char *path, const char *text, int64_t size,
                                lsp_failure *why) {
   const lsp__json_extent extent = lsp__json_measure(text, (size_t)size);
@@ -190,7 +192,7 @@ static lsp_status parse_dtype(const char *place, const json_t *info, lsp_tensor 
       place, size < sizeof text ? text : "a long text");
 }
 
-/* Bytes that the shape asks for; checked multiplication all the way. */
+/* Elements and bytes that the shape asks for; every multiplication is checked. */
 static lsp_status shape_bytes(const char *place, const lsp_tensor *t, int bits,
                               int64_t *count, int64_t *bytes, lsp_failure *why) {
   int64_t n = 1, all = 0;
