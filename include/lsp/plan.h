@@ -31,7 +31,8 @@ typedef struct {
  * virtual_past. */
 int64_t lsp_pattern_first(const lsp_pattern *p, int64_t position);
 
-/* How far back a pattern can look: rows before a position that a run needs to go on. */
+/* How far back a pattern can look: the rows before a position that a run needs to
+ * continue from there. */
 int64_t lsp_pattern_reach(const lsp_pattern *p);
 
 /* Pairs (query, key) that positions [first, end) of a document see: the useful work. */

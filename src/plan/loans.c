@@ -38,7 +38,7 @@ static int empty(lsp_tiles t) {
   return t.first >= t.end;
 }
 
-/* Reports what two runs of tiles have in common. */
+/* Reports the tiles that are in both runs, if any, as a loan. */
 static void offer(lsp_tiles have, lsp_tiles want, lsp_loan loan,
                   void (*each)(const lsp_loan *, void *), void *arg) {
   if (have.document != want.document)
@@ -49,8 +49,8 @@ static void offer(lsp_tiles have, lsp_tiles want, lsp_loan loan,
     each(&loan, arg);
 }
 
-/* All lenders of what `want` asks for: the ranks below `below`, nearest first, then the
- * carry. */
+/* Reports all lenders of the tiles `want`: the ranks below `below`, nearest first, then
+ * the memory carried from the wave before. */
 static void lenders(const lsp_plan *plan, lsp_range wave, int below, int ranks,
                     lsp_tiles want, int to_carry,
                     void (*each)(const lsp_loan *, void *), void *arg) {
@@ -76,7 +76,7 @@ void lsp_plan_borrowed(const lsp_plan *plan, lsp_range wave, int rank, int ranks
     lenders(plan, wave, ranks, ranks, lsp_plan_past(plan, wave.end), 1, each, arg);
 }
 
-/* All borrowers from rank `from` on of what lies in `have`. */
+/* Reports all borrowers of the tiles `have`, from rank `from` on. */
 static void borrowers(const lsp_plan *plan, lsp_range wave, int from, int ranks,
                       lsp_tiles have, int from_carry,
                       void (*each)(const lsp_loan *, void *), void *arg) {

@@ -1,4 +1,4 @@
-/* What a query sees: masks are positions, never arrays. */
+/* Which keys a query sees, computed from positions; no mask is ever stored. */
 #include "lsp/plan.h"
 
 int64_t lsp_pattern_first(const lsp_pattern *p, int64_t position) {
@@ -14,7 +14,8 @@ int64_t lsp_pattern_reach(const lsp_pattern *p) {
 double lsp_pattern_pairs(const lsp_pattern *p, int64_t first, int64_t end) {
   double pairs = 0;
   int64_t i = first;
-  /* Queries of one run share their first key, or see equally many keys. */
+  /* Goes by runs of queries that share their first key, or that see equally many
+   * keys. */
   while (i < end) {
     int64_t run_end;
     if (!p->same_length) {

@@ -68,7 +68,7 @@ int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
   return low;
 }
 
-/* Panel of the corpus to panel of its document's grid. */
+/* From the number of a panel in the corpus to its number in the document. */
 static int64_t local_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
   return panel - plan->panel_start[d] + first_panel(plan, d);
 }
@@ -116,7 +116,7 @@ lsp_range lsp_plan_wave(const lsp_plan *plan, int64_t first, int64_t rows) {
   const int64_t panels = lsp_plan_panels(plan);
   LSP_ASSERT(first < panels && rows > 0);
   const int64_t limit = lsp_plan_rows_before(plan, first) + rows;
-  /* one more row than the limit is the first panel that does not fit */
+  /* the first panel with more than `limit` rows before it */
   const int64_t beyond = panel_at_rows(plan, first, panels, limit + 1);
   const int fits = lsp_plan_rows_before(plan, beyond) <= limit;
   return (lsp_range){first, fits ? beyond : lsp_max(beyond - 1, first + 1)};
@@ -126,7 +126,7 @@ lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int rank
   const int64_t before = lsp_plan_rows_before(plan, wave.first);
   const int64_t rows = lsp_plan_rows_before(plan, wave.end) - before;
   const int64_t share = rows / ranks, rest = rows % ranks;
-  /* Rounded up, so that the first panel is rank 0's: the carried memory lies there. */
+  /* Rounded up, so that rank 0, which has the carried memory, owns the first panel. */
   const int64_t from = share * rank + lsp_divide_up(rest * rank, ranks);
   const int64_t to = share * (rank + 1) + lsp_divide_up(rest * (rank + 1), ranks);
   return (lsp_range){panel_at_rows(plan, wave.first, wave.end, before + from),
