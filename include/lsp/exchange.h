@@ -28,8 +28,8 @@ void lsp_exchange_close(lsp_exchange **x);
 /* Local. Begins a new list. */
 void lsp_exchange_clear(lsp_exchange *x);
 
-/* Local. One message of n floats to or from a peer (never oneself), told apart from
- * others of the same pair by kind (0..3). The order of calls is of no account. */
+/* Local. Adds a message of n floats to or from a peer, never oneself. Messages between
+ * the same two ranks differ in kind (0..3). The order of the calls does not matter. */
 lsp_status lsp_exchange_send(lsp_exchange *x, int peer, int kind, const float *from,
                              int64_t n);
 lsp_status lsp_exchange_receive(lsp_exchange *x, int peer, int kind, float *to,

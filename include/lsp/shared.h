@@ -11,8 +11,8 @@ typedef struct {
   float
       *floats; /* 64-byte aligned; read-only after lsp_shared_seal but for the owner */
   int64_t count;
-  int owner; /* this rank fills the block (one a node; every rank where the node has
-                no room to share) */
+  int owner; /* 1: this rank fills the block. One rank a node does; every rank does
+                where /dev/shm has no room */
   int is_window;
   MPI_Win window;
 } lsp_shared;

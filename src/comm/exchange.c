@@ -18,7 +18,7 @@ struct lsp_exchange {
   MPI_Comm comm;
   message *list;
   MPI_Request *request;
-  MPI_Status *status; /* not read; gcc takes MPICH's MPI_STATUSES_IGNORE for an array */
+  MPI_Status *status; /* never read: with MPICH, gcc warns of MPI_STATUSES_IGNORE */
   int count, room;
   int pending; /* begun and not yet all done */
   lsp_traffic traffic;

@@ -1,13 +1,15 @@
-/* Bytes to the ranks that write them.
+/* Sends bytes to the ranks that write them.
  *
- * Who owns a unit comes from a scan over the ranks (MPI_Exscan with an operation of our
- * own, O(log P) steps of 24 bytes): of adjacent reaches L and R, the owner of the last
- * unit is L's if R lies within one unit and L ends inside it, else R's. Ranks without
- * bytes are its neutral element. Nothing has the size of P.
+ * The owner of a unit, who writes it, is the lowest rank that has bytes in it. Every
+ * rank finds it by a scan over the ranks: MPI_Exscan with an operation of our own, in
+ * O(log P) steps of 24 bytes, so that no rank holds a list of all. The operation joins
+ * two adjacent runs of bytes L and R. The owner of the last unit of both is that of R's
+ * last unit, except where all of R lies in the unit in which L ends: then it is that of
+ * L's last unit. A rank without bytes changes nothing.
  *
- * What must hold: every rank takes the same steps whatever failed before; the reduction
- * at the beginning of a call keeps its messages from mixing with those of the call
- * before, for nobody leaves it until all have received theirs. */
+ * What must hold: every rank takes the same steps, whatever failed before. Messages of
+ * two calls never mix: each call begins with a reduction over all ranks, which nobody
+ * leaves before all have received the messages of the call before. */
 #include "lsp/route.h"
 
 #include <stdlib.h>
@@ -105,7 +107,7 @@ void lsp_route_close(lsp_route **route) {
   *route = NULL;
 }
 
-/* What of [from, to) is this rank's. */
+/* The part of [from, to) that this rank has. */
 static reach clipped(const load *l, int64_t from, int64_t to) {
   reach r = l->mine;
   r.begin = r.begin > from ? r.begin : from;
@@ -129,7 +131,8 @@ static void send_piece(const load *l, reach piece, int64_t owner, int tag,
                     l->route->ctx->comm, request));
 }
 
-/* One message of the bytes [begin, end), into to at its place; its length. */
+/* Receives one message of the bytes [begin, end) and puts it in its place in `to`.
+ * Returns its length. */
 static int64_t receive_piece(const load *l, int64_t begin, int64_t end, char *to,
                              int tag) {
   MPI_Status status;
@@ -146,7 +149,8 @@ static int64_t receive_piece(const load *l, int64_t begin, int64_t end, char *to
   return n;
 }
 
-/* The bytes [begin, end), all of them from ranks after this one, in one write. */
+/* Receives the bytes [begin, end), all from ranks after this one, and writes them at
+ * once. */
 static void receive_and_write(const load *l, int64_t begin, int64_t end, int tag) {
   if (end <= begin)
     return;
@@ -156,7 +160,7 @@ static void receive_and_write(const load *l, int64_t begin, int64_t end, int tag
   l->write(l->arg, l->route->whole, end - begin, begin);
 }
 
-/* A unit that other datasets share: rank 0 writes it. */
+/* Rank 0 writes a unit that other datasets share. */
 static void write_common(const load *l, int64_t from, int64_t to, int tag) {
   const int64_t begin = l->begin > from ? l->begin : from;
   const int64_t end = l->end < to ? l->end : to;
@@ -175,13 +179,13 @@ static void write_common(const load *l, int64_t from, int64_t to, int tag) {
   receive_and_write(l, is_empty(&mine) ? begin : mine.end, end, tag);
 }
 
-/* The owner of the unit that the first of mine lies in. */
+/* The owner of the unit in which the first byte of `mine` lies. */
 static int64_t head_owner(const reach *before, const reach *mine) {
   const int shares = !is_empty(before) && down(before->end - 1) == down(mine->begin);
   return shares ? before->owner : mine->owner;
 }
 
-/* Whole units of the dataset. */
+/* Writes the units that lie wholly within the dataset. */
 static void write_interior(const load *l, int64_t from, int64_t to) {
   const int64_t all_end = l->end < to ? l->end : to;
   if (all_end <= (l->begin > from ? l->begin : from))
