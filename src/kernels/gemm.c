@@ -65,8 +65,8 @@ int lsp_blas_core_isa(const char *core) {
   return LSP_ISA_COUNT;
 }
 
-/* A function of the library, or NULL. The detour keeps ISO C content with turning an
- * object pointer into a function pointer. */
+/* A function of the library, or NULL. ISO C knows no conversion from an object pointer
+ * to a function pointer, so the pointer's bytes are copied. */
 static void symbol(void *library, const char *name, void *function) {
   void *p = dlsym(library, name);
   memcpy(function, &p, sizeof p);
@@ -94,7 +94,8 @@ static void describe(void *library) {
 lsp_status lsp_blas_open(const char *core, lsp_failure *why) {
   if (blas.sgemm != NULL)
     return LSP_OK;
-  /* Read by the library when it is loaded: no threads of its own, the agreed core. */
+  /* Set before the library is loaded, which reads it then: no threads of its own, and
+   * the agreed core. */
   if (setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0 ||
       (core != NULL && setenv("OPENBLAS_CORETYPE", core, 1) != 0))
     return lsp_fail(why, LSP_E_MEMORY,

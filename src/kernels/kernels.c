@@ -1,4 +1,4 @@
-/* Which table of kernels there is, and the choice among them. */
+/* The tables of kernels that this build has, and the choice among them. */
 #include "lsp/kernels.h"
 
 static const char *const isa_name[LSP_ISA_COUNT] = {"plain", "avx2", "avx512"};

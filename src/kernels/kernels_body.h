@@ -22,7 +22,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Products of ints below are offsets within a tile. */
+/* The products of ints below are offsets within a tile, so they do not overflow. */
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result)
 
 enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
@@ -100,7 +100,7 @@ static inline int most(const int *value, int row, int n, int otherwise) {
   return best;
 }
 
-/* All columns of n rows that one of them needs. */
+/* Computes, for n rows, the columns that at least one of them needs. */
 static inline __attribute__((always_inline)) void stripe(const lsp_product *p, int n,
                                                          int row) {
   const int low = least(p->col_low, row, n, 0);
@@ -126,7 +126,7 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 1, row);
 }
 
-/* Scores outside low..high to minus infinity. */
+/* Sets the scores outside low..high to minus infinity. */
 static void mask_row(float *row, int low, int high) {
   for (int j = 0; j < low && j < LSP_BLOCK; j++)
     row[j] = -INFINITY;
@@ -144,7 +144,7 @@ static inline float row_max(const float *row) {
   return lanes_max(best);
 }
 
-/* row = exp(row - top); its sum. */
+/* row = exp(row - top). Returns its sum. */
 static inline float row_exp(float *row, float top) {
   vec part[VECS];
   for (int v = 0; v < VECS; v++)
@@ -180,7 +180,8 @@ static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *hi
   }
 }
 
-/* Sum over a row of f(j), f in {x, (x - mean)^2}: 16 lanes, then the ragged end. */
+/* Sums f(j) over a row, where f is x or (x - mean)^2: in 16 lanes, then what is
+ * left. */
 static inline float row_sum(const float *x, int64_t width) {
   vec part[VECS];
   for (int v = 0; v < VECS; v++)
