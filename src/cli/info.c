@@ -36,12 +36,10 @@ static const char *output_of(const char *path, char out[PATH_SIZE]) {
   return out;
 }
 
-static int is_under_way(const char *output) {
-  char journal[PATH_SIZE];
-  lsp_failure ignored;
-  return lsp_store_beside(output, ".h5.journal", journal, sizeof journal, &ignored) ==
-             LSP_OK &&
-         access(journal, F_OK) == 0;
+static int is_beside(const char *output, const char *suffix) {
+  char path[PATH_SIZE];
+  return lsp_store_beside(output, suffix, path, sizeof path, NULL) == LSP_OK &&
+         access(path, F_OK) == 0;
 }
 
 static lsp_status info(const char *path, lsp_failure *why) {
@@ -54,11 +52,16 @@ static lsp_status info(const char *path, lsp_failure *why) {
   if (output_of(path, output) == NULL)
     return lsp_fail(why, LSP_E_INPUT,
                     "%.200s...: the path is too long; use a shorter one", path);
-  const int under_way = is_under_way(output);
-  if (found && (!under_way || strcmp(path, output) == 0))
-    LSP_TRY(lsp_info_file(path, why));
+  const int under_way = is_beside(output, ".h5.journal");
+  const int replaces =
+      under_way && is_beside(output, ".h5.part") && access(output, F_OK) == 0;
+  const int shown = found && (!under_way || strcmp(path, output) == 0);
+  if (shown)
+    LSP_TRY(lsp_info_file(path, replaces, why));
+  if (shown && under_way)
+    (void)putchar('\n');
   if (under_way)
-    return lsp_info_unfinished(output, why);
+    return lsp_info_unfinished(output, replaces, why);
   return found ? LSP_OK : lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(error));
 }
 

@@ -8,11 +8,13 @@
 /* Local. A folder with config.json and safetensors. */
 lsp_status lsp_info_model(const char *dir, lsp_failure *why);
 
-/* Local. A finished output or memory file. */
-lsp_status lsp_info_file(const char *path, lsp_failure *why);
+/* Local. A finished output or memory file. replaced: a run is under way that will take
+ * its place (--overwrite). */
+lsp_status lsp_info_file(const char *path, int replaced, lsp_failure *why);
 
-/* Local. An output that is under way: FILE.h5, by its journal and FILE.h5.part. */
-lsp_status lsp_info_unfinished(const char *path, lsp_failure *why);
+/* Local. An output that is under way: FILE.h5, by its journal and FILE.h5.part.
+ * replaces: there is a complete one that it will replace. */
+lsp_status lsp_info_unfinished(const char *path, int replaces, lsp_failure *why);
 
 /* Local. What an output holds, in words. */
 void lsp_info_contents(const lsp_file_view *view);

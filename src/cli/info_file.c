@@ -153,11 +153,13 @@ static lsp_status print_results(const lsp_file_view *view, const char *path, res
 }
 
 static lsp_status print_output(const lsp_file_view *view, const char *path,
-                               lsp_failure *why) {
+                               int replaced, lsp_failure *why) {
   results *r = malloc(sizeof *r);
   if (r == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "%s: no memory", path);
-  lsp_print_line(stdout, "%s: an output of longspan, complete", path);
+  lsp_print_line(stdout, "%s: an output of longspan, complete%s", path,
+                 replaced ? "; a run with --overwrite is to replace it (see below)"
+                          : "");
   lsp_info_contents(view);
   const lsp_status st = print_results(view, path, r, why);
   free(r);
@@ -186,14 +188,14 @@ static void print_memory(const lsp_file_view *view, const char *path) {
     (void)puts("\n  longspan run --from-snapshot continues from the last one.");
 }
 
-lsp_status lsp_info_file(const char *path, lsp_failure *why) {
+lsp_status lsp_info_file(const char *path, int replaced, lsp_failure *why) {
   lsp_file_view view;
   lsp_status st = LSP_OK;
   LSP_TRY(lsp_file_open(path, &view, why));
   if (view.is_memory)
     print_memory(&view, path);
   else
-    st = print_output(&view, path, why);
+    st = print_output(&view, path, replaced, why);
   lsp_file_close(&view);
   return st;
 }

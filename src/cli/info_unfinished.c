@@ -94,7 +94,7 @@ static void print_age(const char *journal) {
                    seconds / 60 % 60);
 }
 
-lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
+lsp_status lsp_info_unfinished(const char *path, int replaces, lsp_failure *why) {
   char journal[PATH_SIZE], part[PATH_SIZE];
   lsp_commit last = {0};
   int64_t count = 0;
@@ -107,7 +107,9 @@ lsp_status lsp_info_unfinished(const char *path, lsp_failure *why) {
     print_age(journal);
   } else {
     LSP_TRY(lsp_file_open(part, &view, why));
-    lsp_print_line(stdout, "%s: an output of longspan, not finished", path);
+    lsp_print_line(stdout, "%s: %s, not finished", path,
+                   replaces ? "the new output, which will replace the complete one"
+                            : "an output of longspan");
     lsp_info_contents(&view);
     print_progress(&last, view.output.tokens);
     print_age(journal);

@@ -40,10 +40,10 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
 lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
                           lsp_failure *why) {
   static const char *const suffix[LSP_STORE_NAMES - 1] = {
-      ".memory.h5",          ".run.json",   ".run.json.tmp",  ".stdin",
-      ".stdin.tmp",          ".h5.part",    ".h5.part.tmp",   ".memory.h5.part",
-      ".memory.h5.part.tmp", ".h5.slot0",   ".h5.slot0.tmp",  ".h5.slot1",
-      ".h5.slot1.tmp",       ".h5.journal", ".h5.journal.tmp"};
+      ".memory.h5",          ".run.json",   ".run.json.tmp",   ".stdin",
+      ".stdin.tmp",          ".h5.part",    ".h5.part.tmp",    ".memory.h5.part",
+      ".memory.h5.part.tmp", ".h5.slot0",   ".h5.slot0.tmp",   ".h5.slot1",
+      ".h5.slot1.tmp",       ".h5.journal", ".h5.journal.tmp", ".h5.alive"};
   LSP_ASSERT(i >= 0 && i < LSP_STORE_NAMES);
   if (i == 0)
     return put_name(out, size, strlen(path), path, "", why);

@@ -86,6 +86,19 @@ printf 'torn' >>way.h5.journal
 says 'not finished'
 printf 'torn' >>before
 cmp way.h5.journal before || fail "info changed the journal"
+# A run that was begun with --overwrite: the complete output, and what replaces it.
+cp out.h5 old.h5
+cp out.memory.h5 old.memory.h5
+status=0
+start 1 --model "$FIXTURES/law" --output old.h5 --overwrite --wave-tokens 256 \
+  --max-time 1 long >said 2>&1 || status=$?
+[ $status -eq 75 ] || { cat said >&2 && fail "--overwrite: exit status $status"; }
+"$LONGSPAN" info old.h5 >said
+says '^old.h5: an output of longspan, complete; a run with --overwrite is to replace it' \
+  '^  tokens *1,981 in 1 document$' \
+  '^old.h5: the new output, which will replace the complete one, not finished$' \
+  '^  committed *[0-9,]* of 1,980,001 tokens'
+cmp out.h5 old.h5 || fail "--overwrite: the old output was changed before the end"
 passed "outputs under way"
 
 head -c 3000 out.h5 >cut.h5

@@ -176,6 +176,15 @@ grep -q '"state": "stopped"' out/o.run.json || fail "SIGUSR1: o.run.json"
   no "another --write" "\`write\`" $law --write id,nll,hidden --output out/o.h5 \
     --resume long.txt
 }
+mkdir moved
+cp long.txt moved/long.txt
+# shellcheck disable=SC2086 # a list of words
+no "another path" "the name of document 0 (its path as given) was long.txt and is now \
+moved/long.txt; nothing was changed" $slow --output out/o.h5 --resume moved/long.txt
+cp a.txt out/o.h5
+no "an output that came meanwhile" "o.h5: has come, or was changed" $slow \
+  --output out/o.h5 --resume long.txt
+rm out/o.h5
 to_the_end out
 rm -f out/*
 passed "SIGUSR1"
@@ -197,6 +206,22 @@ ended 10
 to_the_end out
 rm -f out/*
 passed "a rank that dies"
+
+# The ranks of a run that was killed may still die when the next one begins: a process
+# holds the journal for another second.
+begin out
+kill -KILL $launcher $(ps -o pid= --ppid $launcher)
+wait $launcher || true
+flock out/o.h5.journal sleep 1.5 &
+sleep 0.1
+# shellcheck disable=SC2086 # a list of words
+run 2 $law --write id,nll --output out/o.h5 --resume long.txt
+grep -q 'o.h5: another run still holds this output; waiting' said ||
+  { cat said >&2 && fail "nothing was said while waiting"; }
+wait
+[ "$(hash out/o)" = "$whole" ] || fail "other bytes"
+rm -f out/*
+passed "--resume right after a kill"
 
 status=0
 # shellcheck disable=SC2086 # a list of words

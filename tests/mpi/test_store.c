@@ -2,6 +2,7 @@
  * what is refused is left as it was. */
 #include "harness.h"
 
+#include "lsp/durable.h"
 #include "lsp/store.h"
 
 #include <dirent.h>
@@ -649,6 +650,33 @@ static void test_a_finish_that_was_cut_off_is_completed(void **state) {
   }
 }
 
+/* Not there when the run began, so nobody has said that it may be replaced. */
+static void test_what_came_meanwhile_is_not_replaced(void **state) {
+  static const char *const name[] = {".h5", ".memory.h5"};
+  for (int i = 0; i < 2; i++) {
+    run r;
+    char path[LSP_TEST_PATH];
+    make_run(&r, *state, lsp_test_folder(), 5000, 20);
+    expect_open(&r, 0, 0, LSP_STORE_NEW);
+    assert_everywhere(r.ctx, commit_wave(&r, 1, 1) == LSP_OK);
+    if (r.ctx->rank == 0)
+      assert_int_equal(lsp_replace_file(beside(&r, name[i], path), "mine", 4, NULL),
+                       LSP_OK);
+    LSP_MPI(MPI_Barrier(r.ctx->comm));
+    assert_everywhere(r.ctx, lsp_store_finish(r.store) == LSP_E_MISMATCH);
+    expect_message(&r.ctx->why, "is not replaced; move it away");
+    lsp_store_close(&r.store);
+    LSP_MPI(MPI_Barrier(r.ctx->comm));
+    expect_refusal(&r, 1, 0, "is not replaced; move it away");
+    remove_file(&r, name[i]);
+    expect_open(&r, 1, 0, LSP_STORE_RESUMED);
+    assert_everywhere(r.ctx, lsp_store_finish(r.store) == LSP_OK);
+    lsp_store_close(&r.store);
+    LSP_MPI(MPI_Barrier(r.ctx->comm));
+    assert_everywhere(r.ctx, only_results_are_there(&r));
+  }
+}
+
 static void put_strays(const run *r) {
   static const char *const stray[] = {
       ".h5.part.tmp", ".h5.part",      ".memory.h5.part", ".memory.h5.part.tmp",
@@ -749,6 +777,7 @@ LSP_TESTS(cmocka_unit_test(test_rows_arrive_from_any_partition),
           cmocka_unit_test(test_snapshots_are_where_their_file_says),
           cmocka_unit_test(test_overwrite_keeps_the_old_file_to_the_end),
           cmocka_unit_test(test_a_finish_that_was_cut_off_is_completed),
+          cmocka_unit_test(test_what_came_meanwhile_is_not_replaced),
           cmocka_unit_test(test_strays_of_a_creation_that_was_cut_off_are_replaced),
           cmocka_unit_test(test_a_run_without_memory_leaves_one_file),
           cmocka_unit_test(test_a_failed_write_comes_out_at_the_commit),
