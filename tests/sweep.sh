@@ -126,7 +126,7 @@ goes_on() {
   [ "$(contents "$1")" = "o.h5 o.memory.h5 o.run.json" ] ||
     { wrong "leaves $(contents "$1")" && return 1; }
   [ -z "$committed" ] || grep -q "\"first_token\": $committed," "$1/o.run.json" ||
-    { wrong "does not go on from token $committed" && return 1; }
+    { wrong "does not resume from token $committed" && return 1; }
   grep -q '"state": "done"' "$1/o.run.json" ||
     { wrong "o.run.json does not say that it is done" && return 1; }
 }

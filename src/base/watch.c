@@ -10,13 +10,14 @@
  * others end when they read on the board that the job is ended, for launchers that do
  * not kill them.
  *
- * When the job is suspended as a whole (Slurm, Ctrl-Z) and goes on an hour later, the
+ * When the job is suspended as a whole (Slurm, Ctrl-Z) and continued an hour later, the
  * judge finds that it slept far longer than it asked to, and starts anew. */
 #include "lsp/watch.h"
 
 #include "board.h"
 #include "lsp/beat.h"
 #include "lsp/stop.h"
+#include "lsp/text.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -105,7 +106,10 @@ static _Noreturn void end_job(const lsp_watch *w, const char *line) {
   (void)sigaddset(&set, SIGALRM);
   (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
   lsp_stop_hush(); /* the launcher's TERM is no request to stop */
-  const ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
+  char shown[LSP_TEXT_GROWTH * LINE_SIZE + 1];
+  const size_t n = lsp_text_shown(line, shown, sizeof shown);
+  shown[n] = '\n';
+  const ssize_t ignored = write(STDERR_FILENO, shown, n > 0 ? n + 1 : 0);
   (void)ignored;
   (void)lsp__board_end(&w->board);
   (void)MPI_Abort(MPI_COMM_WORLD, 1);
@@ -249,7 +253,8 @@ static void put_line(const lsp_watch *w, int64_t now, char line[LINE_SIZE]) {
   (void)snprintf(
       line, LINE_SIZE,
       "longspan: no progress on any rank for %lld s (--watchdog): rank %d on host %.*s "
-      "%s: %s; what was committed is kept, the same command with --resume resumes\n",
+      "%s: %s; what was committed is kept, to resume, run the same command with "
+      "--resume",
       (long long)w->limit / 1000, rank, LSP__HOST_SIZE - 1, r->host, what, phase);
 }
 

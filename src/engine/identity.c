@@ -46,7 +46,7 @@ static void hex(const unsigned char hash[16], char out[33]) {
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
-/* What memory depends on: the same in a snapshot that is gone on from. */
+/* What memory depends on: a snapshot can only be continued with the same. */
 static void put_model(const lsp_run *e, pairs *p) {
   char hash[33];
   hex(e->model_hash, hash);
@@ -210,7 +210,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   return st;
 }
 
-/* --- going on from a snapshot ---------------------------------------------------- */
+/* --- continuing from a snapshot -------------------------------------------------- */
 
 static const char *attribute_of(const lsp_memory_spec *m, const char *key) {
   for (int i = 0; i < m->attributes; i++)

@@ -39,7 +39,7 @@ static lsp_status list_loans(lsp_run *e) {
   return LSP_OK;
 }
 
-/* Does the document of the token before `token` go on with it? */
+/* 1 if the panel and the one before it are of the same document. */
 static int continues(const lsp_plan *plan, int64_t panel) {
   if (panel >= lsp_plan_panels(plan))
     return 0;

@@ -87,6 +87,8 @@ safe said
 grep -q '^longspan: b' said && fail "info: a forged line"
 "$LONGSPAN" show "$odd.h5" "$odd" --html "$odd.html" >said
 safe said "$odd.html"
+"$LONGSPAN" show "$odd.h5" "$PWD/$odd/café" --html cafe.html >said
+grep -q '^<title>café - longspan</title>$' cafe.html || fail "not the base name"
 ODD=$odd PYTHONUTF8=0 "$python" - <<'END'
 import json, os, re
 import h5py

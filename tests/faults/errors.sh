@@ -1,6 +1,6 @@
 #!/bin/sh
 # The disk is full, fails, or takes half of what it is given: every rank ends with status
-# 1, one line names the file, and --resume goes on. A failure of o.run.json
+# 1, one line names the file, and --resume finishes the run. A failure of o.run.json
 # alone does not fail the run. LSP_SWEEP=full: at every call.
 set -eu
 tests=$(cd "$(dirname "$0")/.." && pwd)

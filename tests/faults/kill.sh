@@ -1,5 +1,5 @@
 #!/bin/sh
-# A rank is killed before an I/O call, or in the middle of a write; the run then goes on,
+# A rank is killed before an I/O call, or in the middle of a write; the run is then resumed,
 # on another number of ranks, to the same bytes. LSP_SWEEP=full: at every call.
 set -eu
 tests=$(cd "$(dirname "$0")/.." && pwd)
