@@ -107,6 +107,7 @@ void lsp__store_write(lsp_store *s, int file, const void *data, int64_t n,
     return;
   const double began = MPI_Wtime();
   s->dirty[file] = 1;
+  s->is_verified = 0;
   if (lsp_write_at(s->fd[file], s->facts.file[file].path.at, data, n, offset,
                    &s->why) == LSP_OK)
     s->written.bytes += n;

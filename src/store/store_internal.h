@@ -73,6 +73,7 @@ struct lsp_store {
   lsp__names names; /* rank 0 */
   const lsp_plan *plan;
   lsp_memory_spec memory; /* sizes, document and position (owned) */
+  int is_verified;        /* whole, and nothing was written since */
   lsp_failure why;        /* the first failure since open; LSP_OK: none */
   int fd[LSP__FILES];
   int dirty[LSP__FILES];

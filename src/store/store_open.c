@@ -90,6 +90,8 @@ static lsp_status take_up(lsp_store *s, lsp__opening *o, const char *path) {
   char what[PATH_MAX + 64];
   (void)snprintf(what, sizeof what, "%s: --resume refused", path);
   LSP_TRY(lsp__store_verify(s, &s->facts.last, what));
+  s->is_verified = s->plan != NULL && s->facts.last.panel_end > 0 &&
+                   s->facts.last.panel_end == lsp_plan_panels(s->plan);
   return lsp_agree(s->ctx, s->ctx->rank == 0 ? lsp__store_mend(o) : LSP_OK);
 }
 

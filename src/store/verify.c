@@ -175,6 +175,8 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   const int64_t first = cut(v->panel_end, v->part, v->parts);
   const int64_t end = cut(v->panel_end, v->part + 1, v->parts);
   tokens t = {.width = 0};
+  if (first == end)
+    return LSP_OK;
   if (has(v, LSP_TOKENS_HIDDEN))
     t.width = v->extent[LSP_TOKENS_HIDDEN].row_bytes / (int64_t)sizeof(float);
   const int64_t row = (int64_t)sizeof(float) * (2 + t.width);
@@ -350,7 +352,8 @@ static void verify_end(const lsp_verification *v, int64_t snapshot, void *hidden
 }
 
 static void verify_layers(const lsp_verification *v, const cache *c, void *hidden) {
-  const int layers = v->memory->layers;
+  const int has_rows = v->memory->rows > 0 && v->memory->width > 0;
+  const int layers = has_rows ? v->memory->layers : 1; /* 1: for the ends alone */
   const int64_t all = (v->snapshot_end - v->snapshot_first) * layers;
   const int64_t end = cut(all, v->part + 1, v->parts);
   damage d = {.v = v, .tell = tell_rows};
@@ -358,7 +361,7 @@ static void verify_layers(const lsp_verification *v, const cache *c, void *hidde
     const int64_t snapshot = v->snapshot_first + i / layers;
     const int layer = (int)(i % layers);
     const layer_rows r = rows_there(v, snapshot, layer);
-    if (v->memory->rows > 0 && v->memory->width > 0)
+    if (has_rows)
       verify_layer(v, c, &d, &r);
     if (layer == 0)
       verify_end(v, snapshot, hidden);
