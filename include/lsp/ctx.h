@@ -22,6 +22,7 @@ typedef struct {
   int quiet;        /* no progress, no table */
   FILE *log;        /* rank 0: a file asked for by --log, else NULL */
   double started;   /* MPI_Wtime at lsp_ctx_open */
+  double launched;  /* MPI_Wtime when this process began, before MPI was up */
   lsp_failure why;  /* the message of the first failure, the same on all ranks after
                        lsp_agree */
 } lsp_ctx;
@@ -34,7 +35,8 @@ void lsp_ctx_close(lsp_ctx *ctx);
 
 /* Collective. Every rank offers its own status (its message being in ctx->why); every
  * rank returns the same one, that of the lowest failing rank, whose message is copied
- * to all others. */
+ * to all others, with rank and host at its end where ranks are on several hosts, and
+ * the rank alone where it is not 0. */
 lsp_status lsp_agree(lsp_ctx *ctx, lsp_status status);
 
 /* Collective. 1 if all ranks gave the same value. */

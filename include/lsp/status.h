@@ -34,6 +34,7 @@ enum { LSP_MESSAGE_SIZE = 1024 };
  * expected and what to do. Owned by the caller; zero-initialise it. */
 typedef struct {
   lsp_status status;
+  int agreed; /* the text has been through lsp_agree, and names a rank if need be */
   char text[LSP_MESSAGE_SIZE];
 } lsp_failure;
 

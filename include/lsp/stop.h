@@ -8,6 +8,8 @@
 #ifndef LSP_STOP_H
 #define LSP_STOP_H
 
+#include <stdint.h>
+
 /* Begins to listen; before MPI_Init, by the main thread. Signals that would end the
  * process without a word (SIGPIPE, SIGXFSZ) are ignored from here on, so that the call
  * fails instead. speaks: this process says on stderr what it was asked, if it is still
@@ -17,6 +19,9 @@ void lsp_stop_listen(int speaks);
 /* From here on this process does not say that it was asked; that it ends at once it
  * always says. */
 void lsp_stop_hush(void);
+
+/* In so many seconds the process counts as asked; 0: never. */
+void lsp_stop_after(int64_t seconds);
 
 /* 1 once the process has been asked to stop. Any thread; costs little. Asking is a sign
  * of life (lsp/beat.h). */

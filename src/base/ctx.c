@@ -4,6 +4,8 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static void abort_job(void) {
   int up = 0, down = 0;
@@ -11,6 +13,28 @@ static void abort_job(void) {
   (void)MPI_Finalized(&down);
   if (up && !down)
     (void)MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+/* Seconds since this process began; 0: not known. */
+static double process_age(void) {
+  char line[1024] = "";
+  unsigned long long ticks = 0;
+  struct timespec now;
+  FILE *f = fopen("/proc/self/stat", "r");
+  if (f == NULL || fgets(line, sizeof line, f) == NULL)
+    line[0] = '\0';
+  if (f != NULL)
+    (void)fclose(f);
+  const char *name_end = strrchr(line, ')'); /* the name may hold anything */
+  if (name_end == NULL || clock_gettime(CLOCK_BOOTTIME, &now) != 0 ||
+      sscanf(name_end + 1,
+             " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+             "%*s %llu",
+             &ticks) != 1)
+    return 0;
+  const double age = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
+                     (double)ticks / (double)sysconf(_SC_CLK_TCK);
+  return age > 0 ? age : 0;
 }
 
 void lsp_ctx_open(lsp_ctx *ctx, MPI_Comm comm) {
@@ -26,6 +50,7 @@ void lsp_ctx_open(lsp_ctx *ctx, MPI_Comm comm) {
   LSP_MPI(MPI_Comm_split(ctx->comm, ctx->node_rank == 0 ? 0 : MPI_UNDEFINED, ctx->rank,
                          &ctx->leaders));
   ctx->started = MPI_Wtime();
+  ctx->launched = ctx->started - process_age();
 }
 
 void lsp_ctx_close(lsp_ctx *ctx) {
@@ -38,6 +63,22 @@ void lsp_ctx_close(lsp_ctx *ctx) {
   LSP_MPI(MPI_Comm_free(&ctx->comm));
 }
 
+/* Where it failed, at the end of the message, if that tells something. */
+static void add_place(lsp_ctx *ctx) {
+  char place[MPI_MAX_PROCESSOR_NAME + 48] = "", *text = ctx->why.text;
+  char host[MPI_MAX_PROCESSOR_NAME] = "";
+  int length = 0;
+  const int several_hosts = ctx->node_size != ctx->size;
+  if (ctx->why.agreed || text[0] == '\0' || (!several_hosts && ctx->rank == 0))
+    return;
+  LSP_MPI(MPI_Get_processor_name(host, &length));
+  const int n = several_hosts ? snprintf(place, sizeof place, " (rank %d on host %s)",
+                                         ctx->rank, host)
+                              : snprintf(place, sizeof place, " (rank %d)", ctx->rank);
+  const size_t end = strlen(text), last = LSP_MESSAGE_SIZE - 1 - (size_t)n;
+  memcpy(text + (end < last ? end : last), place, (size_t)n + 1);
+}
+
 lsp_status lsp_agree(lsp_ctx *ctx, lsp_status status) {
   const int mine = status == LSP_OK ? ctx->size : ctx->rank;
   int first = 0;
@@ -45,6 +86,9 @@ lsp_status lsp_agree(lsp_ctx *ctx, lsp_status status) {
   if (first == ctx->size)
     return LSP_OK;
   ctx->why.status = status;
+  if (ctx->rank == first)
+    add_place(ctx);
+  ctx->why.agreed = 1;
   LSP_MPI(MPI_Bcast(&ctx->why, (int)sizeof ctx->why, MPI_BYTE, first, ctx->comm));
   return ctx->why.status;
 }

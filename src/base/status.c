@@ -12,6 +12,7 @@ lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...
   if (why == NULL)
     return status;
   why->status = status;
+  why->agreed = 0;
   va_list arguments;
   va_start(arguments, format);
   (void)vsnprintf(why->text, sizeof why->text, format, arguments);

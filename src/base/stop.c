@@ -40,6 +40,7 @@ static struct {
   atomic_int passed_on;     /* signals on their way to the main thread, noted already */
   _Atomic int64_t first_ms; /* of the first TERM or INT; 0: none yet */
   _Atomic int64_t until_ms; /* when the work under way ends; 0: not known */
+  _Atomic int64_t deadline_ms; /* from then on the process counts as asked; 0: none */
 } stop = {.wake = {-1, -1}};
 
 /* Never 0. */
@@ -94,8 +95,8 @@ static void on_alarm(int number) {
 
 static void end_at_once(void) {
   static const char line[] =
-      "longspan: ended at once by a second signal; what was committed is kept, the "
-      "same command with --resume resumes\n";
+      "longspan: ended at once by a second signal; what was committed is kept; to "
+      "resume, run the same command with --resume\n";
   if (atomic_load(&stop.speaker))
     say(line, sizeof line - 1);
   _exit(lsp_exit_status(LSP_E_STOPPED));
@@ -162,9 +163,24 @@ void lsp_stop_hush(void) {
   atomic_store(&stop.speaks, 0);
 }
 
+/* Until the deadline; -1: there is none. */
+static int64_t ms_left(void) {
+  const int64_t deadline =
+      atomic_load_explicit(&stop.deadline_ms, memory_order_relaxed);
+  if (deadline == 0)
+    return -1;
+  const int64_t now = now_ms();
+  return now < deadline ? deadline - now : 0;
+}
+
+void lsp_stop_after(int64_t seconds) {
+  atomic_store(&stop.deadline_ms,
+               seconds > 0 && seconds < INT32_MAX ? now_ms() + 1000 * seconds : 0);
+}
+
 int lsp_stop_asked(void) {
   lsp_beat();
-  return atomic_load_explicit(&stop.asked, memory_order_relaxed);
+  return atomic_load_explicit(&stop.asked, memory_order_relaxed) || ms_left() == 0;
 }
 
 int lsp_stop_or_readable(int fd) {
@@ -172,7 +188,8 @@ int lsp_stop_or_readable(int fd) {
                          {.fd = stop.listens ? stop.wake[0] : -1, .events = POLLIN}};
   while (!lsp_stop_asked()) {
     lsp_beat_excuse(1);
-    const int ready = poll(on, 2, -1);
+    const int64_t left = ms_left();
+    const int ready = poll(on, 2, left < INT32_MAX ? (int)left : -1);
     lsp_beat_excuse(0);
     if (ready < 0 && errno != EINTR)
       return 1; /* the read will say what is wrong */

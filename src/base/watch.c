@@ -253,7 +253,7 @@ static void put_line(const lsp_watch *w, int64_t now, char line[LINE_SIZE]) {
   (void)snprintf(
       line, LINE_SIZE,
       "longspan: no progress on any rank for %lld s (--watchdog): rank %d on host %.*s "
-      "%s: %s; what was committed is kept, to resume, run the same command with "
+      "%s: %s; what was committed is kept; to resume, run the same command with "
       "--resume",
       (long long)w->limit / 1000, rank, LSP__HOST_SIZE - 1, r->host, what, phase);
 }

@@ -76,6 +76,24 @@ static lsp_status check_singletons(int size, lsp_failure *why) {
       (long long)started, variable);
 }
 
+/* A process without a launcher, in a job that was given room for several. */
+static void hint_at_launcher(int size) {
+  static const char *const tasks[] = {"SLURM_NTASKS", "PBS_NP", "LSB_DJOB_NUMPROC",
+                                      "NSLOTS"};
+  const char *ignored = "";
+  if (size != 1 || tasks_started(&ignored) >= 0)
+    return;
+  for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
+    if (number_in(tasks[i]) > 1) {
+      (void)fprintf(stderr,
+                    "longspan: this job may run %lld tasks (%s=%lld), and this is one "
+                    "process; to use them all: mpirun longspan run ...\n",
+                    (long long)number_in(tasks[i]), tasks[i],
+                    (long long)number_in(tasks[i]));
+      return;
+    }
+}
+
 static lsp_status run_with_mpi(const lsp_options *options, int speaker) {
   int size = 0;
   lsp_failure why = {0};
@@ -87,6 +105,7 @@ static lsp_status run_with_mpi(const lsp_options *options, int speaker) {
       (void)lsp_complain(&why);
     return status;
   }
+  hint_at_launcher(size);
   lsp_ctx_open(&ctx, MPI_COMM_WORLD);
   status = lsp_engine_run(&ctx, options);
   if (status != LSP_OK)
@@ -113,6 +132,7 @@ int lsp_cmd_run(int argc, char **argv) {
   }
   if (options.quiet)
     lsp_stop_hush();
+  lsp_stop_after(options.max_time > 0 ? options.max_time : 0);
   lsp_watch_start(options.watchdog, launched_rank());
   LSP_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
   if (provided < MPI_THREAD_FUNNELED) {

@@ -93,13 +93,21 @@ typedef struct {
   lsp_sent sent; /* in a layer of a wave, the most messages and the most bytes */
 } lsp_clock;
 
+/* The last wave; rows 0: none yet. */
+typedef struct {
+  int64_t rows;
+  double seconds;
+} lsp_pace;
+
 typedef struct {
   lsp_ctx *ctx;
   const lsp_options *options;
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
-  double gemm_rate; /* FLOP/s of all ranks, measured at start: for the report alone */
+  double
+      gemm_rate; /* FLOP/s of all ranks, measured at start: for the report, and for the first
+                       wave under --max-time */
 
   lsp_txl_config config; /* with segment and mem_len of this run */
   lsp_txl model;
@@ -149,6 +157,7 @@ typedef struct {
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
   lsp_clock clock;
+  lsp_pace pace;
   double last_progress;
 } lsp_run;
 
@@ -171,6 +180,11 @@ lsp_status lsp_claims_check_documents(const lsp_run *e);
 /* Local. 0: a log that is there may yet turn out to be an input. */
 int lsp_claims_log_is_known(const lsp_options *o);
 
+/* trials.c */
+lsp_status lsp_run_try_threads(lsp_run *e); /* Collective */
+lsp_status lsp_run_try_blas(lsp_run *e,
+                            const char *core); /* Local; under limits only */
+
 /* inputs.c */
 lsp_status lsp_run_open_corpus(lsp_run *e);
 lsp_status
@@ -180,8 +194,14 @@ void lsp_inputs_forget(const lsp_run *e); /* Local: so does one of a refused run
 /* prepare.c: what is made from the weights, once */
 void lsp_prepare(lsp_run *e, float *block, int fill);
 
+/* pace.c */
+int64_t lsp_pace_rows(lsp_run *e); /* Collective: of the next wave; 0: stop */
+void lsp_pace_note(lsp_run *e, double seconds); /* of the wave that was committed */
+lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why */
+
 /* wave.c */
-lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel);
+/* rows: at most sizes.wave_rows. */
+lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */

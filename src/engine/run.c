@@ -9,27 +9,12 @@
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
-#include "lsp/stop.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* --- being asked to stop --------------------------------------------------------- */
-
-/* Collective. Has any rank been asked, or would another wave end too late? */
-static int must_stop(lsp_run *e, double longest_wave) {
-  const double passed = MPI_Wtime() - e->ctx->started;
-  int mine = lsp_stop_asked(), any = 0;
-  if (e->options->max_time > 0 &&
-      passed + 1.5 * longest_wave > (double)e->options->max_time)
-    mine = 1;
-  LSP_MPI(MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, e->ctx->comm));
-  return any;
-}
 
 /* --- one wave -------------------------------------------------------------------- */
 
@@ -103,9 +88,9 @@ static void compute(lsp_run *e) {
   count_sent(e, before);
 }
 
-static lsp_status run_wave(lsp_run *e) {
+static lsp_status run_wave(lsp_run *e, int64_t rows) {
   lsp_beat_phase("reading tokens", -1);
-  lsp_status st = lsp_wave_open(e, e->commit.panel_end);
+  lsp_status st = lsp_wave_open(e, e->commit.panel_end, rows);
   if (st == LSP_OK)
     st = read_tokens(e);
   LSP_TRY(lsp_agree(e->ctx, st));
@@ -134,19 +119,13 @@ static lsp_status run_wave(lsp_run *e) {
 
 static lsp_status run_waves(lsp_run *e) {
   const int64_t panels = lsp_plan_panels(&e->plan);
-  double longest = 0;
   while (e->commit.panel_end < panels) {
-    if (must_stop(e, longest)) {
-      return lsp_fail(&e->ctx->why, LSP_E_STOPPED,
-                      "stopped on request after %lld of %lld tokens, all committed; to "
-                      "resume, run the same command with --resume",
-                      (long long)e->commit.token_end,
-                      (long long)lsp_plan_tokens(&e->plan));
-    }
+    const int64_t rows = lsp_pace_rows(e);
+    if (rows == 0)
+      return lsp_pace_stopped(e);
     const double begin = MPI_Wtime();
-    lsp_stop_expect(longest > 0 ? longest : -1);
-    LSP_TRY(run_wave(e));
-    longest = fmax(longest, MPI_Wtime() - begin);
+    LSP_TRY(run_wave(e, rows));
+    lsp_pace_note(e, MPI_Wtime() - begin);
     lsp_report_progress(e, -1, 1);
   }
   return LSP_OK;

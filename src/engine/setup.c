@@ -78,8 +78,10 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
   e->kernels = lsp_kernels_of(e->isa);
   e->threads =
       (int)(e->options->threads > 0 ? e->options->threads : default_threads(e->ctx));
+  LSP_TRY(lsp_run_try_threads(e));
   warn_if_crowded(e);
   const char *core = agreed_core(e, recorded_core);
+  LSP_TRY(lsp_agree(e->ctx, lsp_run_try_blas(e, core)));
   LSP_TRY(lsp_agree(e->ctx, lsp_blas_open(core, &e->ctx->why)));
   if (!lsp_all_same(e->ctx, text_hash(lsp_blas_core())))
     return lsp_fail(&e->ctx->why, LSP_E_MISMATCH,

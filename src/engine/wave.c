@@ -90,10 +90,10 @@ static void find_borders(lsp_run *e) {
       w->border_end++;
 }
 
-lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel) {
+lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {
   lsp_wave *w = &e->wave;
   const lsp_plan *plan = &e->plan;
-  w->range = lsp_plan_wave(plan, first_panel, e->sizes.wave_rows);
+  w->range = lsp_plan_wave(plan, first_panel, rows);
   w->span = lsp_plan_span(plan, w->range, e->ctx->rank, e->ctx->size);
   w->rows = lsp_plan_rows_before(plan, w->span.end) -
             lsp_plan_rows_before(plan, w->span.first);

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -73,16 +74,33 @@ static int64_t bytes_of(const drawing *d, int row, int first_axis) {
   return bytes;
 }
 
+/* A limit that HDF5 met would leave it with files that it cannot close. */
+static lsp_status check_limit(const drawing *d, int64_t bytes, lsp_failure *why) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      (double)bytes <= (double)limit.rlim_cur)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_LIMIT,
+                  "the %s file takes %.1f MiB, and the limit on the size of a file is "
+                  "%.1f MiB; raise it (ulimit -f), or cut the corpus into several runs",
+                  d->schema->format, (double)bytes / (1 << 20),
+                  (double)limit.rlim_cur / (1 << 20));
+}
+
 static lsp_status check_sizes(const drawing *d, lsp_failure *why) {
+  int64_t all = ALIGNMENT; /* metadata before the datasets, each at a border */
   for (int i = 0; i < d->schema->rows; i++) {
     LSP_ASSERT(!d->wanted[i] || d->extent[d->schema->row[i].axis[0]] >= 0);
-    if (d->wanted[i] && bytes_of(d, i, 0) < 0)
+    const int64_t bytes = d->wanted[i] ? bytes_of(d, i, 0) : 0;
+    if (bytes < 0)
       return lsp_fail(why, LSP_E_LIMIT,
                       "%s would have more than 2^60 bytes; cut the corpus into several "
                       "runs",
                       d->schema->row[i].path);
+    all = (all < most_bytes ? all : most_bytes) + bytes +
+          (bytes < ALIGNMENT ? 0 : ALIGNMENT);
   }
-  return LSP_OK;
+  return check_limit(d, all, why);
 }
 
 static int open_properties(tools *t) {

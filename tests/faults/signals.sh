@@ -96,6 +96,15 @@ kill -INT $launcher
 ended 75 "a second signal" "ended at once by a second signal"
 resumed "a second signal ends at once"
 
+# --max-time, with waves of some half a minute by default: the first one fits, too.
+for i in 1 2 3 4 5 6 7 8 9 10; do cat long; done >longer
+begun=$(date +%s)
+begin 2 --max-time 1 longer
+ended 75 "--max-time" "stopped .* of 3000070"
+[ $(($(date +%s) - begun)) -lt 15 ] || fail "--max-time 1: overrun"
+rm out/*
+passed "--max-time"
+
 # ---- The watchdog (of Open MPI's ranks the processes are known)
 
 LD_PRELOAD=$preload LSP_FAULT_INIT=hang LSP_FAULT_RANK=1 begin 2 --watchdog 2 text

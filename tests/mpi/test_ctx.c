@@ -23,11 +23,35 @@ static void test_all_take_status_and_message_of_the_lowest_failing_rank(void **s
     memset(&ctx->why, 0, sizeof ctx->why);
     const lsp_status st =
         lsp_agree(ctx, offer(ctx, failing >> ctx->rank & 1 ? failing : 0));
-    (void)snprintf(want, sizeof want, "rank %d of case %d", lowest, failing);
+    int n = snprintf(want, sizeof want, "rank %d of case %d", lowest, failing);
+    if (lowest > 0)
+      (void)snprintf(want + n, sizeof want - (size_t)n, " (rank %d)", lowest);
     assert_everywhere(ctx, st == failures[lowest % 4]);
     assert_everywhere(ctx, ctx->why.status == st);
     assert_everywhere(ctx, strcmp(ctx->why.text, want) == 0);
   }
+}
+
+static void test_the_host_is_named_where_there_are_several(void **state) {
+  lsp_ctx apart = *(lsp_ctx *)*state;
+  char end[LSP_MESSAGE_SIZE];
+  const int last = apart.size - 1;
+  apart.node_size = 0; /* as if every rank were alone on its host */
+  lsp_status st = LSP_OK;
+  if (apart.rank == last)
+    st = lsp_fail(&apart.why, LSP_E_IO, "%s", "gone.txt");
+  for (int again = 0; again < 2; again++) { /* a status goes through several hands */
+    st = lsp_agree(&apart, st);
+    assert_everywhere(*state, st == LSP_E_IO);
+    (void)snprintf(end, sizeof end, "gone.txt (rank %d on host ", last);
+    assert_everywhere(*state, strncmp(apart.why.text, end, strlen(end)) == 0);
+    assert_everywhere(*state,
+                      strchr(apart.why.text, '(') == strrchr(apart.why.text, '('));
+  }
+  memset(apart.why.text, 'x', LSP_MESSAGE_SIZE - 1); /* a text that leaves no room */
+  apart.why.agreed = 0;
+  assert_everywhere(*state, lsp_agree(&apart, LSP_E_IO) == LSP_E_IO);
+  assert_everywhere(*state, strstr(apart.why.text, "x (rank 0 on host ") != NULL);
 }
 
 static void test_all_go_on_when_none_fails(void **state) {
@@ -82,6 +106,7 @@ static void test_every_node_has_one_leader(void **state) {
 }
 
 LSP_TESTS(cmocka_unit_test(test_all_take_status_and_message_of_the_lowest_failing_rank),
+          cmocka_unit_test(test_the_host_is_named_where_there_are_several),
           cmocka_unit_test(test_all_go_on_when_none_fails),
           cmocka_unit_test(test_all_same_notices_any_one_rank),
           cmocka_unit_test(test_broadcast_of_any_size_is_whole),
