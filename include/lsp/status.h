@@ -38,7 +38,8 @@ typedef struct {
   char text[LSP_MESSAGE_SIZE];
 } lsp_failure;
 
-/* Local. Keeps status and message in *why (which may be NULL); returns status. */
+/* Local. Keeps status and message in *why (which may be NULL); returns status. Of a
+ * message that is too long (a long path), the middle is left out. */
 lsp_status lsp_fail(lsp_failure *why, lsp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -118,7 +118,29 @@ static void test_only_whole_characters_are_written(void **state) {
   assert_string_equal(out, "a");
 }
 
-LSP_TESTS(cmocka_unit_test(test_what_is_printable_is_shown_as_it_is),
+/* A path that fills a message does not hide what is wrong with it. */
+static void test_a_long_message_keeps_both_its_ends(void **state) {
+  (void)state;
+  static char path[6 * LSP_MESSAGE_SIZE];
+  for (size_t n = 0; n + 2 < sizeof path; n += 1 + n / 50) {
+    lsp_failure why = {0};
+    for (size_t i = 0; i < n; i++)
+      path[i] = "\xc3\xa9"[i % 2];
+    path[n - n % 2] = '\0';
+    assert_int_equal(lsp_fail(&why, LSP_E_IO, "/%s: is wrong; mend it", path),
+                     LSP_E_IO);
+    const size_t length = strlen(why.text);
+    assert_true(length < LSP_MESSAGE_SIZE);
+    assert_int_equal(why.text[0], '/');
+    assert_string_equal(why.text + length - 19, ": is wrong; mend it");
+    assert_true(lsp_text_is_printable(why.text));
+    assert_int_equal(strstr(why.text, " ... ") != NULL,
+                     strlen(path) + 20 >= LSP_MESSAGE_SIZE);
+  }
+}
+
+LSP_TESTS(cmocka_unit_test(test_a_long_message_keeps_both_its_ends),
+          cmocka_unit_test(test_what_is_printable_is_shown_as_it_is),
           cmocka_unit_test(test_control_characters_are_escaped),
           cmocka_unit_test(test_what_is_not_utf8_is_escaped_byte_by_byte),
           cmocka_unit_test(test_stored_text_can_be_had_back),
