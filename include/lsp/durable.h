@@ -34,6 +34,12 @@ lsp_status lsp_own_name(const char *path, lsp_failure *why);
  * is a file of another kind. */
 lsp_status lsp_own_remnant(const char *path, const char *begins, lsp_failure *why);
 
+/* A text does not tell whose it is, so a file of ours that holds one is marked, by an
+ * extended attribute where the file system keeps them. lsp_is_marked: 1 if it is, or if
+ * the file is empty; 0 if not, or if no mark can be kept. */
+void lsp_mark_own(int fd);
+int lsp_is_marked(const char *path);
+
 /* Opens an existing file of ours (lsp_own_name) for reading and writing and locks it
  * against other processes until *fd, which the caller owns, is closed; on a file system
  * without locks it is only opened. *fd is -1 unless LSP_OK comes back. LSP_E_INPUT: it is

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* Linux moves at most 0x7ffff000 bytes a call; this keeps below it, aligned. */
@@ -200,6 +201,20 @@ lsp_status lsp_own_remnant(const char *path, const char *begins, lsp_failure *wh
       "%s: is no file of longspan, and the run needs this name; nothing was "
       "changed: move the file away, or name another output",
       path);
+}
+
+static const char mark[] = "user.longspan";
+
+void lsp_mark_own(int fd) {
+  (void)fsetxattr(fd, mark, "own", 3, 0); /* without: a leftover is not recognised */
+}
+
+int lsp_is_marked(const char *path) {
+  struct stat st;
+  char value[8];
+  if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    return 0;
+  return st.st_size == 0 || lgetxattr(path, mark, value, sizeof value) > 0;
 }
 
 static lsp_status held(const char *path, lsp_failure *why) {

@@ -6,7 +6,7 @@
  * inode, after all links. The first rank of every host compares, since a path may mean
  * different files on different hosts. Files in folders and lists are known once the
  * corpus is open; until then only FILE.stdin can have been written, so a FILE.stdin that
- * is there already is refused beside folders and lists.
+ * would be written anew is refused beside folders and lists.
  *
  * What lies under the claimed names must be of longspan: the store looks at its own, and
  * here is what the engine writes itself, FILE.run.json and FILE.stdin. */
@@ -209,24 +209,25 @@ static int has_folders_or_lists(const lsp_options *o) {
   return 0;
 }
 
-/* A text tells nobody whose it is: without an option, it is taken for somebody's own. */
+/* A copy of standard input is ours if a run is under way, or if it is marked. */
 static lsp_status check_spool(const claims *c) {
   static const char *const suffix[] = {".stdin", ".stdin.tmp"};
   const lsp_options *o = c->options;
-  char path[PATH_MAX];
+  char path[PATH_MAX], journal[PATH_MAX];
+  LSP_TRY(lsp_store_beside(o->output, ".h5.journal", journal, sizeof journal, c->why));
   for (int i = 0; i < 2 && takes_standard_input(o); i++) {
     LSP_TRY(lsp_store_beside(o->output, suffix[i], path, sizeof path, c->why));
     LSP_TRY(lsp_own_name(path, c->why));
     if (!is_there(path))
       continue;
-    if (!o->resume && !o->overwrite)
+    if (!is_there(journal) && !lsp_is_marked(path))
       return lsp_fail(
           c->why, LSP_E_MISMATCH,
-          "%.300s: is a copy of standard input that a stopped run has left, "
-          "or a file of yours; nothing was changed: move it away, or use "
-          "--resume, or --overwrite to replace it",
+          "%.300s: standard input would be copied to this name, and nothing "
+          "says that this file was left by a run; nothing was changed: move "
+          "it away, or name another --output",
           path);
-    if (has_folders_or_lists(o))
+    if (has_folders_or_lists(o) && !(o->resume && is_there(journal)))
       return lsp_fail(c->why, LSP_E_INPUT,
                       "%.300s: may be named by a folder or list of the inputs, and "
                       "standard input would be copied to it; move it away",

@@ -52,6 +52,7 @@ static lsp_status copy_all(int fd, const char *path, lsp_failure *why) {
 static lsp_status copy(const char *spool, lsp_failure *why) {
   lsp_replacement r;
   LSP_TRY(lsp_replacement_begin(spool, &r, why));
+  lsp_mark_own(r.fd);
   lsp_status status = copy_all(r.fd, r.temporary, why);
   if (status == LSP_OK)
     status = lsp_replacement_commit(&r, why);

@@ -111,12 +111,6 @@ lsp_status lsp__store_check_strays(const lsp__names *n, lsp_failure *why) {
   return LSP_OK;
 }
 
-lsp_status lsp_store_check_names(const char *path, lsp_failure *why) {
-  lsp__names names;
-  LSP_TRY(lsp__store_names(path, &names, why));
-  return lsp__store_check_strays(&names, why);
-}
-
 /* An HDF5 file whose beginning names the format, of whatever version and however much
  * of it is damaged. */
 static int names_format(int fd, const char *path, int64_t bytes, const char *format) {
@@ -147,6 +141,32 @@ lsp_status lsp__store_check_replaced(const char *path, const char *format,
                   "%s: is no %s file, and --overwrite replaces only those; nothing was "
                   "changed: move it away, or name another output",
                   path, format);
+}
+
+/* "a" and "a.h5" would have one journal, one memory file and one run.json. */
+lsp_status lsp__store_check_alias(const lsp__names *names, lsp_failure *why) {
+  lsp__path other = names->output;
+  struct stat st;
+  const size_t n = strlen(other.at);
+  const int has_suffix = n > 3 && strcmp(other.at + n - 3, ".h5") == 0;
+  if (has_suffix)
+    other.at[n - 3] = '\0';
+  else
+    memcpy(other.at + n, ".h5", sizeof ".h5");
+  if (lstat(other.at, &st) != 0 || st.st_size == 0 ||
+      lsp__store_check_replaced(other.at, "longspan-output", NULL) != LSP_OK)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_MISMATCH,
+                  "%s: the files beside it would be those of %s, which is an output, "
+                  "too; name another output",
+                  names->output.at, other.at);
+}
+
+lsp_status lsp_store_check_names(const char *path, lsp_failure *why) {
+  lsp__names names;
+  LSP_TRY(lsp__store_names(path, &names, why));
+  LSP_TRY(lsp__store_check_alias(&names, why));
+  return lsp__store_check_strays(&names, why);
 }
 
 /* --- locks ----------------------------------------------------------------------- */

@@ -158,6 +158,10 @@ lsp_status lsp__store_check_strays(const lsp__names *names, lsp_failure *why);
 lsp_status lsp__store_check_replaced(const char *path, const char *format,
                                      lsp_failure *why);
 
+/* Local. Refuses if "a.h5" is to be written and "a" is an output, or the other way
+ * round: the names beside them are the same. */
+lsp_status lsp__store_check_alias(const lsp__names *names, lsp_failure *why);
+
 /* Rank 0. lsp_lock_file, and with --resume some seconds of patience, as a run that was
  * killed takes a moment to die. LSP_E_MISMATCH: another run holds it. LSP_E_INPUT: it is
  * not there. */

@@ -92,6 +92,7 @@ static lsp_status lock_and_look(lsp__opening *o, there *t) {
 
 lsp_status lsp__store_decide(lsp__opening *o) {
   there t = {0};
+  LSP_TRY(lsp__store_check_alias(&o->names, o->why));
   LSP_TRY(lock_and_look(o, &t));
   o->facts->state = LSP_STORE_NEW;
   if (o->spec->resume && t.journal)

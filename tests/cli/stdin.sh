@@ -73,9 +73,32 @@ cp long whole/-
 into whole whole
 same_file whole stopped "standard input, stopped and resumed"
 
-# A copy that a run left which never began is not the text of the next one.
-cp wrong fresh.stdin
-run 1 $law $results --output fresh.h5 --resume - <long
+# A copy that a run left which never began is not the text of the next one; a file of
+# that name which no run has left stays.
+(
+  export LD_PRELOAD="$IOFAULT" LSP_FAULT_MODE=kill LSP_FAULT_AT=1
+  export LSP_FAULT_PATH="$work/fresh.h5.part"
+  # shellcheck disable=SC2086 # lists of words
+  start 1 $law $results --output "$work/fresh.h5" - <wrong >said 2>&1
+) && fail "a run that should have been killed"
+cmp wrong fresh.stdin || complain "no copy of standard input is left"
+cp fresh.stdin copied.stdin
+refused "copied.stdin: standard input would be copied" 1 $law --output copied.h5 - <long
+refused "copied.stdin: standard input would be copied" 1 $law --output copied.h5 \
+  --resume - <long
+refused "copied.stdin: standard input would be copied" 1 $law --output copied.h5 \
+  --overwrite - <copied.stdin
+cmp wrong copied.stdin || fail "a file that no run has left was changed"
+status=0
+# shellcheck disable=SC2086 # lists of words
+start 1 $law $results --output fresh.h5 --resume - <long >said 2>&1 || status=$?
+if [ $status -eq 1 ] && grep -q "fresh.stdin: standard input would be copied" said; then
+  echo "passed over: this file system keeps no marks"
+  rm fresh.stdin
+  run 1 $law $results --output fresh.h5 --resume - <long
+elif [ $status -ne 0 ]; then
+  complain "exit status $status: a leftover copy"
+fi
 same_file whole fresh "a leftover copy is not believed"
 
 # ---- Finished, says --resume, only if it is the same run

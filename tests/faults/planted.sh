@@ -46,12 +46,14 @@ stays() {
     1 $law --overwrite --output o.h5 o.stdin
   stays "o.stdin: is an input" "the same beside standard input" \
     1 $law --overwrite --output o.h5 - o.stdin
-  stays "o.stdin: may be named by a folder" "the same in a folder" \
+  stays "o.stdin: standard input would be copied" "the same in a folder" \
     1 $law --overwrite --output o.h5 - .
   fresh
   cp in/text in/o.stdin
-  stays "o.stdin: is a copy of standard input" "a text of the name of that copy" \
+  stays "o.stdin: standard input would be copied" "a text of the name of that copy" \
     1 $law --output o.h5 -
+  stays "o.stdin: standard input would be copied" "the same with --resume" \
+    1 $law --resume --output o.h5 -
 
   fresh
   (cd in && run 1 $law --output first.h5 text && run 1 $law --output o.h5 text)
@@ -132,7 +134,14 @@ TABLE
   stays "o.memory.h5: is no longspan-memory" "--overwrite of a text as memory" \
     1 $law --overwrite --output o.h5 text
 
+  rm in/o.memory.h5
+  run 1 $law --output in/o.h5 in/text
+  stays "o: the files beside it would be those of o.h5" "an output of the same names" \
+    1 $law --overwrite --output o text
+
   # --- what may be replaced
+  rm in/o.*
+  cp other in/o.memory.h5
   run 1 $law --output in/o.h5 --snapshots none in/text
   cmp -s other in/o.memory.h5 || fail "a memory file that is not the run's"
   run 1 $law --overwrite --output in/o.h5 --snapshots none in/text
