@@ -60,8 +60,8 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "resume a run that was stopped; start if there is none; done if it is finished")   \
   X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \
   X(TIME, max_time, -1, 1, INT64_MAX, 0, "H:MM:SS",                                    \
-    "stop with everything committed before this much time has passed (exit status "    \
-    "75)")                                                                             \
+    "stop with everything committed before this much time has passed since the "       \
+    "start; waves become smaller towards the end (exit status 75)")                    \
   X(TIME, watchdog, 600, 0, INT64_MAX, 0, "H:MM:SS",                                   \
     "end the job (exit status 1) when no rank has made progress for this long; 0: "    \
     "never (default: 0:10:00)")                                                        \

@@ -27,6 +27,9 @@ void lsp_watch_up(void);
 lsp_status lsp_watch_open(lsp_ctx *ctx, const char *path, int64_t seconds,
                           lsp_watch **out);
 
+/* Local. Removes a file of that name that an earlier run left, and no other. */
+void lsp_watch_forget(const char *path);
+
 /* Collective. Removes the file. NULL is accepted. */
 void lsp_watch_close(lsp_watch **watch);
 

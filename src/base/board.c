@@ -75,8 +75,7 @@ int lsp__board_ended(const lsp__board *b) {
 
 /* --- making it ------------------------------------------------------------------- */
 
-/* Rank 0: away with what an earlier run left; never with a file of another kind. */
-static lsp_status remove_old(const char *path, lsp_failure *why) {
+lsp_status lsp__board_remove_old(const char *path, lsp_failure *why) {
   char head[sizeof magic] = "";
   struct stat st;
   if (lstat(path, &st) != 0 && errno == ENOENT)
@@ -95,7 +94,7 @@ static lsp_status remove_old(const char *path, lsp_failure *why) {
 }
 
 static lsp_status create(const lsp__board *b, lsp_failure *why) {
-  LSP_TRY(remove_old(b->path, why));
+  LSP_TRY(lsp__board_remove_old(b->path, why));
   char *zeros = calloc(1, bytes_of(b));
   if (zeros == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the watchdog");

@@ -37,6 +37,9 @@ lsp_status lsp__board_open(lsp_ctx *ctx, const char *path, int in_memory,
                            lsp__board *board);
 void lsp__board_close(lsp__board *board); /* Collective. */
 
+/* Local. Away with what an earlier run left; a file of another kind is an error. */
+lsp_status lsp__board_remove_old(const char *path, lsp_failure *why);
+
 /* Local, any thread. 0: the board could not be reached. */
 int lsp__board_put(const lsp__board *board, const lsp__record *mine);
 int lsp__board_get(const lsp__board *board, lsp__record *all); /* (ranks) */

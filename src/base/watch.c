@@ -411,6 +411,10 @@ lsp_status lsp_watch_open(lsp_ctx *ctx, const char *path, int64_t seconds,
   return lsp_agree(ctx, start_threads(w));
 }
 
+void lsp_watch_forget(const char *path) {
+  (void)lsp__board_remove_old(path, NULL);
+}
+
 void lsp_watch_close(lsp_watch **watch) {
   lsp_watch *w = *watch;
   if (w == NULL)

@@ -138,10 +138,12 @@ static lsp_status run_waves(lsp_run *e) {
 static lsp_status open_watch(lsp_run *e, int output_is_open) {
   char path[4096];
   const int one_host = e->ctx->node_size == e->ctx->size;
-  if (output_is_open == one_host)
-    return LSP_OK;
   LSP_TRY(lsp_store_beside(e->options->output, ".h5.alive", path, sizeof path,
                            &e->ctx->why));
+  if (output_is_open && e->ctx->rank == 0)
+    lsp_watch_forget(path);
+  if (output_is_open == one_host)
+    return LSP_OK;
   return lsp_watch_open(e->ctx, path, e->options->watchdog, &e->watch);
 }
 

@@ -94,6 +94,7 @@ sleep 3
 kill -0 $launcher 2>/dev/null || fail "ended by the first TERM"
 kill -INT $launcher
 ended 75 "a second signal" "ended at once by a second signal"
+printf LSPALIVE >out/o.h5.alive # such as a killed run on several hosts leaves
 resumed "a second signal ends at once"
 
 # --max-time, with waves of some half a minute by default: the first one fits, too.
