@@ -1,7 +1,7 @@
 /* The journal: a header and a chain of records, appended and synced one by one.
  *
  *   header   0  magic "LSPJRNL1"
- *            8  u32 version (1)
+ *            8  u32 version (2)
  *           12  u32 bytes of the identity text
  *           16  XXH3-64 of bytes 0..15 and of everything from 24 to the header's end
  *           24  identity text, then zeros up to a multiple of 128
@@ -31,7 +31,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { HEADER = 24, RECORD = 128, LINK = 112, SUM = 120, VERSION = 1 };
+enum { HEADER = 24, RECORD = 128, LINK = 112, SUM = 120, VERSION = 2 };
 enum { MOST_IDENTITY = 1 << 24, READ_AT_ONCE = 512 };
 
 static const char magic[] = "LSPJRNL1";
@@ -173,10 +173,10 @@ lsp_status lsp_journal_create(const char *path, const char *identity_json,
 
 static lsp_status not_a_journal(const lsp_journal *j, const char *reason,
                                 lsp_failure *why) {
-  return lsp_fail(why, LSP_E_FORMAT,
-                  "%s: no journal that can be resumed (%s); remove it and the .part "
-                  "file beside it to begin the run anew",
-                  j->path, reason);
+  return lsp_fail(
+      why, LSP_E_FORMAT,
+      "%s: no journal that can be resumed (%s); begin anew with --overwrite", j->path,
+      reason);
 }
 
 static lsp_status check_header(lsp_journal *j, const unsigned char *header,

@@ -135,7 +135,13 @@ lsp_status lsp__store_is_ours(const lsp__opening *o, const char *path) {
   LSP_TRY(lsp_file_open(path, &view, o->why));
   const char *text = lsp__store_attribute(&view, "identity");
   lsp_status status = LSP_OK;
-  if (text == NULL)
+  if (view.version < 2)
+    status =
+        lsp_fail(o->why, LSP_E_MISMATCH,
+                 "%s: --resume refused: an older longspan made %s; use --overwrite "
+                 "to run again, or move it away; nothing was changed",
+                 o->names.output.at, path);
+  else if (text == NULL)
     status =
         lsp_fail(o->why, LSP_E_MISMATCH,
                  "%s: --resume refused: %s does not say which run made it; nothing "
