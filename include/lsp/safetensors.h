@@ -68,8 +68,9 @@ lsp_status lsp_checkpoint_floats(const lsp_checkpoint *c, const lsp_tensor *t,
                                  int64_t first, int64_t n, float *out,
                                  lsp_failure *why);
 
-/* XXH3-128 over the names, dtypes, shapes and stored bytes of all tensors in byte order
- * of name: the same for one file and for shards of it. */
+/* XXH3-128 over name, dtype, shape and the XXH3-128 of the stored bytes of all tensors
+ * in byte order of name: the same for one file and for shards of it. A tensor that
+ * lsp_checkpoint_floats gave whole is not read again: what is hashed is what it gave. */
 lsp_status lsp_checkpoint_hash(const lsp_checkpoint *c, unsigned char out[16],
                                lsp_failure *why);
 

@@ -87,6 +87,12 @@ static inline int lsp_txl_cluster_of(const lsp_txl_config *c, int64_t id) {
 lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
                                lsp_failure *why);
 
+/* XXH3-128 over what the configuration makes of the weights: the same tensors under
+ * another epsilon, another order of the norms or other clusters are another model. Left
+ * out are mem_len, clamp_len, tgt_len and same_length, which a run records as it uses
+ * them. */
+void lsp_txl_config_hash(const lsp_txl_config *c, unsigned char out[16]);
+
 /* Local. Floats of the block that holds all weights. */
 int64_t lsp_txl_floats(const lsp_txl_config *config);
 

@@ -48,10 +48,14 @@ static void hex(const unsigned char hash[16], char out[33]) {
 
 /* What memory depends on: a snapshot can only be continued with the same. */
 static void put_model(const lsp_run *e, pairs *p) {
+  unsigned char config[16];
   char hash[33];
   hex(e->model_hash, hash);
   put(p, "model_type", "transfo-xl");
   put(p, "model", "%s", hash);
+  lsp_txl_config_hash(&e->config, config);
+  hex(config, hash);
+  put(p, "config", "%s", hash);
   put(p, "segment", "%lld", (long long)e->plan.pattern.segment);
   put(p, "mem_len", "%lld", (long long)e->plan.pattern.memory);
   put(p, "mem_init", "%s", e->mem_zeros ? "zeros" : "empty");

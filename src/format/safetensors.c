@@ -54,6 +54,10 @@ static lsp_status reserve_shards(lsp_checkpoint *c, size_t n, lsp_failure *why) 
 }
 
 static lsp_status sort_tensors(lsp_checkpoint *c, lsp_failure *why) {
+  c->hash = calloc((size_t)c->count + 1, sizeof *c->hash);
+  if (c->hash == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "not enough memory for %lld tensors",
+                    (long long)c->count);
   if (c->count > 1)
     qsort(c->tensor, (size_t)c->count, sizeof *c->tensor, by_name);
   for (int64_t i = 1; i < c->count; i++) {
@@ -249,6 +253,7 @@ void lsp_checkpoint_close(lsp_checkpoint **c) {
     free((void *)(uintptr_t)(*c)->tensor[i].name);
   free((*c)->shard);
   free((*c)->tensor);
+  free((*c)->hash);
   free(*c);
   *c = NULL;
 }

@@ -10,11 +10,18 @@ typedef struct {
   int64_t bytes;
 } lsp__shard;
 
+/* XXH3-128 of the stored bytes of a tensor. */
+typedef struct {
+  int known;
+  unsigned char byte[16];
+} lsp__tensor_hash;
+
 struct lsp_checkpoint {
   lsp__shard *shard; /* (shards) */
   int shards;
   lsp_tensor *tensor; /* (count); names owned, in byte order of name once open */
   int64_t count, capacity;
+  lsp__tensor_hash *hash; /* (count); of the bytes that were given out */
 };
 
 /* Local. Reads and checks the header of shard `file` and appends its tensors. */

@@ -93,10 +93,10 @@ static lsp_status check_range(const lsp_checkpoint *c, const lsp_tensor *t,
       lsp_checkpoint_path(c, t), t->name, t->dtype_name);
 }
 
-/* Elements as floats. */
+/* Elements as floats; their stored bytes go to raw (n * 8). */
 static lsp_status read_chunk(const lsp_checkpoint *c, const lsp_tensor *t,
-                             int64_t first, int64_t n, float *out, lsp_failure *why) {
-  unsigned char raw[CHUNK * 8];
+                             int64_t first, int64_t n, float *out, unsigned char *raw,
+                             lsp_failure *why) {
   const lsp__shard *s = &c->shard[t->file];
   const int size = real_size(t->dtype);
   LSP_ASSERT(n <= CHUNK);
@@ -119,13 +119,42 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+static void digest(const XXH3_state_t *state, unsigned char out[16]) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+  memcpy(out, canonical.digest, sizeof canonical.digest);
+}
+
+/* Keeps the hash of a tensor's bytes. Bytes that are read twice are the same. */
+static lsp_status keep_hash(const lsp_checkpoint *c, const lsp_tensor *t,
+                            const XXH3_state_t *state, lsp_failure *why) {
+  lsp__tensor_hash *kept = &c->hash[t - c->tensor];
+  unsigned char hash[16];
+  digest(state, hash);
+  if (kept->known && memcmp(kept->byte, hash, sizeof hash) != 0)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: tensor \"%s\" changed while it was read; use a checkpoint "
+                    "that nobody writes to",
+                    lsp_checkpoint_path(c, t), t->name);
+  memcpy(kept->byte, hash, sizeof hash);
+  kept->known = 1;
+  return LSP_OK;
+}
+
 lsp_status lsp_checkpoint_floats(const lsp_checkpoint *c, const lsp_tensor *t,
                                  int64_t first, int64_t n, float *out,
                                  lsp_failure *why) {
+  unsigned char raw[CHUNK * 8];
+  XXH3_state_t state;
   LSP_TRY(check_range(c, t, first, n, why));
-  for (int64_t done = 0; done < n; done += CHUNK)
-    LSP_TRY(read_chunk(c, t, first + done, smaller(CHUNK, n - done), out + done, why));
-  return LSP_OK;
+  XXH3_INITSTATE(&state);
+  (void)XXH3_128bits_reset(&state);
+  for (int64_t done = 0; done < n; done += CHUNK) {
+    const int64_t part = smaller(CHUNK, n - done);
+    LSP_TRY(read_chunk(c, t, first + done, part, out + done, raw, why));
+    (void)XXH3_128bits_update(&state, raw, (size_t)(part * real_size(t->dtype)));
+  }
+  return n == t->count ? keep_hash(c, t, &state, why) : LSP_OK;
 }
 
 /* What a tensor is, in a form that is the same whatever file it came from. */
@@ -138,17 +167,19 @@ static void hash_facts(XXH3_state_t *state, const lsp_tensor *t) {
   (void)XXH3_128bits_update(state, &t->bytes, sizeof t->bytes);
 }
 
-static lsp_status hash_tensor(const lsp_checkpoint *c, const lsp_tensor *t,
-                              XXH3_state_t *state, unsigned char *buffer,
-                              lsp_failure *why) {
+/* The bytes of a tensor that was not given out whole. */
+static lsp_status hash_bytes(const lsp_checkpoint *c, const lsp_tensor *t,
+                             unsigned char *buffer, lsp_failure *why) {
   const lsp__shard *s = &c->shard[t->file];
-  hash_facts(state, t);
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  (void)XXH3_128bits_reset(&state);
   for (int64_t done = 0; done < t->bytes; done += HASH_CHUNK) {
     const int64_t part = smaller(HASH_CHUNK, t->bytes - done);
     LSP_TRY(lsp_read_at(s->fd, s->path, buffer, part, t->offset + done, why));
-    (void)XXH3_128bits_update(state, buffer, (size_t)part);
+    (void)XXH3_128bits_update(&state, buffer, (size_t)part);
   }
-  return LSP_OK;
+  return keep_hash(c, t, &state, why);
 }
 
 lsp_status lsp_checkpoint_hash(const lsp_checkpoint *c, unsigned char out[16],
@@ -160,13 +191,14 @@ lsp_status lsp_checkpoint_hash(const lsp_checkpoint *c, unsigned char out[16],
     status = lsp_fail(why, LSP_E_MEMORY, "not enough memory to hash the checkpoint");
   else
     (void)XXH3_128bits_reset(state);
-  for (int64_t i = 0; status == LSP_OK && i < c->count; i++)
-    status = hash_tensor(c, &c->tensor[i], state, buffer, why);
-  if (status == LSP_OK) {
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-    memcpy(out, canonical.digest, sizeof canonical.digest);
+  for (int64_t i = 0; status == LSP_OK && i < c->count; i++) {
+    if (!c->hash[i].known)
+      status = hash_bytes(c, &c->tensor[i], buffer, why);
+    hash_facts(state, &c->tensor[i]);
+    (void)XXH3_128bits_update(state, c->hash[i].byte, sizeof c->hash[i].byte);
   }
+  if (status == LSP_OK)
+    digest(state, out);
   (void)XXH3_freeState(state);
   free(buffer);
   return status;

@@ -2,8 +2,10 @@
 #include "lsp/json.h"
 #include "lsp/transfo_xl.h"
 
+#define XXH_INLINE_ALL
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 enum { CONFIG_BYTES_MAX = 1 << 20, WIDTH_MAX = 1 << 20 };
 
@@ -167,6 +169,27 @@ lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
   const lsp_status st = read_config(&(source){json, path, why}, config);
   json_decref(json);
   return st;
+}
+
+void lsp_txl_config_hash(const lsp_txl_config *c, unsigned char out[16]) {
+  const int64_t number[] = {c->vocab_size,     c->d_model,  c->d_embed,
+                            c->n_head,         c->d_head,   c->d_inner,
+                            c->n_layer,        c->div_val,  c->pre_lnorm,
+                            c->untie_r,        c->clusters, c->tie_word_embeddings,
+                            c->bytes_tokenizer};
+  XXH128_canonical_t canonical;
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  (void)XXH3_128bits_reset(&state);
+  (void)XXH3_128bits_update(&state, number, sizeof number);
+  (void)XXH3_128bits_update(&state, &c->layer_norm_epsilon,
+                            sizeof c->layer_norm_epsilon);
+  for (int i = 0; i < c->clusters; i++) {
+    const int64_t cluster[] = {c->cut[i + 1], c->tie_proj[i]};
+    (void)XXH3_128bits_update(&state, cluster, sizeof cluster);
+  }
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+  memcpy(out, canonical.digest, sizeof canonical.digest);
 }
 
 double lsp_txl_flops_per_token(const lsp_txl_config *c) {

@@ -67,3 +67,18 @@ rm moving.memory.h5
 run 1 $law --output moving.h5 moving
 cmp resumed.h5 moving.h5 || fail "resumed to other bytes"
 passed "the text restored, the run is resumed to the same bytes"
+
+# ---- The configuration of a model is part of it
+
+mkdir model
+cp "$FIXTURES/law/config.json" "$FIXTURES/law/model.safetensors" model
+head -c 600 text >short
+run 1 --model model --output model.h5 short
+for change in 's/"layer_norm_epsilon": 1e-05/"layer_norm_epsilon": 1e-06/' \
+  's/"pre_lnorm": false/"pre_lnorm": true/'; do
+  sed "$change" "$FIXTURES/law/config.json" >model/config.json
+  refused "\`config\` was" 1 --model model --output model.h5 --resume short
+done
+cp "$FIXTURES/law/config.json" model
+run 1 --model model --output model.h5 --resume short
+passed "another configuration of the same weights"

@@ -196,6 +196,8 @@ static void test_a_shape_that_overflows_is_refused(void **state) {
                         4, "\"shape\"[0] is -1", "tensor \"w\"");
 }
 
+#define F32(name, shape, offsets)                                                      \
+  "\"" name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 #define U8(name, offsets)                                                              \
   "\"" name "\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" offsets "}"
 
@@ -414,6 +416,35 @@ static void test_shards_and_one_file_are_the_same_checkpoint(void **state) {
   assert_memory_not_equal(one, other, 16);
 }
 
+/* Bytes that changed in the file since they were given out are not those of the hash. */
+static void test_the_hash_is_of_the_numbers_that_were_given_out(void **state) {
+  (void)state;
+  lsp_failure why = {0};
+  unsigned char before[16], after[16];
+  static float numbers[10000], f[10000];
+  static const char header[] = "{" F32("a", "[10000]", "[0,40000]") "}";
+  const char *folder = lsp_test_folder();
+  for (int i = 0; i < 10000; i++)
+    numbers[i] = (float)i;
+  const char *path = make(folder, "model.safetensors", header, numbers, sizeof numbers);
+  lsp_checkpoint *c = opened(folder);
+  assert_int_equal(lsp_checkpoint_hash(c, before, &why), LSP_OK);
+  lsp_checkpoint_close(&c);
+  c = opened(folder);
+  const lsp_tensor *t = lsp_checkpoint_find(c, "a");
+  assert_int_equal(lsp_checkpoint_floats(c, t, 0, 10000, f, &why), LSP_OK);
+  FILE *file = fopen(path, "r+b");
+  assert_non_null(file);
+  assert_int_equal(fseek(file, 8 + (long)strlen(header) + 4 * 9000, SEEK_SET), 0);
+  assert_int_equal(fwrite(&numbers[1], sizeof *numbers, 1, file), 1);
+  assert_int_equal(fclose(file), 0);
+  assert_int_equal(lsp_checkpoint_hash(c, after, &why), LSP_OK);
+  assert_memory_equal(before, after, 16);
+  assert_int_equal(lsp_checkpoint_floats(c, t, 0, 10000, f, &why), LSP_E_MISMATCH);
+  expect_message(&why, "tensor \"a\" changed while it was read");
+  lsp_checkpoint_close(&c);
+}
+
 static void test_an_index_may_name_only_files_beside_it(void **state) {
   (void)state;
   static const char *const wrong[] = {
@@ -485,6 +516,7 @@ LSP_TESTS(
     cmocka_unit_test(test_all_halves_are_what_their_bits_say),
     cmocka_unit_test(test_a_file_truncated_after_opening_is_an_error_not_a_signal),
     cmocka_unit_test(test_shards_and_one_file_are_the_same_checkpoint),
+    cmocka_unit_test(test_the_hash_is_of_the_numbers_that_were_given_out),
     cmocka_unit_test(test_an_index_may_name_only_files_beside_it),
     cmocka_unit_test(test_an_index_that_is_wrong_about_a_tensor_is_refused),
     cmocka_unit_test(test_a_tensor_in_two_shards_is_refused),
