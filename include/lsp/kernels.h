@@ -73,6 +73,9 @@ typedef struct {
    * in softmax_tile, begun with top = -FLT_MAX, sum = 0. x is overwritten by x + bias.
    */
   void (*logsumexp)(int64_t n, float *x, const float *bias, float *top, float *sum);
+
+  /* 1 if all n numbers are finite */
+  int (*finite)(int64_t n, const float *x);
 } lsp_kernels;
 
 /* Weakest of what the processor has and what this build knows. */

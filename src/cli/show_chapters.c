@@ -197,7 +197,7 @@ static int terminal_has_utf8(void) {
 static void print_bar(double share, int columns) {
   static const char *const eighth[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const int utf8 = terminal_has_utf8();
-  const int eighths = (int)(share * columns * 8 + 0.5);
+  const int eighths = share > 0 ? (int)(share * columns * 8 + 0.5) : 0;
   const int colours = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
   (void)fputs(colours ? "\x1b[36m" : "", stdout);
   for (int i = 0; i < (utf8 ? eighths / 8 : (eighths + 4) / 8); i++)

@@ -213,7 +213,6 @@ const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piec
 
 /* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
  * what the library and the kernels make of an overflow does not show in the bits. */
-int lsp_finite(const float *x, int64_t n);
 /* Local, thread-safe. */
 void lsp_finite_note(lsp_run *e, int64_t token, int layer);
 /* Local, thread-safe. The hidden rows of a panel, after a layer (-1: the embedding).
@@ -221,7 +220,7 @@ void lsp_finite_note(lsp_run *e, int64_t token, int layer);
 void lsp_finite_hidden(lsp_run *e, const lsp_panel *p, int layer);
 /* Local. 1 if a row (3 A) of query, key and value is not finite. It then becomes NaN,
  * NaN and 0: the key spoils the queries that see it, and the value spoils no other. */
-int lsp_finite_spoil(float *qkv, int64_t A);
+int lsp_finite_spoil(const lsp_run *e, float *qkv);
 /* Local, thread-safe. The same for rows (rows, 3 A), of which the first is that of
  * `token`. */
 void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int layer);

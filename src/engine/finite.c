@@ -3,7 +3,7 @@
  * Finite weights overflow float32 when they are damaged, and what comes out is NaN for
  * some tokens and not for others: an average over the rest would look better than that
  * of a sound model. So every row is looked at where it is made, after the embedding,
- * the projections and each layer, by the exponent bits alone.
+ * the projections and each layer.
  *
  * A row is known by its token and layer. The lowest (token, layer) of the wave is the
  * lowest of the run, for a row depends on rows before it and on lower layers alone;
@@ -14,18 +14,6 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
-
-/* An exponent of all ones, and no other, carries into the sign. */
-int lsp_finite(const float *x, int64_t n) {
-  uint32_t carried = 0;
-  for (int64_t i = 0; i < n; i++) {
-    uint32_t bits;
-    memcpy(&bits, x + i, sizeof bits);
-    carried |= (bits & 0x7fffffffU) + 0x00800000U;
-  }
-  return carried >> 31 == 0;
-}
 
 static int is_before(lsp_spot a, lsp_spot b) {
   return a.token < b.token || (a.token == b.token && a.layer < b.layer);
@@ -48,17 +36,18 @@ void lsp_finite_hidden(lsp_run *e, const lsp_panel *p, int layer) {
   const int64_t first = lsp_max(p->start, p->piece->first);
   const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
   float *x = e->x + (p->row + first - p->start) * D;
-  if (lsp_finite(x, (end - first) * D))
+  if (e->kernels.finite((end - first) * D, x))
     return;
   for (int64_t i = 0; i < end - first; i++, x += D)
-    if (!lsp_finite(x, D)) {
+    if (!e->kernels.finite(D, x)) {
       lsp_finite_note(e, p->piece->token + first - p->piece->first + i, layer);
       fill_row(x, D, NAN);
     }
 }
 
-int lsp_finite_spoil(float *qkv, int64_t A) {
-  if (lsp_finite(qkv, 3 * A))
+int lsp_finite_spoil(const lsp_run *e, float *qkv) {
+  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
+  if (e->kernels.finite(3 * A, qkv))
     return 0;
   fill_row(qkv, 2 * A, NAN);
   fill_row(qkv + 2 * A, A, 0);
@@ -67,10 +56,10 @@ int lsp_finite_spoil(float *qkv, int64_t A) {
 
 void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int layer) {
   const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  if (lsp_finite(qkv, 3 * A * rows))
+  if (e->kernels.finite(3 * A * rows, qkv))
     return;
   for (int i = 0; i < rows; i++, qkv += 3 * A)
-    if (lsp_finite_spoil(qkv, A))
+    if (lsp_finite_spoil(e, qkv))
       lsp_finite_note(e, token + i, layer);
 }
 

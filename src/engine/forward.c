@@ -93,24 +93,30 @@ static float *carry_tile(const lsp_run *e, int which, int layer, int64_t tile) {
          (layer * e->sizes.carry_tiles + tile) * lsp_tile_floats(e->heads);
 }
 
-/* Keys and values of a panel into its tiles. Rows before the piece's first token (a
- * document taken up in mid-panel) come from the carried memory. */
-static void fill_tiles(const lsp_run *e, const lsp_panel *p, int layer,
-                       const float *qkv) {
+/* Queries of a block of a panel to their place, its keys and values into its tile. Rows
+ * before the piece's first token (a document taken up in mid-panel) come from the
+ * carried memory. What is not finite is found here, where the rows are read anyway. */
+static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
+                        float *qkv) {
   const int64_t A = width_a(e);
-  for (int row = 0; row < p->rows; row += LSP_BLOCK) {
-    const int64_t position = p->start + row;
-    const int64_t tile = position / LSP_BLOCK;
-    float *to = own_tile(e, p->piece, tile);
-    int first = 0;
-    if (position < p->piece->first) {
-      memcpy(to, carry_tile(e, 0, layer, tile - e->wave.carried.first),
-             (size_t)lsp_tile_floats(e->heads) * sizeof(float));
-      first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
-    }
-    const float *key = qkv + (row + first) * (3 * A) + A;
-    lsp_tile_put(e->heads, to, first, LSP_BLOCK - first, key, key + A, 3 * A);
+  const int64_t position = p->start + row;
+  const int64_t tile = position / LSP_BLOCK;
+  const int64_t real = lsp_max(position, p->piece->first);
+  const int64_t end = lsp_min(position + LSP_BLOCK, p->piece->end);
+  float *to = own_tile(e, p->piece, tile);
+  int first = 0;
+  if (real < end)
+    lsp_finite_projected(e, qkv + (real - position) * (3 * A), (int)(end - real),
+                         p->piece->token + real - p->piece->first, layer);
+  for (int i = 0; i < LSP_BLOCK; i++)
+    memcpy(e->q + (p->row + row + i) * A, qkv + i * (3 * A), (size_t)A * sizeof(float));
+  if (position < p->piece->first) {
+    memcpy(to, carry_tile(e, 0, layer, tile - e->wave.carried.first),
+           (size_t)lsp_tile_floats(e->heads) * sizeof(float));
+    first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
   }
+  const float *key = qkv + first * (3 * A) + A;
+  lsp_tile_put(e->heads, to, first, LSP_BLOCK - first, key, key + A, 3 * A);
 }
 
 static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
@@ -125,13 +131,8 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   }
   lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv);
   poll(e);
-  const int64_t first = lsp_max(p->start, p->piece->first);
-  const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
-  lsp_finite_projected(e, qkv + (first - p->start) * 3 * A, (int)(end - first),
-                       p->piece->token + first - p->piece->first, layer);
-  for (int i = 0; i < p->rows; i++)
-    memcpy(e->q + (p->row + i) * A, qkv + i * (3 * A), (size_t)A * sizeof(float));
-  fill_tiles(e, p, layer, qkv);
+  for (int row = 0; row < p->rows; row += LSP_BLOCK)
+    place_block(e, p, layer, row, qkv + row * (3 * A));
   poll(e);
 }
 

@@ -60,7 +60,7 @@ static void make_ghosts(lsp_run *e, float *work) {
                             (float)e->config.layer_norm_epsilon, rows);
     lsp_gemm(LSP_BLOCK, 3 * A, D, rows, w->qkv, qkv);
     for (int i = 0; i < LSP_BLOCK; i++)
-      (void)lsp_finite_spoil(qkv + i * 3 * A, A);
+      (void)lsp_finite_spoil(e, qkv + 3 * A * i);
     lsp_tile_put(e->heads, (float *)(uintptr_t)e->ghost[layer], 0, LSP_BLOCK, qkv + A,
                  qkv + 2 * A, 3 * A);
   }

@@ -307,6 +307,28 @@ static void NAME(logsumexp)(int64_t n, float *x, const float *bias, float *top,
   *top = new_top;
 }
 
+/* Sums of x * 0: NaN, whatever the order, as soon as one x is not finite. */
+static int NAME(finite)(int64_t n, const float *x) {
+  enum { CHAINS = 4 };
+  vec part[CHAINS];
+  float rest = 0;
+  int64_t j = 0;
+  for (int v = 0; v < CHAINS; v++)
+    part[v] = v_set(0.0f);
+  for (; j + (int64_t)CHAINS * VLEN <= n; j += (int64_t)CHAINS * VLEN)
+    for (int v = 0; v < CHAINS; v++)
+      part[v] = v_fma(v_load(x + j + v * VLEN), v_set(0.0f), part[v]);
+  for (; j < n; j++)
+    rest += x[j] * 0.0f;
+  for (int v = 0; v < CHAINS; v++) {
+    float lane[VLEN];
+    v_store(lane, part[v]);
+    for (int i = 0; i < VLEN; i++)
+      rest += lane[i];
+  }
+  return !isnan(rest);
+}
+
 void NAME(lsp__kernels)(lsp_kernels *k) {
   k->name = LSP_ISA_TEXT;
   k->product = NAME(product);
@@ -317,6 +339,7 @@ void NAME(lsp__kernels)(lsp_kernels *k) {
   k->add = NAME(add);
   k->shift_scale = NAME(shift_scale);
   k->logsumexp = NAME(logsumexp);
+  k->finite = NAME(finite);
 }
 
 // NOLINTEND(bugprone-implicit-widening-of-multiplication-result)

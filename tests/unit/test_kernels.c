@@ -580,6 +580,28 @@ static void test_nan_is_never_taken_for_a_number(void **state) {
   }
 }
 
+static void test_finite_sees_every_place(void **state) {
+  (void)state;
+  static const float not_finite[] = {NAN, INFINITY, -INFINITY};
+  enum { N = 150 };
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+    float x[N];
+    for (int j = 0; j < N; j++)
+      x[j] = j % 3 == 0 ? FLT_MAX : j % 3 == 1 ? -FLT_MAX : 1e-42f;
+    for (int n = 0; n <= N; n++)
+      assert_int_equal(k.finite(n, x), 1);
+    for (int n = 0; n < N; n++) {
+      const float kept = x[n];
+      x[n] = not_finite[n % 3];
+      assert_int_equal(k.finite(n, x), 1); /* one past the end */
+      assert_int_equal(k.finite(n + 1, x), 0);
+      assert_int_equal(k.finite(N, x), 0);
+      x[n] = kept;
+    }
+  }
+}
+
 /* A variance beyond float32 would make the row that of the bias. */
 static void test_norm_of_what_overflows_is_nan(void **state) {
   (void)state;
@@ -610,4 +632,5 @@ LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_shift_scale_pads_with_zeros),
           cmocka_unit_test(test_logsumexp_over_chunks_is_that_of_the_whole),
           cmocka_unit_test(test_nan_is_never_taken_for_a_number),
+          cmocka_unit_test(test_finite_sees_every_place),
           cmocka_unit_test(test_norm_of_what_overflows_is_nan))
