@@ -111,9 +111,9 @@ law="--model $FIXTURES/law"
   goes_on="--output second.h5 --from-snapshot first.memory.h5 book.txt"
   refused 'made with model = ' 1 --model "$FIXTURES/law-same" $goes_on
   refused 'made with model = ' 3 --model "$FIXTURES/law-same" $goes_on
-  refused 'made with segment = 80, this run has 40' 1 $law --segment 40 $goes_on
-  refused 'made with mem_len = 96, this run has 95' 1 $law --mem-len 95 $goes_on
-  refused 'made with mem_init = zeros, this run has empty' 1 $law --mem-init empty \
+  refused 'made with segment = 80, but this run has 40' 1 $law --segment 40 $goes_on
+  refused 'made with mem_len = 96, but this run has 95' 1 $law --mem-len 95 $goes_on
+  refused 'made with mem_init = zeros, but this run has empty' 1 $law --mem-init empty \
     $goes_on
   for core in $(cores); do
     [ "$core" != default ] || continue
