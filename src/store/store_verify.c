@@ -106,7 +106,8 @@ static lsp_status verify_file(const lsp_store *s, int file, const lsp_commit *c,
         why);
   if (status == LSP_OK)
     status = verify_rows(s, file, &v, c, why);
-  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  if (c != NULL) /* the run goes on writing */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   (void)close(fd);
   return status;
 }

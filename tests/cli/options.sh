@@ -63,6 +63,10 @@ refused "no INPUT; give the files or folders to read, or - for standard input" \
   run --model m --output o.h5
 refused "--output: is empty; give FILE.h5" run --model m --output= book.txt
 refused "walk: no such command; --help lists them" walk
+refused "verify takes FILE.h5 and FILE.memory.h5 files; the texts follow after --" \
+  verify -- book.txt
+refused "verify does not read standard input; give the text as a file" \
+  verify o.h5 -- -
 
 # Options and inputs in any order; what follows -- is an input.
 refused "--segment: 0 is not in [1, 16777216]" run book.txt --segment 0 --output=o.h5 -
@@ -99,7 +103,7 @@ says 'Usage: longspan COMMAND' --help
 says '^\* --mem-len N' run --help
 says '^  --wave-tokens N' run --help
 says 'Usage: longspan run' run --model m --help
-for command in info show plan; do
+for command in info show verify plan; do
   says "Usage: longspan $command" $command --help
 done
 "$LONGSPAN" run --help | awk 'length > 80 { print; bad = 1 } END { exit bad }' ||
