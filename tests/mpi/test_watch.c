@@ -32,7 +32,7 @@ static void test_a_rank_that_computes_long_is_not_ended(void **state) {
   assert_everywhere(*state, lsp_watch_open(&apart, path, 1, &watch) == LSP_OK);
   assert_everywhere(*state, access(path, F_OK) == 0);
   if (apart.rank == apart.size - 1)
-    compute_for(2);
+    compute_for(1.7);
   LSP_MPI(MPI_Barrier(apart.comm));
   lsp_watch_close(&watch);
   assert_everywhere(*state, watch == NULL);
@@ -43,7 +43,7 @@ static void test_a_rank_that_computes_long_is_not_ended(void **state) {
 static void test_waiting_for_someone_outside_is_excused(void **state) {
   lsp_ctx *ctx = *state;
   lsp_watch *watch = NULL;
-  const struct timespec pause = {2, 0};
+  const struct timespec pause = {1, 700000000};
   assert_everywhere(*state, lsp_watch_open(ctx, "unused", 1, &watch) == LSP_OK);
   if (ctx->rank == 0) {
     lsp_beat_excuse(1);
