@@ -73,6 +73,19 @@ cp long whole/-
 into whole whole
 same_file whole stopped "standard input, stopped and resumed"
 
+# The same beside a folder, which might name the copy and does not.
+status=0
+(
+  export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=beside.h5.journal
+  export LSP_FAULT_MODE=kill LSP_FAULT_AT=12
+  # shellcheck disable=SC2086 # lists of words
+  start 1 $law --output beside.h5 --wave-tokens 256 - other <long >said 2>&1
+) || status=$?
+[ $status -eq 137 ] || complain "exit status $status, expected 137"
+# shellcheck disable=SC2086 # a list of words
+run 1 $law --output beside.h5 --resume - other <long
+passed "standard input beside a folder, stopped and resumed"
+
 # A copy that a run left which never began is not the text of the next one; a file of
 # that name which no run has left stays.
 (
