@@ -9,6 +9,7 @@
 #include "lsp/safetensors.h"
 #include "lsp/store.h"
 #include "lsp/text.h"
+#include "lsp/transfo_xl.h"
 #include "lsp/verify.h"
 
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static const lsp_command verify_command = {
 
 /* What all files are compared with; "": not asked for. */
 typedef struct {
-  char model[HEX], input[HEX];
+  char model[HEX], config[HEX], input[HEX];
 } expected;
 
 typedef struct {
@@ -128,14 +129,18 @@ static void put_hex(const unsigned char hash[16], char out[HEX]) {
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
-static lsp_status hash_model(const char *dir, char out[HEX], lsp_failure *why) {
+static lsp_status hash_model(const char *dir, expected *e, lsp_failure *why) {
   lsp_checkpoint *c = NULL;
+  lsp_txl_config config;
   unsigned char hash[16];
+  LSP_TRY(lsp_txl_config_read(dir, &config, why));
+  lsp_txl_config_hash(&config, hash);
+  put_hex(hash, e->config);
   LSP_TRY(lsp_checkpoint_open(dir, &c, why));
   const lsp_status st = lsp_checkpoint_hash(c, hash, why);
   lsp_checkpoint_close(&c);
   if (st == LSP_OK)
-    put_hex(hash, out);
+    put_hex(hash, e->model);
   return st;
 }
 
@@ -216,6 +221,7 @@ static lsp_status verify_opened(const lsp_file_view *view, const expected *e,
                     f->path);
   LSP_TRY(verify_sums(view, f, why));
   compare(f, view, "model", "model", e->model);
+  compare(f, view, "config", "config.json", e->config);
   compare(f, view, "input", "text", e->input);
   if (f->places > PLACES_SAID)
     say(f->path, "more places are damaged than are listed here", "take a copy");
@@ -274,7 +280,7 @@ static lsp_status expect(const verify_options *o, int inputs, char **input, expe
       return lsp_fail(why, LSP_E_USAGE,
                       "verify does not read standard input; give the text as a file");
   if (o->model != NULL)
-    LSP_TRY(hash_model(o->model, e->model, why));
+    LSP_TRY(hash_model(o->model, e, why));
   if (inputs > 0)
     LSP_TRY(
         hash_text(o->input_format, (const char *const *)input, inputs, e->input, why));
@@ -283,7 +289,7 @@ static lsp_status expect(const verify_options *o, int inputs, char **input, expe
 
 int lsp_cmd_verify(int argc, char **argv) {
   verify_options options;
-  expected e = {"", ""};
+  expected e = {"", "", ""};
   lsp_failure why = {0};
   int files = 0, right = 1;
   const int end = end_of_options(argc, argv);

@@ -149,6 +149,10 @@ verified out/o.h5 out/o.memory.h5 whole/o.h5 whole/o.memory.h5
 verified --model "$FIXTURES/law" out/o.h5 out/o.memory.h5 -- a.txt b.txt
 not_right "another text" out/o.h5 -- b.txt
 not_right "another model" --model "$FIXTURES/law-same" out/o.memory.h5
+mkdir model
+cp "$FIXTURES/law/model.safetensors" model
+sed 's/"pre_lnorm": false/"pre_lnorm": true/' "$FIXTURES/law/config.json" >model/config.json
+not_right "another config.json" --model model out/o.h5
 not_right "gone.h5" whole/o.h5 gone.h5
 passed "intact files, other texts and models"
 
