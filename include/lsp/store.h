@@ -53,7 +53,7 @@ void lsp_store_close(lsp_store **store);
 
 /* Collective. Rows [first, first + rows) of a dataset from every rank, adjacent and in
  * rank order, any of them empty. A dataset that the file does not have is passed over.
- * Failures are kept, and come out at the commit: a rank goes on with its schedule. */
+ * Failures are kept, and come out at the commit: a rank that fails keeps its schedule. */
 void lsp_store_rows(lsp_store *store, lsp_output_dataset dataset, int64_t first,
                     int64_t rows, const void *data);
 
