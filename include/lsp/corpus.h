@@ -94,6 +94,10 @@ lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
 /* The corpus as bytes, for sending. The caller frees *out. */
 lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
                            lsp_failure *why);
+
+/* A corpus over the bytes of lsp_corpus_pack, which are lent as long as it lives, at an
+ * address divisible by 8. It holds nothing of the size of the corpus itself, so that the
+ * ranks of a node can share the bytes. */
 lsp_status lsp_corpus_unpack(const void *data, size_t bytes, lsp_corpus **out,
                              lsp_failure *why);
 
@@ -101,7 +105,7 @@ lsp_status lsp_corpus_unpack(const void *data, size_t bytes, lsp_corpus **out,
 void lsp_corpus_close(lsp_corpus **c);
 
 int64_t lsp_corpus_count(const lsp_corpus *c); /* documents */
-const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d);
+lsp_document lsp_corpus_document(const lsp_corpus *c, int64_t d);
 
 /* Chunks of all documents; a document without tokens has none. */
 int64_t lsp_corpus_chunks(const lsp_corpus *c);

@@ -47,7 +47,10 @@ typedef struct {
                              snapshot that it continues from was taken */
   lsp_pattern pattern;
   int64_t reach_tiles; /* tiles that hold the reach before a tile border */
+  int64_t *owned;      /* NULL: the tables are lent */
 } lsp_plan;
+
+enum { LSP_PLAN_TABLES = 3 };
 
 /* Local. tokens (documents): tokens of each, LSP_TOKENS_MOST in all at most. LSP_E_LIMIT:
  * the first document would end beyond that position. */
@@ -55,6 +58,12 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
                          int64_t first_position, const lsp_pattern *pattern,
                          lsp_failure *why);
 void lsp_plan_close(lsp_plan *plan);
+
+/* Local. The same in a table of LSP_PLAN_TABLES (documents + 1) numbers, lent as long as
+ * the plan lives: ranks of a node share it. tokens NULL: another rank fills the table. */
+lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
+                        int64_t first_position, const lsp_pattern *pattern,
+                        int64_t *table, lsp_failure *why);
 
 static inline int64_t lsp_plan_panels(const lsp_plan *plan) {
   return plan->panel_start[plan->documents];

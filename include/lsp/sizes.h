@@ -42,6 +42,7 @@ typedef struct {
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
                           LSP_MEMORY_DEFAULT, or what twice the reach needs */
   int64_t ranks, threads;
+  int64_t tables; /* bytes of the tables of documents, one copy a node */
 } lsp_request;
 
 /* Larger waves than fit in this were not faster, and smaller ones than fit in half of
@@ -74,7 +75,7 @@ typedef struct {
   int64_t lists;   /* pieces and panels of the span */
   int64_t process; /* program, MPI, HDF5, BLAS, the output's buffers */
   int64_t root;    /* rank 0: the carry, and what documents got of all spans */
-  int64_t node;    /* weights and what is made of them, one copy a node */
+  int64_t node;    /* weights, what is made of them, documents: one copy a node */
 } lsp_sizes;
 
 /* Bytes of rank 0 beside the node's copies. */

@@ -48,7 +48,7 @@ static void look_at(const lsp_show_byte *b, void *arg) {
 
 static lsp_status look_at_all(lsp_show *s, findings *f, lsp_failure *why) {
   for (int64_t t = 0; t < lsp_show_texts(s); t++) {
-    lsp_chapters_begin(&f->chapters, t, lsp_corpus_document(s->text, t)->tokens);
+    lsp_chapters_begin(&f->chapters, t, lsp_corpus_document(s->text, t).tokens);
     lsp_sentences_begin(&f->sentences, t);
     LSP_TRY(lsp_show_walk(s, t, look_at, f, why));
     lsp_chapters_end(&f->chapters);
@@ -76,7 +76,7 @@ static lsp_status print_texts(const lsp_show *s, const findings *f, lsp_failure 
   if (texts.chapter == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the texts");
   for (int64_t t = 0; t < texts.count; t++)
-    lsp_shortened(lsp_corpus_document(s->text, t)->name, texts.chapter[t].title, 28);
+    lsp_shortened(lsp_corpus_document(s->text, t).name, texts.chapter[t].title, 28);
   for (int64_t i = 0; i < c->count; i++) {
     lsp_chapter *text = &texts.chapter[c->chapter[i].text];
     text->bytes += c->chapter[i].bytes;
@@ -93,8 +93,8 @@ static void print_chapters(const lsp_show *s, const findings *f) {
   const lsp_chapters *c = &f->chapters;
   char name[44];
   for (int64_t first = 0; first < c->count; first = end_of_text(c, first)) {
-    const lsp_document *text = lsp_corpus_document(s->text, c->chapter[first].text);
-    lsp_shortened(text->name, name, sizeof name - 1);
+    const lsp_document text = lsp_corpus_document(s->text, c->chapter[first].text);
+    lsp_shortened(text.name, name, sizeof name - 1);
     (void)printf("%sBits per byte%s: %s\n\n", first > 0 ? "\n" : "",
                  f->with_gain ? ", change by memory" : "", name);
     lsp_chapters_print(c, first, end_of_text(c, first), f->with_gain);
@@ -134,7 +134,7 @@ static lsp_status check_pages(const show_options *o, const char *path,
   LSP_TRY(check_page(o->html, path, why));
   LSP_TRY(check_page(o->html, o->baseline, why));
   for (int64_t t = 0; t < lsp_show_texts(s); t++)
-    LSP_TRY(check_page(o->html, lsp_corpus_document(s->text, t)->path, why));
+    LSP_TRY(check_page(o->html, lsp_corpus_document(s->text, t).path, why));
   return LSP_OK;
 }
 

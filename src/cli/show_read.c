@@ -49,7 +49,7 @@ static const char *last_part(const char *name) {
 }
 
 const char *lsp_show_name(const lsp_show *s, int64_t t) {
-  return last_part(lsp_corpus_document(s->text, t)->name);
+  return last_part(lsp_corpus_document(s->text, t).name);
 }
 
 /* Documents in order if there are as many as texts, else by name. */
@@ -88,21 +88,20 @@ static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
   if (s->document == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld texts", (long long)n);
   for (int64_t t = 0; t < n; t++) {
-    const lsp_document *text = lsp_corpus_document(s->text, t);
+    const lsp_document text = lsp_corpus_document(s->text, t);
     const int64_t d = s->document[t] = document_of(s, t);
     if (d < 0)
       return lsp_fail(why, LSP_E_MISMATCH,
                       "%s: %s has no document of this name; give the texts that it was "
                       "made from",
-                      text->path, s->path);
+                      text.path, s->path);
     const int64_t tokens = o->token_start[d + 1] - o->token_start[d];
-    if (tokens != text->tokens)
+    if (tokens != text.tokens)
       return lsp_fail(
           why, LSP_E_MISMATCH,
           "%s: %lld bytes, but document %lld of %s has %lld tokens; give the "
           "text that it was made from, a byte a token",
-          text->path, (long long)text->tokens, (long long)d, s->path,
-          (long long)tokens);
+          text.path, (long long)text.tokens, (long long)d, s->path, (long long)tokens);
     LSP_TRY(check_finite(&s->view, s->path, d, why));
     if (s->base_path != NULL)
       LSP_TRY(check_finite(&s->base, s->base_path, d, why));
@@ -162,7 +161,7 @@ static lsp_status check_ids(const lsp_show *s, const lsp_file_view *view,
       return lsp_fail(why, LSP_E_MISMATCH,
                       "%s: byte %lld is %d, but token %lld of %s is %d; give the text "
                       "that it was made from",
-                      lsp_corpus_document(s->text, t)->path, (long long)(first + i),
+                      lsp_corpus_document(s->text, t).path, (long long)(first + i),
                       (int)p->text[i], (long long)(row + i), path, (int)p->id[i]);
   return LSP_OK;
 }
@@ -193,7 +192,7 @@ static lsp_show_byte byte_at(const lsp_show *s, const piece *p, int64_t first,
 lsp_status lsp_show_walk(lsp_show *s, int64_t t,
                          void (*each)(const lsp_show_byte *b, void *arg), void *arg,
                          lsp_failure *why) {
-  const int64_t bytes = lsp_corpus_document(s->text, t)->tokens;
+  const int64_t bytes = lsp_corpus_document(s->text, t).tokens;
   piece *p = malloc(sizeof *p);
   lsp_status st =
       p != NULL ? LSP_OK : lsp_fail(why, LSP_E_MEMORY, "no memory for text");

@@ -144,11 +144,11 @@ static lsp_status check_documents(const claims *c, const lsp_corpus *corpus) {
   const char *before = NULL;
   LSP_TRY(lsp_store_beside(c->options->output, ".stdin", spool, sizeof spool, c->why));
   for (int64_t d = 0; c->there > 0 && d < lsp_corpus_count(corpus); d++) {
-    const lsp_document *k = lsp_corpus_document(corpus, d);
-    const int is_copy = strcmp(k->name, "-") == 0 && strcmp(k->path, spool) == 0;
-    if (!is_copy && (before == NULL || strcmp(before, k->path) != 0))
-      LSP_TRY(check_input(c, k->path));
-    before = k->path;
+    const lsp_document k = lsp_corpus_document(corpus, d);
+    const int is_copy = strcmp(k.name, "-") == 0 && strcmp(k.path, spool) == 0;
+    if (!is_copy && (before == NULL || strcmp(before, k.path) != 0))
+      LSP_TRY(check_input(c, k.path));
+    before = k.path;
   }
   return LSP_OK;
 }

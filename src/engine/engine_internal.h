@@ -120,6 +120,8 @@ typedef struct {
   const float **ghost;                     /* (L) tile of positions before 0 */
   const float *tail[LSP_TXL_CLUSTERS_MAX]; /* (tiles, e, 64) packed out[i] */
 
+  lsp_shared list;   /* the documents, as they are packed */
+  lsp_shared tables; /* of the plan */
   lsp_corpus *corpus;
   lsp_spooling spooling;  /* rank 0: what became of standard input */
   lsp_text_hash text;     /* what the corpus must read */

@@ -90,7 +90,7 @@ static lsp_status refuse(lsp_run *e, lsp_spot spot) {
                   "%s (document %lld), position %lld, %s: the result is not a finite "
                   "number: the weights are damaged or overflow float32; check the "
                   "checkpoint, or count such results: --resume --not-finite count",
-                  lsp_corpus_document(e->corpus, d)->name, (long long)d,
+                  lsp_corpus_document(e->corpus, d).name, (long long)d,
                   (long long)position, where);
 }
 

@@ -129,9 +129,9 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   if (!a->bytes || !a->name || !a->document || !a->position)
     return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for the list of documents");
   for (int64_t d = 0; d < n; d++) {
-    const lsp_document *doc = lsp_corpus_document(e->corpus, d);
-    a->name[d] = doc->name;
-    a->bytes[d] = e->config.bytes_tokenizer ? doc->tokens : doc->tokens * doc->width;
+    const lsp_document doc = lsp_corpus_document(e->corpus, d);
+    a->name[d] = doc.name;
+    a->bytes[d] = e->config.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
   }
   for (int64_t i = 0; i < s; i++) {
     a->document[i] = e->stop[i].document;

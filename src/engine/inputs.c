@@ -57,15 +57,16 @@ void lsp_inputs_forget(const lsp_run *e) {
 }
 
 static lsp_status check_tokenizer(const lsp_run *e) {
-  const lsp_document *d =
-      lsp_corpus_count(e->corpus) > 0 ? lsp_corpus_document(e->corpus, 0) : NULL;
-  if (d != NULL && d->width == 1 && !e->config.bytes_tokenizer &&
+  if (lsp_corpus_count(e->corpus) == 0)
+    return LSP_OK;
+  const lsp_document d = lsp_corpus_document(e->corpus, 0);
+  if (d.width == 1 && !e->config.bytes_tokenizer &&
       e->options->input_format != LSP_INPUT_MEGATRON)
     return lsp_fail(&e->ctx->why, LSP_E_INPUT,
                     "%s: is text, but the model takes token ids, since %s/config.json "
                     "does not say \"tokenizer\": \"bytes\"; give files of token ids "
                     "(--input-format u16, u32 or megatron)",
-                    d->name, e->options->model);
+                    d.name, e->options->model);
   return LSP_OK;
 }
 
@@ -127,50 +128,66 @@ static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   return lsp_corpus_pack(e->corpus, packed, bytes, why);
 }
 
-static lsp_status share_corpus(lsp_run *e) {
+/* The list of rank 0 to all nodes, one copy each. */
+static lsp_status spread_list(lsp_run *e, const void *packed, size_t bytes) {
   lsp_ctx *ctx = e->ctx;
+  int64_t floats = (int64_t)((bytes + sizeof(float) - 1) / sizeof(float));
+  lsp_bcast(ctx->comm, &bytes, sizeof bytes);
+  lsp_bcast(ctx->comm, &floats, sizeof floats);
+  LSP_TRY(lsp_shared_open(ctx, floats, &e->list));
+  if (ctx->rank == 0)
+    memcpy(e->list.floats, packed, bytes);
+  lsp_shared_spread(ctx, &e->list, 0, floats);
+  lsp_shared_seal(ctx, &e->list);
+  lsp_corpus_close(&e->corpus); /* rank 0's own */
+  return lsp_agree(ctx,
+                   lsp_corpus_unpack(e->list.floats, bytes, &e->corpus, &ctx->why));
+}
+
+static lsp_status share_corpus(lsp_run *e) {
   void *packed = NULL;
   size_t bytes = 0;
   lsp_status st = LSP_OK;
-  if (ctx->rank == 0)
+  if (e->ctx->rank == 0)
     st = list_corpus(e, &packed, &bytes);
-  st = lsp_agree(ctx, st);
-  if (st == LSP_OK) {
-    lsp_bcast(ctx->comm, &bytes, sizeof bytes);
-    if (ctx->rank != 0)
-      packed = malloc(bytes + 1);
-    if (packed == NULL)
-      st = lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for the list of documents");
-    st = lsp_agree(ctx, st);
-  }
-  if (st == LSP_OK) {
-    lsp_bcast(ctx->comm, packed, bytes);
-    if (ctx->rank != 0)
-      st = lsp_corpus_unpack(packed, bytes, &e->corpus, &ctx->why);
-    st = lsp_agree(ctx, st);
-  }
+  st = lsp_agree(e->ctx, st);
+  if (st == LSP_OK)
+    st = spread_list(e, packed, bytes);
   free(packed);
   return st;
+}
+
+static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
+  const lsp_pattern pattern = e->plan.pattern;
+  int64_t *tokens = NULL;
+  if (e->tables.owner) {
+    tokens = malloc(((size_t)n + 1) * sizeof *tokens);
+    if (tokens == NULL)
+      return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
+                      (long long)n);
+    for (int64_t d = 0; d < n; d++)
+      tokens[d] = lsp_corpus_document(e->corpus, d).tokens;
+  }
+  const lsp_status st = lsp_plan_lay(&e->plan, n, tokens, e->start_position, &pattern,
+                                     table, &e->ctx->why);
+  free(tokens);
+  return st;
+}
+
+/* Where documents begin, in tokens, panels and rows: one table a node. */
+static lsp_status open_plan(lsp_run *e) {
+  static const int64_t FLOATS = (int64_t)(sizeof(int64_t) / sizeof(float));
+  const int64_t n = lsp_corpus_count(e->corpus);
+  LSP_TRY(lsp_shared_open(e->ctx, LSP_PLAN_TABLES * (n + 1) * FLOATS, &e->tables));
+  LSP_TRY(lsp_agree(e->ctx, lay_plan(e, n, (int64_t *)(void *)e->tables.floats)));
+  lsp_shared_seal(e->ctx, &e->tables);
+  return LSP_OK;
 }
 
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
   LSP_TRY(lsp_claims_check_documents(e));
   LSP_TRY(lsp_text_hash_open(e->ctx, e->corpus, &e->text));
-  const int64_t n = lsp_corpus_count(e->corpus);
-  const lsp_pattern pattern = e->plan.pattern;
-  int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);
-  lsp_status st = LSP_OK;
-  if (tokens == NULL) {
-    st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
-                  (long long)n);
-  } else {
-    for (int64_t d = 0; d < n; d++)
-      tokens[d] = lsp_corpus_document(e->corpus, d)->tokens;
-    st = lsp_plan_open(&e->plan, n, tokens, e->start_position, &pattern, &e->ctx->why);
-  }
-  free(tokens);
-  if (st == LSP_OK)
-    st = lsp_list_stops(e);
-  return lsp_agree(e->ctx, st);
+  LSP_TRY(open_plan(e));
+  return lsp_agree(e->ctx, lsp_list_stops(e));
 }

@@ -111,7 +111,7 @@ typedef struct {
 
 static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   const int64_t i = c->count++;
-  const lsp_document *d = lsp_corpus_document(e->corpus, e->next_document);
+  const lsp_document d = lsp_corpus_document(e->corpus, e->next_document);
   const double nats = lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
@@ -119,7 +119,7 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   /* A checkpoint with another vocabulary says nothing of bytes. */
   const int known = e->config.bytes_tokenizer && commit->open_count > 0 &&
                     commit->open_not_finite == 0;
-  c->bits[i] = known ? nats / log(2.0) / (double)d->tokens : NAN;
+  c->bits[i] = known ? nats / log(2.0) / (double)d.tokens : NAN;
   const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits,
                                                     c->not_finite};
   c->sum[i] = lsp_sum_document(column, i);

@@ -229,8 +229,11 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
 lsp_status lsp_run_size(lsp_run *e) {
   int threads = 0; /* of the rank that has most: all ranks choose alike */
   LSP_MPI(MPI_Allreduce(&e->threads, &threads, 1, MPI_INT, MPI_MAX, e->ctx->comm));
+  const int64_t tables =
+      e->list.count + e->tables.count + e->text.table.count; /* floats */
   const lsp_request request = {.wave_tokens = e->options->wave_tokens,
                                .memory = e->options->memory,
+                               .tables = tables * (int64_t)sizeof(float),
                                .ranks = e->ctx->size,
                                .threads = threads};
   lsp_failure *why = &e->ctx->why;
@@ -271,6 +274,8 @@ void lsp_run_close(lsp_run *e) {
   lsp_text_hash_close(&e->text);
   lsp_txl_close(&e->model);
   lsp_shared_close(&e->shared);
+  lsp_shared_close(&e->tables);
+  lsp_shared_close(&e->list);
   free(e->strips);
   free(e->ghost);
   free(e->stop);

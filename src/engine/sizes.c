@@ -125,7 +125,8 @@ static void add_bytes(const lsp_txl_config *c, const lsp_plan *plan,
             request->ranks * 2 * (int64_t)sizeof(int);
   s->process = process_bytes(request);
   s->node = (int64_t)sizeof(float) *
-            (lsp_txl_floats(c) + lsp_sizes_prepared(c, &plan->pattern));
+                (lsp_txl_floats(c) + lsp_sizes_prepared(c, &plan->pattern)) +
+            request->tables;
 }
 
 lsp_sizes lsp_sizes_of(const lsp_txl_config *c, const lsp_plan *plan,

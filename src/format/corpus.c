@@ -6,8 +6,7 @@
  * Packed, for sending to other ranks (native byte order):
  *
  *   int64 magic, documents, bytes of strings
- *   int64 (documents, 6)   name, path (offsets in the strings), offset, tokens, width,
- *                          file_bytes
+ *   int64 (documents, 7)   lsp__row
  *   strings, each ended by a zero byte */
 #include "lsp/corpus.h"
 
@@ -20,8 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 1 << 16, HEAD = 3, FIELDS = 6 };
-static const int64_t MAGIC = 0x31303050524f434c; /* "LCORP001" */
+enum { CHUNK_BYTES = 1 << 16, HEAD = 3 };
+static const int64_t MAGIC = 0x32303050524f434c; /* "LCORP002" */
 
 lsp_corpus *lsp__corpus_new(void) {
   lsp_corpus *c = calloc(1, sizeof *c);
@@ -80,7 +79,10 @@ static lsp_status grow(lsp_corpus *c, lsp_failure *why) {
   return LSP_OK;
 }
 
-lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why) {
+/* A document must lie in its file, and all tokens must be countable: checked, as the
+ * numbers may come from a foreign file. */
+static lsp_status check_document(const lsp_corpus *c, const lsp_document *d,
+                                 lsp_failure *why) {
   const int width_known = d->width == 1 || d->width == 2 || d->width == 4;
   if (!width_known || d->offset < 0 || d->tokens < 0 || d->offset > d->file_bytes ||
       d->tokens > (d->file_bytes - d->offset) / d->width)
@@ -96,12 +98,17 @@ lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *wh
         "than 2^60 tokens, which is as far as longspan counts; read them in "
         "several runs",
         d->path, d->tokens, d->name);
+  return LSP_OK;
+}
+
+lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *why) {
+  LSP_TRY(check_document(c, d, why));
   if (c->count == c->capacity)
     LSP_TRY(grow(c, why));
   LSP_ASSERT(c->document != NULL);
   c->document[c->count] = *d;
-  c->tokens += d->tokens;
   c->document[c->count].chunk = lsp_corpus_chunks(c);
+  c->tokens += d->tokens;
   c->count++;
   return LSP_OK;
 }
@@ -133,7 +140,8 @@ static int64_t put_string(char *strings, int64_t at, const char *text) {
 lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
                            lsp_failure *why) {
   const int64_t text = string_bytes(c);
-  const size_t numbers = (size_t)(HEAD + FIELDS * c->count) * sizeof(int64_t);
+  const size_t numbers = HEAD * sizeof(int64_t) + (size_t)c->count * sizeof(lsp__row);
+  LSP_ASSERT(c->document != NULL || c->count == 0);
   int64_t *pack = malloc(numbers + (size_t)text);
   *out = pack;
   if (pack == NULL)
@@ -141,6 +149,7 @@ lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
                     "not enough memory to send %" PRId64 " documents", c->count);
   const int64_t head[HEAD] = {MAGIC, c->count, text};
   memcpy(pack, head, sizeof head);
+  lsp__row *row = (lsp__row *)(void *)(pack + HEAD);
   char *strings = (char *)pack + numbers;
   int64_t at = 0, path = 0;
   for (int64_t i = 0; i < c->count; i++) {
@@ -148,9 +157,8 @@ lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
     path = place_path(c, i, path, at);
     if (path == at)
       at = put_string(strings, at, d->path);
-    const int64_t row[FIELDS] = {at,        path,     d->offset,
-                                 d->tokens, d->width, d->file_bytes};
-    memcpy(pack + HEAD + FIELDS * i, row, sizeof row);
+    row[i] =
+        (lsp__row){at, path, d->offset, d->tokens, d->width, d->file_bytes, d->chunk};
     at = put_string(strings, at, d->name);
   }
   LSP_ASSERT(at == text);
@@ -158,22 +166,19 @@ lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
   return LSP_OK;
 }
 
-static lsp_status unpack_documents(lsp_corpus *c, const char *rows, int64_t count,
-                                   int64_t text, lsp_failure *why) {
+/* Every row as it was when it was packed: it came over a network. */
+static lsp_status check_rows(lsp_corpus *c, int64_t count, int64_t text,
+                             lsp_failure *why) {
   for (int64_t i = 0; i < count; i++) {
-    int64_t row[FIELDS];
-    memcpy(row, rows + (size_t)i * sizeof row, sizeof row);
-    if (row[0] < 0 || row[0] >= text || row[1] < 0 || row[1] >= text)
+    const lsp__row *r = &c->row[i];
+    if (r->name < 0 || r->name >= text || r->path < 0 || r->path >= text ||
+        r->chunk != lsp_corpus_chunks(c))
       return lsp_fail(why, LSP_E_FORMAT,
                       "packed corpus: document %" PRId64 " is damaged", i);
-    const char *strings = c->text->text;
-    const lsp_document d = {.name = strings + row[0],
-                            .path = strings + row[1],
-                            .offset = row[2],
-                            .tokens = row[3],
-                            .width = row[4] >= 0 && row[4] <= 4 ? (int)row[4] : 0,
-                            .file_bytes = row[5]};
-    LSP_TRY(lsp__corpus_add(c, &d, why));
+    c->count = i + 1;
+    const lsp_document d = lsp_corpus_document(c, i);
+    LSP_TRY(check_document(c, &d, why));
+    c->tokens += d.tokens;
   }
   return LSP_OK;
 }
@@ -184,7 +189,7 @@ static lsp_status unpack(lsp_corpus *c, const char *data, size_t bytes,
   if (bytes >= sizeof head)
     memcpy(head, data, sizeof head);
   const int64_t rest = (int64_t)bytes - (int64_t)sizeof head;
-  const int64_t row = FIELDS * (int64_t)sizeof(int64_t);
+  const int64_t row = (int64_t)sizeof(lsp__row);
   const int64_t count = head[1], text = head[2];
   if (head[0] != MAGIC || count < 0 || count > rest / row ||
       text != rest - count * row || (text > 0 && data[bytes - 1] != '\0'))
@@ -192,13 +197,9 @@ static lsp_status unpack(lsp_corpus *c, const char *data, size_t bytes,
         why, LSP_E_FORMAT,
         "the list of documents was damaged on its way between ranks (%zu bytes)",
         bytes);
-  lsp__text_chunk *chunk = room(c, (size_t)text);
-  if (chunk == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "not enough memory for %" PRId64 " documents",
-                    count);
-  memcpy(chunk->text, data + bytes - text, (size_t)text);
-  chunk->used = (size_t)text;
-  return unpack_documents(c, data + sizeof head, count, text, why);
+  c->row = (const lsp__row *)(const void *)(data + sizeof head);
+  c->strings = data + bytes - text;
+  return check_rows(c, count, text, why);
 }
 
 lsp_status lsp_corpus_unpack(const void *data, size_t bytes, lsp_corpus **out,
@@ -233,7 +234,16 @@ int64_t lsp_corpus_count(const lsp_corpus *c) {
   return c->count;
 }
 
-const lsp_document *lsp_corpus_document(const lsp_corpus *c, int64_t d) {
+lsp_document lsp_corpus_document(const lsp_corpus *c, int64_t d) {
   LSP_ASSERT(d >= 0 && d < c->count);
-  return &c->document[d];
+  if (c->row == NULL)
+    return c->document[d];
+  const lsp__row *r = &c->row[d];
+  return (lsp_document){.name = c->strings + r->name,
+                        .path = c->strings + r->path,
+                        .offset = r->offset,
+                        .tokens = r->tokens,
+                        .width = r->width >= 0 && r->width <= 4 ? (int)r->width : 0,
+                        .file_bytes = r->file_bytes,
+                        .chunk = r->chunk};
 }

@@ -20,8 +20,8 @@ static int64_t chunks_of(const lsp_document *d) {
 int64_t lsp_corpus_chunks(const lsp_corpus *c) {
   if (c->count == 0)
     return 0;
-  const lsp_document *last = &c->document[c->count - 1];
-  return last->chunk + chunks_of(last);
+  const lsp_document last = lsp_corpus_document(c, c->count - 1);
+  return last.chunk + chunks_of(&last);
 }
 
 int64_t lsp__corpus_document_of(const lsp_corpus *c, int64_t chunk) {
@@ -29,7 +29,7 @@ int64_t lsp__corpus_document_of(const lsp_corpus *c, int64_t chunk) {
   LSP_ASSERT(chunk >= 0 && chunk < lsp_corpus_chunks(c));
   while (high - low > 1) { /* the last document that begins at the chunk or before */
     const int64_t middle = low + (high - low) / 2;
-    if (c->document[middle].chunk <= chunk)
+    if (lsp_corpus_document(c, middle).chunk <= chunk)
       low = middle;
     else
       high = middle;
@@ -44,16 +44,18 @@ static int64_t cost(const lsp_document *d) {
 int64_t lsp_corpus_share(const lsp_corpus *c, int64_t share, int64_t shares) {
   int64_t all = 0, before = 0;
   LSP_ASSERT(share >= 0 && share <= shares && shares > 0);
-  for (int64_t d = 0; d < c->count; d++)
-    all += cost(&c->document[d]);
+  for (int64_t d = 0; d < c->count; d++) {
+    const lsp_document document = lsp_corpus_document(c, d);
+    all += cost(&document);
+  }
   const int64_t border = all / shares * share + all % shares * share / shares;
   for (int64_t d = 0; d < c->count; d++) {
-    const lsp_document *document = &c->document[d];
-    if (before + cost(document) > border) {
-      const int64_t step = LSP_CHUNK_TOKENS * (int64_t)document->width + CHUNK_COST;
-      return document->chunk + (border - before + step - 1) / step;
+    const lsp_document document = lsp_corpus_document(c, d);
+    if (before + cost(&document) > border) {
+      const int64_t step = LSP_CHUNK_TOKENS * (int64_t)document.width + CHUNK_COST;
+      return document.chunk + (border - before + step - 1) / step;
     }
-    before += cost(document);
+    before += cost(&document);
   }
   return lsp_corpus_chunks(c);
 }
@@ -71,12 +73,12 @@ lsp_status lsp_corpus_hash(const lsp_corpus *c, const lsp_chunk_hash *hash,
   (void)XXH3_128bits_reset(state);
   hash_number(state, c->count);
   for (int64_t i = 0; i < c->count; i++) {
-    const lsp_document *d = &c->document[i];
-    hash_number(state, d->tokens);
-    hash_number(state, d->width == 1 ? 1 : 4);
-    if (d->tokens > 0)
-      (void)XXH3_128bits_update(state, hash + d->chunk,
-                                (size_t)chunks_of(d) * sizeof *hash);
+    const lsp_document d = lsp_corpus_document(c, i);
+    hash_number(state, d.tokens);
+    hash_number(state, d.width == 1 ? 1 : 4);
+    if (d.tokens > 0)
+      (void)XXH3_128bits_update(state, hash + d.chunk,
+                                (size_t)chunks_of(&d) * sizeof *hash);
   }
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
   memcpy(out, canonical.digest, sizeof canonical.digest);

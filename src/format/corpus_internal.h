@@ -29,13 +29,21 @@ typedef struct {
   unsigned char raw[2 * LSP_CHUNK_TOKENS]; /* those of 1 byte; of 2, as they are read */
 } lsp__chunk;
 
+/* A document as it is packed. */
+typedef struct {
+  int64_t name, path; /* offsets in the strings */
+  int64_t offset, tokens, width, file_bytes, chunk;
+} lsp__row;
+
 struct lsp_corpus {
-  lsp_document *document; /* (count); strings are in text */
+  lsp_document *document; /* (count); strings are in text. NULL when unpacked: then */
+  const lsp__row *row;    /* (count), lent */
+  const char *strings;    /* lent */
   int64_t count, capacity;
   int64_t tokens;                 /* of all documents */
   lsp__text_chunk *text;          /* newest first */
   int fd;                         /* the one file kept open; -1: none */
-  const char *fd_path;            /* its path, one of text */
+  const char *fd_path;            /* its path, one of text or of strings */
   const lsp_chunk_hash *expected; /* (chunks), lent; NULL: nothing is compared */
   lsp__chunk *chunk;              /* the one being read; NULL: none yet */
 };

@@ -139,7 +139,7 @@ static lsp_status take(const lsp__chunk *k, const lsp_document *d, int64_t skip,
 
 lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
                            int64_t vocabulary, int32_t *id, lsp_failure *why) {
-  const lsp_document *document = lsp_corpus_document(c, d);
+  const lsp_document one = lsp_corpus_document(c, d), *document = &one;
   LSP_ASSERT(first >= 0 && n >= 0 && first <= document->tokens &&
              n <= document->tokens - first);
   LSP_TRY(reach(c, document, why));
@@ -158,14 +158,18 @@ static lsp_status walk(lsp_corpus *c, int64_t first, int64_t end, lsp_chunk_hash
                        lsp_failure *why) {
   if (first == end)
     return LSP_OK;
-  const lsp_document *d = &c->document[lsp__corpus_document_of(c, first)];
+  int64_t at = lsp__corpus_document_of(c, first);
+  lsp_document one = lsp_corpus_document(c, at);
+  const lsp_document *d = &one;
   LSP_TRY(reach(c, d, why));
   for (int64_t chunk = first; chunk < end; chunk++) {
-    const lsp_document *before = d;
-    while (d + 1 < c->document + c->count && d[1].chunk <= chunk)
-      d++;
-    if (d != before)
+    const int64_t before = at;
+    while (at + 1 < c->count && lsp_corpus_document(c, at + 1).chunk <= chunk)
+      at++;
+    if (at != before) {
+      one = lsp_corpus_document(c, at);
       LSP_TRY(reach(c, d, why));
+    }
     if (hash == NULL) {
       LSP_TRY(read_checked(c, d, chunk, why));
     } else {

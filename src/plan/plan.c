@@ -11,32 +11,9 @@ static int64_t first_panel(const lsp_plan *plan, int64_t d) {
   return lsp_panel_of(lsp_plan_origin(plan, d));
 }
 
-lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                         int64_t first_position, const lsp_pattern *pattern,
-                         lsp_failure *why) {
-  memset(plan, 0, sizeof *plan);
-  if (documents > 0 && first_position > LSP_TOKENS_MOST - tokens[0])
-    return lsp_fail(
-        why, LSP_E_LIMIT,
-        "the first document continues at position %lld and has %lld tokens, "
-        "but longspan counts positions up to 2^60; begin it anew, without a "
-        "snapshot",
-        (long long)first_position, (long long)tokens[0]);
-  const size_t bytes = ((size_t)documents + 1) * sizeof(int64_t);
-  plan->token_start = malloc(bytes);
-  plan->panel_start = malloc(bytes);
-  plan->row_start = malloc(bytes);
-  if (!plan->token_start || !plan->panel_start || !plan->row_start) {
-    lsp_plan_close(plan);
-    return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
-                    (long long)documents);
-  }
-  plan->documents = documents;
-  plan->first_position = first_position;
-  plan->pattern = *pattern;
-  plan->reach_tiles = lsp_divide_up(lsp_pattern_reach(pattern), LSP_GRID_BLOCK);
+static void fill(lsp_plan *plan, const int64_t *tokens) {
   plan->token_start[0] = plan->panel_start[0] = plan->row_start[0] = 0;
-  for (int64_t d = 0; d < documents; d++) {
+  for (int64_t d = 0; d < plan->documents; d++) {
     const int64_t origin = lsp_plan_origin(plan, d);
     const int64_t p0 = first_panel(plan, d);
     const int64_t p1 = tokens[d] > 0 ? lsp_panel_of(origin + tokens[d] - 1) + 1 : p0;
@@ -45,13 +22,50 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
     plan->row_start[d + 1] =
         plan->row_start[d] + lsp_panel_start(p1) - lsp_panel_start(p0);
   }
+}
+
+lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
+                        int64_t first_position, const lsp_pattern *pattern,
+                        int64_t *table, lsp_failure *why) {
+  memset(plan, 0, sizeof *plan);
+  if (tokens != NULL && documents > 0 && first_position > LSP_TOKENS_MOST - tokens[0])
+    return lsp_fail(
+        why, LSP_E_LIMIT,
+        "the first document continues at position %lld and has %lld tokens, "
+        "but longspan counts positions up to 2^60; begin it anew, without a "
+        "snapshot",
+        (long long)first_position, (long long)tokens[0]);
+  plan->token_start = table;
+  plan->panel_start = table + documents + 1;
+  plan->row_start = table + 2 * (documents + 1);
+  plan->documents = documents;
+  plan->first_position = first_position;
+  plan->pattern = *pattern;
+  plan->reach_tiles = lsp_divide_up(lsp_pattern_reach(pattern), LSP_GRID_BLOCK);
+  if (tokens != NULL)
+    fill(plan, tokens);
   return LSP_OK;
 }
 
+lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
+                         int64_t first_position, const lsp_pattern *pattern,
+                         lsp_failure *why) {
+  memset(plan, 0, sizeof *plan);
+  int64_t *table = malloc(LSP_PLAN_TABLES * ((size_t)documents + 1) * sizeof(int64_t));
+  if (table == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
+                    (long long)documents);
+  const lsp_status status =
+      lsp_plan_lay(plan, documents, tokens, first_position, pattern, table, why);
+  if (status == LSP_OK)
+    plan->owned = table;
+  else
+    free(table);
+  return status;
+}
+
 void lsp_plan_close(lsp_plan *plan) {
-  free(plan->token_start);
-  free(plan->panel_start);
-  free(plan->row_start);
+  free(plan->owned);
   memset(plan, 0, sizeof *plan);
 }
 

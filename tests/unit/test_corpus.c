@@ -5,6 +5,7 @@
 #include "lsp/durable.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/wait.h>
 
 static const char *at(const char *folder, const char *name) {
@@ -56,7 +57,7 @@ static void expect_names(const lsp_corpus *c, const char *names) {
   size_t n = 0;
   for (int64_t d = 0; d < lsp_corpus_count(c); d++) {
     n += (size_t)snprintf(all + n, sizeof all - n, "%s ",
-                          lsp_corpus_document(c, d)->name);
+                          lsp_corpus_document(c, d).name);
     assert_true(n < sizeof all);
   }
   assert_string_equal(all, names);
@@ -79,11 +80,11 @@ static void test_a_text_file_is_a_document_and_a_byte_a_token(void **state) {
   const char *path = at(folder, "book.txt");
   lsp_corpus *c = opened(LSP_INPUT_AUTO, path);
   assert_int_equal(lsp_corpus_count(c), 1);
-  const lsp_document *d = lsp_corpus_document(c, 0);
-  assert_string_equal(d->name, path);
-  assert_string_equal(d->path, path);
-  assert_int_equal(d->tokens, 4);
-  assert_int_equal(d->width, 1);
+  const lsp_document d = lsp_corpus_document(c, 0);
+  assert_string_equal(d.name, path);
+  assert_string_equal(d.path, path);
+  assert_int_equal(d.tokens, 4);
+  assert_int_equal(d.width, 1);
   expect_ids(c, 0, 0, 4, (const int32_t[]){'a', 0xc3, 0xa9, '\n'});
   expect_ids(c, 0, 2, 1, (const int32_t[]){0xa9});
   expect_ids(c, 0, 4, 0, (const int32_t[]){0});
@@ -97,7 +98,7 @@ static void test_an_empty_file_is_a_document_too(void **state) {
   const char *folder = lsp_test_folder();
   put_text(folder, "empty.txt", "");
   lsp_corpus *c = opened(LSP_INPUT_TEXT, at(folder, "empty.txt"));
-  assert_int_equal(lsp_corpus_document(c, 0)->tokens, 0);
+  assert_int_equal(lsp_corpus_document(c, 0).tokens, 0);
   lsp_corpus_close(&c);
 }
 
@@ -123,7 +124,7 @@ static void test_a_folder_is_read_in_byte_order_of_its_paths(void **state) {
   lsp_corpus_close(&c);
   c = opened(LSP_INPUT_AUTO, at(folder, "a/"));
   expect_names(c, "deep/y x ");
-  assert_null(strstr(lsp_corpus_document(c, 0)->path, "//"));
+  assert_null(strstr(lsp_corpus_document(c, 0).path, "//"));
   lsp_corpus_close(&c);
 }
 
@@ -202,8 +203,8 @@ static void test_a_list_names_a_path_a_line(void **state) {
   (void)snprintf(input, sizeof input, "@%s/list", folder);
   lsp_corpus *c = opened(LSP_INPUT_AUTO, input);
   assert_int_equal(lsp_corpus_count(c), 2);
-  assert_string_equal(lsp_corpus_document(c, 0)->name, at(folder, "one"));
-  assert_string_equal(lsp_corpus_document(c, 1)->name, "two");
+  assert_string_equal(lsp_corpus_document(c, 0).name, at(folder, "one"));
+  assert_string_equal(lsp_corpus_document(c, 1).name, "two");
   lsp_corpus_close(&c);
   (void)snprintf(list, sizeof list, "%s\n\n%s/gone\n", at(folder, "one"), folder);
   put_text(folder, "list", list);
@@ -247,8 +248,8 @@ static void test_a_list_may_be_a_pipe(void **state) {
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
   assert_int_equal(lsp_corpus_count(c), 2);
-  assert_string_equal(lsp_corpus_document(c, 0)->path, at(folder, "one"));
-  assert_int_equal(lsp_corpus_document(c, 1)->tokens, 2);
+  assert_string_equal(lsp_corpus_document(c, 0).path, at(folder, "one"));
+  assert_int_equal(lsp_corpus_document(c, 1).tokens, 2);
   lsp_corpus_close(&c);
 }
 
@@ -299,8 +300,8 @@ static void expect_copy(const lsp_corpus_spec *spec, const char *file, int64_t t
   if (open_standard_input(spec, file, &c, &why) != LSP_OK)
     fail_msg("%s", why.text);
   expect_names(c, "- ");
-  assert_string_equal(lsp_corpus_document(c, 0)->path, spec->spool);
-  assert_int_equal(lsp_corpus_document(c, 0)->tokens, tokens);
+  assert_string_equal(lsp_corpus_document(c, 0).path, spec->spool);
+  assert_int_equal(lsp_corpus_document(c, 0).tokens, tokens);
   assert_int_equal(*spec->spooling, expected);
   lsp_corpus_close(&c);
 }
@@ -388,7 +389,7 @@ static void test_raw_ids_are_little_endian_of_two_or_four_bytes(void **state) {
   const char *folder = lsp_test_folder();
   put(at(folder, "ids"), "\1\0\xff\xff\2\1\0\0", 8);
   lsp_corpus *c = opened(LSP_INPUT_U16, at(folder, "ids"));
-  assert_int_equal(lsp_corpus_document(c, 0)->tokens, 4);
+  assert_int_equal(lsp_corpus_document(c, 0).tokens, 4);
   expect_ids(c, 0, 0, 4, (const int32_t[]){1, 65535, 258, 0});
   expect_ids(c, 0, 1, 2, (const int32_t[]){65535, 258});
   lsp_corpus_close(&c);
@@ -482,13 +483,13 @@ static void test_a_corpus_sent_is_the_same_corpus(void **state) {
   assert_int_equal(lsp_corpus_unpack(pack, bytes, &copy, &why), LSP_OK);
   expect_names(copy, "a b c ");
   for (int i = 0; i < 3; i++) {
-    const lsp_document *one = lsp_corpus_document(c, i);
-    const lsp_document *two = lsp_corpus_document(copy, i);
-    assert_string_equal(one->path, two->path);
-    assert_int_equal(one->tokens, two->tokens);
-    assert_int_equal(one->offset, two->offset);
-    assert_int_equal(one->width, two->width);
-    assert_int_equal(one->file_bytes, two->file_bytes);
+    const lsp_document one = lsp_corpus_document(c, i);
+    const lsp_document two = lsp_corpus_document(copy, i);
+    assert_string_equal(one.path, two.path);
+    assert_int_equal(one.tokens, two.tokens);
+    assert_int_equal(one.offset, two.offset);
+    assert_int_equal(one.width, two.width);
+    assert_int_equal(one.file_bytes, two.file_bytes);
   }
   expect_ids(copy, 1, 0, 2, (const int32_t[]){'2', '2'});
   lsp_corpus_close(&copy);
@@ -565,9 +566,9 @@ static void test_shares_of_the_chunks_cover_each_once(void **state) {
   int64_t tokens[3];
   lsp_corpus *c = opened(LSP_INPUT_U32, make_long_documents(4, tokens));
   assert_int_equal(lsp_corpus_chunks(c), 5);
-  assert_int_equal(lsp_corpus_document(c, 0)->chunk, 0);
-  assert_int_equal(lsp_corpus_document(c, 1)->chunk, 3);
-  assert_int_equal(lsp_corpus_document(c, 2)->chunk, 3);
+  assert_int_equal(lsp_corpus_document(c, 0).chunk, 0);
+  assert_int_equal(lsp_corpus_document(c, 1).chunk, 3);
+  assert_int_equal(lsp_corpus_document(c, 2).chunk, 3);
   for (int64_t shares = 1; shares < 12; shares++) {
     int64_t last = 0;
     assert_int_equal(lsp_corpus_share(c, 0, shares), 0);
@@ -670,8 +671,8 @@ static void test_a_megatron_dataset_is_found_by_any_of_its_names(void **state) {
         opened(i == 1 ? LSP_INPUT_MEGATRON : LSP_INPUT_AUTO, at(folder, given[i]));
     assert_int_equal(lsp_corpus_count(c), 3);
     (void)snprintf(name, sizeof name, "%s/data#2", folder);
-    assert_string_equal(lsp_corpus_document(c, 2)->name, name);
-    assert_int_equal(lsp_corpus_document(c, 1)->tokens, 0);
+    assert_string_equal(lsp_corpus_document(c, 2).name, name);
+    assert_int_equal(lsp_corpus_document(c, 1).tokens, 0);
     expect_ids(c, 0, 0, 3, (const int32_t[]){10, 11, 12});
     expect_ids(c, 2, 0, 3, (const int32_t[]){50000, 21, 22});
     lsp_corpus_close(&c);
@@ -801,29 +802,89 @@ static void test_documents_of_an_output_come_from_the_reader_of_hdf5(void **stat
   expect_message(&why, "2^60 tokens");
 }
 
-LSP_TESTS(cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),
-          cmocka_unit_test(test_an_empty_file_is_a_document_too),
-          cmocka_unit_test(test_a_folder_is_read_in_byte_order_of_its_paths),
-          cmocka_unit_test(test_a_folder_without_a_file_is_refused),
-          cmocka_unit_test(test_links_that_go_round_or_nowhere_are_refused),
-          cmocka_unit_test(test_a_folder_that_is_reached_twice_is_refused),
-          cmocka_unit_test(test_a_file_that_holds_more_than_its_size_is_refused),
-          cmocka_unit_test(test_a_list_names_a_path_a_line),
-          cmocka_unit_test(test_a_list_may_be_a_pipe),
-          cmocka_unit_test(test_what_is_not_there_or_not_a_file_is_refused),
-          cmocka_unit_test(test_a_copy_of_standard_input_serves_the_run_that_made_it),
-          cmocka_unit_test(test_standard_input_that_says_nothing_is_not_waited_for),
-          cmocka_unit_test(test_standard_input_is_refused_where_it_cannot_be),
-          cmocka_unit_test(test_raw_ids_are_little_endian_of_two_or_four_bytes),
-          cmocka_unit_test(test_an_id_outside_the_vocabulary_is_named_with_its_place),
-          cmocka_unit_test(test_a_file_that_changed_since_it_was_opened_is_named),
-          cmocka_unit_test(test_a_corpus_sent_is_the_same_corpus),
-          cmocka_unit_test(test_the_hash_is_of_the_text_and_not_of_where_it_lies),
-          cmocka_unit_test(test_long_documents_have_the_same_hash_at_every_width),
-          cmocka_unit_test(test_shares_of_the_chunks_cover_each_once),
-          cmocka_unit_test(test_tokens_that_are_not_those_that_were_hashed_are_refused),
-          cmocka_unit_test(test_a_megatron_dataset_is_found_by_any_of_its_names),
-          cmocka_unit_test(test_megatron_ids_may_be_of_one_and_four_bytes),
-          cmocka_unit_test(test_a_megatron_index_that_is_wrong_is_refused),
-          cmocka_unit_test(test_a_megatron_dataset_of_the_wrong_size_is_refused),
-          cmocka_unit_test(test_documents_of_an_output_come_from_the_reader_of_hdf5))
+/* ---- Many documents */
+
+enum { MANY = 100000, MANY_TOKENS = 70 };
+
+/* A dataset of MANY documents of MANY_TOKENS bytes; the folder. */
+static const char *make_many(void) {
+  const char *folder = lsp_test_folder();
+  const uint64_t version = 1, counts[2] = {MANY, MANY + 1};
+  const unsigned char dtype = 1;
+  const size_t size = 34 + (size_t)MANY * 20 + 8;
+  char *idx = calloc(1, size), *bin = calloc(MANY, MANY_TOKENS);
+  assert_non_null(idx);
+  assert_non_null(bin);
+  memcpy(idx, "MMIDIDX\0\0", 9);
+  memcpy(idx + 9, &version, 8);
+  memcpy(idx + 17, &dtype, 1);
+  memcpy(idx + 18, counts, 16);
+  for (int64_t i = 0; i <= MANY; i++) {
+    const int32_t length = MANY_TOKENS;
+    const int64_t pointer = i * MANY_TOKENS;
+    memcpy(idx + 34 + 12 * (size_t)MANY + 8 * i, &i, 8);
+    if (i == MANY)
+      break;
+    memcpy(idx + 34 + 4 * i, &length, 4);
+    memcpy(idx + 34 + 4 * (size_t)MANY + 8 * i, &pointer, 8);
+    bin[i * MANY_TOKENS] = (char)(i % 128);
+  }
+  put(at(folder, "m.idx"), idx, size);
+  put(at(folder, "m.bin"), bin, (size_t)MANY * MANY_TOKENS);
+  free(idx);
+  free(bin);
+  return folder;
+}
+
+/* The ranks of a node share the packed bytes: what each has beside them must not grow
+ * with the number of documents, and they must be few. */
+static void test_of_many_documents_a_rank_holds_little_beside_what_is_shared(void **s) {
+  (void)s;
+  lsp_failure why = {0};
+  void *pack = NULL;
+  size_t bytes = 0;
+  lsp_corpus *c = opened(LSP_INPUT_AUTO, at(make_many(), "m.idx")), *shared = NULL;
+  assert_int_equal(lsp_corpus_count(c), MANY);
+  assert_int_equal(lsp_corpus_pack(c, &pack, &bytes, &why), LSP_OK);
+  const size_t names = strlen(lsp_corpus_document(c, MANY - 1).name) + 1;
+  assert_true(bytes <= MANY * (56 + names) + 4096);
+  lsp_corpus_close(&c);
+  const struct mallinfo2 before = mallinfo2();
+  assert_int_equal(lsp_corpus_unpack(pack, bytes, &shared, &why), LSP_OK);
+  const struct mallinfo2 after = mallinfo2();
+  assert_true(after.uordblks + after.hblkhd <= before.uordblks + before.hblkhd + 4096);
+  assert_int_equal(lsp_corpus_count(shared), MANY);
+  for (int64_t d = 0; d < MANY; d += 9973)
+    expect_ids(shared, d, 0, 1, (const int32_t[]){(int32_t)(d % 128)});
+  lsp_corpus_close(&shared);
+  free(pack);
+}
+
+LSP_TESTS(
+    cmocka_unit_test(test_of_many_documents_a_rank_holds_little_beside_what_is_shared),
+    cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),
+    cmocka_unit_test(test_an_empty_file_is_a_document_too),
+    cmocka_unit_test(test_a_folder_is_read_in_byte_order_of_its_paths),
+    cmocka_unit_test(test_a_folder_without_a_file_is_refused),
+    cmocka_unit_test(test_links_that_go_round_or_nowhere_are_refused),
+    cmocka_unit_test(test_a_folder_that_is_reached_twice_is_refused),
+    cmocka_unit_test(test_a_file_that_holds_more_than_its_size_is_refused),
+    cmocka_unit_test(test_a_list_names_a_path_a_line),
+    cmocka_unit_test(test_a_list_may_be_a_pipe),
+    cmocka_unit_test(test_what_is_not_there_or_not_a_file_is_refused),
+    cmocka_unit_test(test_a_copy_of_standard_input_serves_the_run_that_made_it),
+    cmocka_unit_test(test_standard_input_that_says_nothing_is_not_waited_for),
+    cmocka_unit_test(test_standard_input_is_refused_where_it_cannot_be),
+    cmocka_unit_test(test_raw_ids_are_little_endian_of_two_or_four_bytes),
+    cmocka_unit_test(test_an_id_outside_the_vocabulary_is_named_with_its_place),
+    cmocka_unit_test(test_a_file_that_changed_since_it_was_opened_is_named),
+    cmocka_unit_test(test_a_corpus_sent_is_the_same_corpus),
+    cmocka_unit_test(test_the_hash_is_of_the_text_and_not_of_where_it_lies),
+    cmocka_unit_test(test_long_documents_have_the_same_hash_at_every_width),
+    cmocka_unit_test(test_shares_of_the_chunks_cover_each_once),
+    cmocka_unit_test(test_tokens_that_are_not_those_that_were_hashed_are_refused),
+    cmocka_unit_test(test_a_megatron_dataset_is_found_by_any_of_its_names),
+    cmocka_unit_test(test_megatron_ids_may_be_of_one_and_four_bytes),
+    cmocka_unit_test(test_a_megatron_index_that_is_wrong_is_refused),
+    cmocka_unit_test(test_a_megatron_dataset_of_the_wrong_size_is_refused),
+    cmocka_unit_test(test_documents_of_an_output_come_from_the_reader_of_hdf5))

@@ -43,7 +43,7 @@ static void test_default_waves_fill_the_default_memory(void **state) {
   (void)state;
   const lsp_txl_config c = model();
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 64) {
-    const lsp_request request = {-1, -1, ranks, 1};
+    const lsp_request request = {-1, -1, ranks, 1, 0};
     const lsp_sizes s = chosen(&c, (int64_t)1 << 50, request);
     lsp_plan plan = plan_of(&c, (int64_t)1 << 50);
     const lsp_sizes more =
@@ -61,7 +61,8 @@ static void test_memory_is_never_exceeded_and_nearly_used(void **state) {
   (void)state;
   const lsp_txl_config c = model();
   for (int64_t memory = 64 * mib; memory < 512 * mib; memory += 17 * mib + 123) {
-    const lsp_sizes s = chosen(&c, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2});
+    const lsp_sizes s =
+        chosen(&c, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0});
     assert_true(lsp_sizes_rank(&s) <= memory);
     assert_true(lsp_sizes_rank(&s) > memory - 3 * mib);
   }
@@ -73,11 +74,11 @@ static void test_too_little_memory_is_refused_with_the_figures(void **state) {
   lsp_plan plan = plan_of(&c, 1 << 20);
   lsp_sizes s;
   lsp_failure why = {0};
-  lsp_request request = {-1, 30 * mib, 2, 1};
+  lsp_request request = {-1, 30 * mib, 2, 1, 0};
   assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_MEMORY);
   expect_message(&why, "--memory 30M");
   expect_message(&why, "or more");
-  request = (lsp_request){1 << 20, 100 * mib, 2, 1};
+  request = (lsp_request){1 << 20, 100 * mib, 2, 1, 0};
   assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_MEMORY);
   expect_message(&why, "--wave-tokens");
   lsp_plan_close(&plan);
@@ -87,7 +88,7 @@ static void test_a_long_reach_gets_the_memory_it_needs(void **state) {
   (void)state;
   lsp_txl_config c = model();
   c.mem_len = 1 << 17;
-  const lsp_sizes s = chosen(&c, (int64_t)1 << 40, (lsp_request){-1, -1, 4, 1});
+  const lsp_sizes s = chosen(&c, (int64_t)1 << 40, (lsp_request){-1, -1, 4, 1, 0});
   assert_true(lsp_sizes_rank(&s) > LSP_MEMORY_DEFAULT);
   assert_true(s.wave_rows / 4 >= c.mem_len);
 }
@@ -98,7 +99,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   lsp_plan plan = plan_of(&c, (int64_t)1 << 50);
   lsp_sizes s;
   lsp_failure why = {0};
-  const lsp_request request = {(int64_t)1 << 50, -1, 1, 1};
+  const lsp_request request = {(int64_t)1 << 50, -1, 1, 1, 0};
   assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_LIMIT);
   lsp_plan_close(&plan);
 }
