@@ -135,8 +135,10 @@ static lsp_status spread_list(lsp_run *e, const void *packed, size_t bytes) {
   lsp_bcast(ctx->comm, &bytes, sizeof bytes);
   lsp_bcast(ctx->comm, &floats, sizeof floats);
   LSP_TRY(lsp_shared_open(ctx, floats, &e->list));
-  if (ctx->rank == 0)
+  if (ctx->rank == 0) {
+    LSP_ASSERT(packed != NULL);
     memcpy(e->list.floats, packed, bytes);
+  }
   lsp_shared_spread(ctx, &e->list, 0, floats);
   lsp_shared_seal(ctx, &e->list);
   lsp_corpus_close(&e->corpus); /* rank 0's own */
