@@ -125,23 +125,27 @@ static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
   say_silent(e, spool);
   LSP_TRY(check_tokenizer(e));
-  return lsp_corpus_pack(e->corpus, packed, bytes, why);
+  LSP_TRY(lsp_corpus_pack(e->corpus, packed, bytes, why));
+  lsp_corpus_close(&e->corpus); /* what is shared takes its place */
+  return LSP_OK;
 }
 
-/* The list of rank 0 to all nodes, one copy each. */
-static lsp_status spread_list(lsp_run *e, const void *packed, size_t bytes) {
+/* The list of rank 0 to all nodes, one copy each. *packed is freed as soon as it is in
+ * the shared copy. */
+static lsp_status spread_list(lsp_run *e, void **packed, size_t bytes) {
   lsp_ctx *ctx = e->ctx;
   int64_t floats = (int64_t)((bytes + sizeof(float) - 1) / sizeof(float));
   lsp_bcast(ctx->comm, &bytes, sizeof bytes);
   lsp_bcast(ctx->comm, &floats, sizeof floats);
   LSP_TRY(lsp_shared_open(ctx, floats, &e->list));
   if (ctx->rank == 0) {
-    LSP_ASSERT(packed != NULL);
-    memcpy(e->list.floats, packed, bytes);
+    LSP_ASSERT(*packed != NULL);
+    memcpy(e->list.floats, *packed, bytes);
+    free(*packed);
+    *packed = NULL;
   }
   lsp_shared_spread(ctx, &e->list, 0, floats);
   lsp_shared_seal(ctx, &e->list);
-  lsp_corpus_close(&e->corpus); /* rank 0's own */
   return lsp_agree(ctx,
                    lsp_corpus_unpack(e->list.floats, bytes, &e->corpus, &ctx->why));
 }
@@ -154,7 +158,7 @@ static lsp_status share_corpus(lsp_run *e) {
     st = list_corpus(e, &packed, &bytes);
   st = lsp_agree(e->ctx, st);
   if (st == LSP_OK)
-    st = spread_list(e, packed, bytes);
+    st = spread_list(e, &packed, bytes);
   free(packed);
   return st;
 }
