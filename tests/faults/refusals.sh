@@ -189,13 +189,18 @@ to_the_end out
 rm -f out/*
 passed "SIGUSR1"
 
-# Another run of the same output while the first is writing it.
+# Another run of the same output while the first is writing it: suspended, or it might be
+# done before the other has given up waiting.
 begin out
+# shellcheck disable=SC2046 # a list of words
+kill -STOP $(ps -o pid= --ppid $launcher)
 # shellcheck disable=SC2086 # a list of words
 {
   refused "another run" 2 $slow --output out/o.h5 --resume long.txt </dev/null
   refused "another run" 1 $slow --output out/o.h5 --overwrite long.txt </dev/null
 }
+# shellcheck disable=SC2046 # a list of words
+kill -CONT $(ps -o pid= --ppid $launcher)
 passed "two runs of one output"
 
 # A rank dies: the others do not wait for it.
