@@ -28,7 +28,7 @@ find_python() (
   . "$FIXTURES/../../launch/lib.sh"
   # shellcheck disable=SC2086 # a list of words
   python_with "$@" ||
-    fail "no python3 here imports '$*'; install (launch/test.sh does)" $TEST_PACKAGES
+    fail "no Python 3 here imports '$*'; install (launch/test.sh does)" $TEST_PACKAGES
 )
 
 # start RANKS ARGUMENT...: longspan run, quietly; exit status of the run. One rank is
