@@ -79,6 +79,10 @@ static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t d) {
 /* Document that holds a panel. */
 int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel);
 
+/* Documents that end before `token`, a number of tokens of the corpus. For a token of the
+ * corpus: the document that holds it. */
+int64_t lsp_plan_documents_before(const lsp_plan *plan, int64_t token);
+
 /* Rows of all panels before a panel (which may be one past the last). */
 int64_t lsp_plan_rows_before(const lsp_plan *plan, int64_t panel);
 

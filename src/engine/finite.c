@@ -63,21 +63,8 @@ void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int l
       lsp_finite_note(e, token + i, layer);
 }
 
-/* Document that holds a token; the first one for what comes before all tokens. */
-static int64_t document_of(const lsp_plan *plan, int64_t token) {
-  int64_t low = 0, high = plan->documents;
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    if (plan->token_start[middle] <= token)
-      low = middle;
-    else
-      high = middle;
-  }
-  return low;
-}
-
 static lsp_status refuse(lsp_run *e, lsp_spot spot) {
-  const int64_t d = document_of(&e->plan, spot.token);
+  const int64_t d = lsp_plan_documents_before(&e->plan, spot.token);
   const int64_t position =
       lsp_plan_origin(&e->plan, d) + spot.token - e->plan.token_start[d];
   char where[64] = "embedding";

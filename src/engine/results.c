@@ -156,19 +156,12 @@ static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit,
   }
 }
 
-static int64_t documents_before(const lsp_run *e, int64_t token_end) {
-  int64_t d = e->next_document;
-  while (d < e->plan.documents && e->plan.token_start[d + 1] <= token_end)
-    d++;
-  return d;
-}
-
 lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
   const double begin = MPI_Wtime();
   columns c = {0, NULL, NULL, NULL, NULL, NULL};
   lsp_status st = LSP_OK;
   const int64_t first = e->next_document;
-  const int64_t count = documents_before(e, commit->token_end) - first;
+  const int64_t count = lsp_plan_documents_before(&e->plan, commit->token_end) - first;
   sum_pieces(e);
   const int64_t shares = gather_shares(e);
   if (e->ctx->rank == 0) {

@@ -176,12 +176,9 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
 }
 
 static void find_next_document(lsp_run *e) {
-  e->next_document = 0;
-  if (e->commit.panel_end == 0)
-    return;
-  while (e->next_document < e->plan.documents &&
-         e->plan.token_start[e->next_document + 1] <= e->commit.token_end)
-    e->next_document++;
+  const lsp_commit *c = &e->commit;
+  e->next_document =
+      c->panel_end > 0 ? lsp_plan_documents_before(&e->plan, c->token_end) : 0;
 }
 
 static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *from) {

@@ -69,17 +69,26 @@ void lsp_plan_close(lsp_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
-  int64_t low = 0, high = plan->documents; /* panel_start[low] <= panel < [high] */
-  LSP_ASSERT(panel >= 0 && panel < lsp_plan_panels(plan));
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    if (plan->panel_start[middle] <= panel)
+/* The last of start[0 .. documents] that is at most n; 0 if none is. */
+static int64_t last_start(const lsp_plan *plan, const int64_t *start, int64_t n) {
+  int64_t low = 0, high = plan->documents;
+  while (low < high) {
+    const int64_t middle = high - (high - low) / 2;
+    if (start[middle] <= n)
       low = middle;
     else
-      high = middle;
+      high = middle - 1;
   }
   return low;
+}
+
+int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
+  LSP_ASSERT(panel >= 0 && panel < lsp_plan_panels(plan));
+  return last_start(plan, plan->panel_start, panel);
+}
+
+int64_t lsp_plan_documents_before(const lsp_plan *plan, int64_t token) {
+  return last_start(plan, plan->token_start, token);
 }
 
 /* From the number of a panel in the corpus to its number in the document. */

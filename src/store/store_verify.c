@@ -49,18 +49,6 @@ static void tell_progress(void *arg, int64_t bytes) {
           f->bytes * ctx->size / (1 << 30));
 }
 
-static int64_t documents_before(const lsp_plan *plan, int64_t token_end) {
-  int64_t low = 0, high = plan->documents; /* token_start[low] <= token_end */
-  while (low < high) {
-    const int64_t middle = high - (high - low) / 2;
-    if (plan->token_start[middle] <= token_end)
-      low = middle;
-    else
-      high = middle - 1;
-  }
-  return low;
-}
-
 static lsp_status verify_rows(const lsp_store *s, int file, lsp_verification *v,
                               const lsp_commit *c, lsp_failure *why) {
   if (s->plan == NULL || (c != NULL && c->panel_end == 0))
@@ -68,7 +56,7 @@ static lsp_status verify_rows(const lsp_store *s, int file, lsp_verification *v,
   v->plan = s->plan;
   v->panel_end = c != NULL ? c->panel_end : lsp_plan_panels(s->plan);
   v->token_end = c != NULL ? c->token_end : lsp_plan_tokens(s->plan);
-  v->documents = documents_before(s->plan, v->token_end);
+  v->documents = lsp_plan_documents_before(s->plan, v->token_end);
   v->memory = &s->memory;
   v->snapshot_end = s->memory.snapshots;
   return file == LSP__OUTPUT ? lsp_verify_output(v, why) : lsp_verify_memory(v, why);

@@ -125,6 +125,12 @@ static void panels_are_the_enumeration(const corpus *c, lsp_random *random) {
   }
   assert_int_equal(lsp_plan_rows_before(&c->plan, c->panels), c->rows);
   assert_int_equal(lsp_plan_tokens_before(&c->plan, c->panels), c->token_count);
+  assert_int_equal(lsp_plan_documents_before(&c->plan, -1), 0);
+  for (int64_t t = 0, d = 0; t <= c->token_count; t++) {
+    while (d < c->plan.documents && c->plan.token_start[d + 1] <= t)
+      d++;
+    assert_int_equal(lsp_plan_documents_before(&c->plan, t), d);
+  }
 }
 
 static void test_panels_of_random_corpora_are_the_enumeration(void **state) {
