@@ -31,6 +31,15 @@ find_python() (
     fail "no Python 3 here imports '$*'; install (launch/test.sh does)" $TEST_PACKAGES
 )
 
+# fact FILE KEY [FIELD]: a number of FILE.run.json.
+fact() {
+  awk -v key="\"$2\":" -v field="\"${3-}\":" '
+    $1 == key && NF == 2 && $2 != "{" { number = $2; exit }
+    $1 == key { inside = 1 }
+    inside && $1 == field { number = $2; exit }
+    END { sub(",", "", number); printf "%.0f", number }' "$1.run.json"
+}
+
 # start RANKS ARGUMENT...: longspan run, quietly; exit status of the run. One rank is
 # started directly.
 start() {

@@ -4,15 +4,6 @@
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
-# fact FILE KEY [FIELD]: a number of FILE.run.json.
-fact() {
-  awk -v key="\"$2\":" -v field="\"${3-}\":" '
-    $1 == key && NF == 2 && $2 != "{" { number = $2; exit }
-    $1 == key { inside = 1 }
-    inside && $1 == field { number = $2; exit }
-    END { sub(",", "", number); printf "%.0f", number }' "$1.run.json"
-}
-
 # Waves of whole panels, spans longer than the reach of 175 (law) or 127 (law-same)
 # positions: then every rank lends once a wave and layer: the tiles of 64 positions that
 # hold the reach, keys and values, to the next rank or, the last one, to the next wave.

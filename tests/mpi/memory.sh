@@ -7,15 +7,6 @@ set -eu
 
 export OMP_NUM_THREADS=1
 
-# fact FILE KEY [FIELD]: a number of FILE.run.json.
-fact() {
-  awk -v key="\"$2\":" -v field="\"${3-}\":" '
-    $1 == key && NF == 2 && $2 != "{" { number = $2; exit }
-    $1 == key { inside = 1 }
-    inside && $1 == field { number = $2; exit }
-    END { sub(",", "", number); printf "%.0f", number }' "$1.run.json"
-}
-
 book 50000 7 >text
 for ranks in 1 2 4; do
   memory=$((ranks == 4 ? 30 : 34))M
