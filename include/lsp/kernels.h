@@ -26,7 +26,8 @@ typedef struct {
   const float *a;     /* (rows, depth), leading dimension lda */
   const float *b;     /* (depth, cols), ldb */
   const float *init;  /* (rows, cols), ldi; NULL: zeros. ldi may be any number: a row
-                         that is read at a shifting offset has ldi = ld - 1 */
+                         that is read at a shifting offset has ldi = ld - 1, one vector
+                         read so has ldi = -1 */
   const float *scale; /* (rows); NULL: ones */
   float *c;           /* (rows, cols), ldc; may be init */
   int64_t lda, ldb, ldi, ldc;
@@ -35,6 +36,42 @@ typedef struct {
    * may be left as it was; what lies outside depth_* must be zero in a. */
   const int *col_low, *col_high, *depth_low, *depth_high; /* (rows) */
 } lsp_product;
+
+/* What stands between the two products of a feed-forward. NaN and minus infinity give
+ * NaN, plus infinity stays: an overflow is never taken for a number. (RELU alone gives 0
+ * for minus infinity.)
+ *   RELU       max(x, 0)
+ *   GELU       x (1 + erf(x / sqrt 2)) / 2   (Hendrycks, Gimpel 2016)
+ *   GELU_TANH  x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), the same by a tanh
+ *   SILU       x sigmoid(x)
+ * Off by less than 1e-6 of the value; the last two by as much more as their sigmoid's
+ * argument was rounded. Where the factor of x is below e^-87 the value is 0. */
+typedef enum lsp_activation {
+  LSP_RELU,
+  LSP_GELU,
+  LSP_GELU_TANH,
+  LSP_SILU
+} lsp_activation;
+
+/* y = x / sqrt(mean(x^2) + eps) * gain, row by row (Zhang, Sennrich 2019). A mean that
+ * overflows gives a row of NaN. */
+typedef struct {
+  const float *x;    /* (rows, width), leading dimension ldx */
+  const float *add;  /* (rows, width), dense; NULL: nothing. The row is x + add */
+  const float *gain; /* (width) */
+  float *y;          /* (rows, width), ldy; may be x, with ldy = ldx */
+  int64_t ldx, ldy;
+  int64_t rows, width;
+  float eps;
+} lsp_rms;
+
+/* Softmax over a part of the keys of each row, not yet divided by the sum. */
+typedef struct {
+  float *out; /* (rows, width), ldo: values weighted by exp(score - top) */
+  int64_t ldo;
+  float *top; /* (rows) maximum of the scores; -FLT_MAX if there are none */
+  float *sum; /* (rows) sum of exp(score - top); 0 if there are none */
+} lsp_partial;
 
 typedef struct {
   const char *name;
@@ -50,19 +87,56 @@ typedef struct {
   void (*softmax_tile)(int rows, float *s, const int *low, const int *high, float *top,
                        float *sum, float *decay);
 
+  /* Merges what two parts of the keys gave for the same rows, in place of the first:
+   *   top = max(top1, top2), f_i = exp(top_i - top),
+   *   out = out1 f1 + out2 f2, sum = sum1 f1 + sum2 f2
+   * A part with sum 0 changes nothing, whatever its out holds. */
+  void (*softmax_merge)(int64_t rows, int64_t width, const lsp_partial *part,
+                        const lsp_partial *other);
+
+  /* Zeros outside low..high (inclusive, NULL: everything is in) of s (rows, LSP_BLOCK):
+   * for scores that go without a softmax. */
+  void (*mask_tile)(int rows, float *s, const int *low, const int *high);
+
+  /* x = cap tanh(x / cap), cap > 0; infinities become +-cap. Off by less than 1e-6 of
+   * the value, also near 0. */
+  void (*soft_cap)(int64_t n, float *x, float cap);
+
+  /* Rotates the pairs (a, b) = (x[i], x[i + pairs]) of each row, i < pairs, in place:
+   *   a, b = a cos - b sin, b cos + a sin
+   * x (rows, 2 pairs), ldx; cosine, sine (rows, pairs) dense (Su et al. 2021, in the
+   * order of halves). */
+  void (*rotate)(int64_t rows, int64_t pairs, const float *cosine, const float *sine,
+                 float *x, int64_t ldx);
+
   /* y = (x - mean) / sqrt(variance + eps) * gain + bias, row by row; x may be y.
    * Mean and variance in two passes. With add != NULL the row is x + add. */
   void (*layer_norm)(int64_t rows, int64_t width, const float *x, const float *add,
                      const float *gain, const float *bias, float eps, float *y);
 
-  /* x = max(x + bias, 0) */
-  void (*bias_relu)(int64_t rows, int64_t width, float *x, const float *bias);
+  void (*rms_norm)(const lsp_rms *p);
+
+  /* x = activation(x + bias), x (rows, width) dense; bias (width) or NULL */
+  void (*activate)(lsp_activation kind, int64_t rows, int64_t width, float *x,
+                   const float *bias);
+
+  /* y = activation(gate + bias_gate) (up + bias_up). x (rows, 2 width): the columns of
+   * the gate, then those of up; y (rows, width), dense, apart from x; biases (width) or
+   * NULL (Shazeer 2020). */
+  void (*gate)(lsp_activation kind, int64_t rows, int64_t width, const float *x,
+               const float *bias_gate, const float *bias_up, float *y);
 
   /* x = x + bias; a row of `width` */
   void (*bias_add)(int64_t rows, int64_t width, float *x, const float *bias);
 
   /* x = x + y */
   void (*add)(int64_t n, float *x, const float *y);
+
+  /* x = x + a y, fused */
+  void (*add_scaled)(int64_t n, float *x, const float *y, float a);
+
+  /* x = a x */
+  void (*scale)(int64_t n, float *x, float a);
 
   /* y = (x + bias) * scale for one head: rows of ldx in, rows of ldy out, the columns
    * from width to ldy zero */

@@ -236,7 +236,7 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   }
   lsp_gemm(p->rows, F, D, in, w->ff1, inner);
   poll(e);
-  k->bias_relu(p->rows, F, inner, w->ff1_bias);
+  k->activate(LSP_RELU, p->rows, F, inner, w->ff1_bias);
   lsp_gemm(p->rows, D, F, inner, w->ff2, y);
   k->bias_add(p->rows, D, y, w->ff2_bias);
   if (e->config.pre_lnorm)
