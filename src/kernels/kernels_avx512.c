@@ -15,6 +15,9 @@ static inline vec v_set(float x) {
 static inline vec v_fma(vec a, vec b, vec c) {
   return _mm512_fmadd_ps(a, b, c);
 }
+static inline vec v_fnma(vec a, vec b, vec c) {
+  return _mm512_fnmadd_ps(a, b, c);
+}
 static inline vec v_add(vec a, vec b) {
   return _mm512_add_ps(a, b);
 }
@@ -24,8 +27,18 @@ static inline vec v_sub(vec a, vec b) {
 static inline vec v_mul(vec a, vec b) {
   return _mm512_mul_ps(a, b);
 }
+static inline vec v_div(vec a, vec b) {
+  return _mm512_div_ps(a, b);
+}
 static inline vec v_max(vec a, vec b) {
   return _mm512_max_ps(a, b);
+}
+static inline vec v_minus_abs(vec x) {
+  return _mm512_or_ps(x, _mm512_set1_ps(-0.0f));
+}
+static inline vec v_sign_of(vec x, vec y) {
+  const vec sign = _mm512_set1_ps(-0.0f);
+  return _mm512_or_ps(_mm512_and_ps(x, sign), _mm512_andnot_ps(sign, y));
 }
 static inline vec v_power_of_two(vec t) {
   const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127));

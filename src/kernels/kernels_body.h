@@ -6,7 +6,10 @@
  *   NAME(x)              x with the suffix of the instruction set
  *   LSP_ISA_TEXT         its name
  *   vec                  a vector of floats, and on it:
- *     v_load v_store v_set v_fma v_add v_sub v_mul
+ *     v_load v_store v_set v_fma v_add v_sub v_mul v_div
+ *     v_fnma(a, b, c)    c - a b, fused
+ *     v_minus_abs(x)     -|x|
+ *     v_sign_of(x, y)    |y| with the sign of x
  *     v_power_of_two(t)  2^n, where t = n + 1.5 * 2^23
  *     v_keep(x, low, y)  0 where x < low, else y: where x is NaN, too
  *     v_max(a, b)        b where one of them is NaN
@@ -21,30 +24,127 @@
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 /* The products of ints below are offsets within a tile, so they do not overflow. */
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result)
 
 enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
 
-/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87; NaN for NaN. Cody and
- * Waite's reduction, a polynomial of degree 6 on [-ln2/2, ln2/2]. */
-static inline vec v_exp(vec x) {
+/* Cody and Waite's reduction of x in [-87, 0]: exp(x) = 2^n exp(r), t = n + 1.5 * 2^23,
+ * r in [-ln2/2, ln2/2]. Returns p(r) of degree 4, where exp(r) = 1 + r + r^2 p(r). */
+static inline vec exp_reduced(vec x, vec *t, vec *r) {
   const vec magic = v_set(12582912.0f);
-  const vec low = v_set(-87.0f);
-  const vec y = v_max(low, x);
-  const vec t = v_fma(y, v_set(1.44269504f), magic);
-  const vec n = v_sub(t, magic);
-  vec r = v_fma(n, v_set(-0.693359375f), y);
-  r = v_fma(n, v_set(2.12194440e-4f), r);
+  *t = v_fma(x, v_set(1.44269504f), magic);
+  const vec n = v_sub(*t, magic);
+  *r = v_fma(n, v_set(-0.693359375f), x);
+  *r = v_fma(n, v_set(2.12194440e-4f), *r);
   vec p = v_set(1.9875691500e-4f);
-  p = v_fma(p, r, v_set(1.3981999507e-3f));
-  p = v_fma(p, r, v_set(8.3334519073e-3f));
-  p = v_fma(p, r, v_set(4.1665795894e-2f));
-  p = v_fma(p, r, v_set(1.6666665459e-1f));
-  p = v_fma(p, r, v_set(5.0000001201e-1f));
+  p = v_fma(p, *r, v_set(1.3981999507e-3f));
+  p = v_fma(p, *r, v_set(8.3334519073e-3f));
+  p = v_fma(p, *r, v_set(4.1665795894e-2f));
+  p = v_fma(p, *r, v_set(1.6666665459e-1f));
+  return v_fma(p, *r, v_set(5.0000001201e-1f));
+}
+
+/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87; NaN for NaN. */
+static inline vec v_exp(vec x) {
+  const vec low = v_set(-87.0f);
+  vec t, r;
+  vec p = exp_reduced(v_max(low, x), &t, &r);
   p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
   return v_keep(x, low, v_mul(p, v_power_of_two(t)));
+}
+
+/* tanh(x) = -m / (m + 2) with m = exp(-2 |x|) - 1, which is small without
+ * cancellation where x is. */
+static inline vec v_tanh(vec x) {
+  vec t, r;
+  vec p = exp_reduced(v_max(v_set(-87.0f), v_mul(v_set(2.0f), v_minus_abs(x))), &t, &r);
+  p = v_fma(p, v_mul(r, r), r);
+  const vec power = v_power_of_two(t);
+  const vec m = v_fma(power, p, v_sub(power, v_set(1.0f)));
+  return v_sign_of(x, v_div(m, v_add(m, v_set(2.0f))));
+}
+
+/* x sigmoid(u), where no exponential overflows: e = exp(-|u|), and the sigmoid is
+ * 1 / (1 + e) or, for u < 0, e / (1 + e). */
+static inline vec v_sigmoid_times(vec u, vec x) {
+  const vec zero = v_set(0.0f), one = v_set(1.0f);
+  const vec e = v_exp(v_minus_abs(u));
+  const vec upper = v_max(v_keep(u, zero, one), e);
+  return v_div(v_mul(x, upper), v_add(one, e));
+}
+
+/* The tail of the normal distribution beyond |x| is exp(-x^2 / 2) times a quotient of
+ * polynomials in m = -|x|, fitted on [0, 13.3] to a relative 5e-9; all of their terms
+ * have one sign, so nothing cancels. Beyond 14, where the exponential is 0, it stays
+ * at 14: finite. What the square loses in rounding is given back to first order. */
+static inline vec v_gelu(vec x) {
+  const vec m = v_max(v_set(-14.0f), v_minus_abs(x));
+  const vec square = v_mul(m, m), lost = v_fnma(m, m, square);
+  vec e = v_exp(v_mul(square, v_set(-0.5f)));
+  e = v_fma(e, v_mul(lost, v_set(0.5f)), e);
+  vec p = v_set(0.00402018335f);
+  p = v_fma(p, m, v_set(-0.0399841219f));
+  p = v_fma(p, m, v_set(0.181306615f));
+  p = v_fma(p, m, v_set(-0.435686111f));
+  p = v_fma(p, m, v_set(0.5f));
+  vec q = v_set(-0.0100769615f);
+  q = v_fma(q, m, v_set(0.100232713f));
+  q = v_fma(q, m, v_set(-0.464379936f));
+  q = v_fma(q, m, v_set(1.19448364f));
+  q = v_fma(q, m, v_set(-1.66925716f));
+  q = v_fma(q, m, v_set(1.0f));
+  const vec tail = v_div(v_mul(e, p), q);
+  return v_mul(x, v_sub(v_keep(x, v_set(0.0f), v_set(1.0f)), v_sign_of(x, tail)));
+}
+
+/* 2 sqrt(2 / pi), and that times 0.044715 */
+static inline vec v_gelu_tanh(vec x) {
+  const vec slope = v_fma(v_mul(x, x), v_set(7.13548163e-2f), v_set(1.59576912f));
+  return v_sigmoid_times(v_mul(x, slope), x);
+}
+
+static inline __attribute__((always_inline)) vec v_act(lsp_activation kind, vec x) {
+  switch (kind) {
+  case LSP_RELU:
+    return v_max(v_set(0.0f), x);
+  case LSP_GELU:
+    return v_gelu(x);
+  case LSP_GELU_TANH:
+    return v_gelu_tanh(x);
+  case LSP_SILU:
+    return v_sigmoid_times(x, x);
+  }
+  return x;
+}
+
+/* A vector of the n floats from x; if they are fewer than VLEN, zeros follow. */
+static inline vec v_load_left(const float *x, int64_t n) {
+  if (n >= VLEN)
+    return v_load(x);
+  float some[VLEN] = {0};
+  for (int64_t j = 0; j < n; j++)
+    some[j] = x[j];
+  return v_load(some);
+}
+
+static inline void v_store_left(float *x, int64_t n, vec y) {
+  if (n >= VLEN) {
+    v_store(x, y);
+    return;
+  }
+  float some[VLEN];
+  v_store(some, y);
+  for (int64_t j = 0; j < n; j++)
+    x[j] = some[j];
+}
+
+/* x + bias, or x */
+static inline vec v_biased(const float *x, const float *bias, int64_t n) {
+  const vec z = v_load_left(x, n);
+  return bias != NULL ? v_add(z, v_load_left(bias, n)) : z;
 }
 
 /* One register block: n rows (a constant after inlining), GROUP columns from `col`,
@@ -126,12 +226,12 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 1, row);
 }
 
-/* Sets the scores outside low..high to minus infinity. */
-static void mask_row(float *row, int low, int high) {
+/* Sets the scores outside low..high to `value`: the whole row if low > high. */
+static void mask_row(float *row, int low, int high, float value) {
   for (int j = 0; j < low && j < LSP_BLOCK; j++)
-    row[j] = -INFINITY;
-  for (int j = high + 1; j < LSP_BLOCK; j++)
-    row[j] = -INFINITY;
+    row[j] = value;
+  for (int j = high < 0 ? 0 : high + 1; j < LSP_BLOCK; j++)
+    row[j] = value;
 }
 
 static inline float row_max(const float *row) {
@@ -159,14 +259,16 @@ static inline float row_exp(float *row, float top) {
 }
 
 /* Maxima first, then all decays at once, then the exponentials: rows do not wait for
- * each other's reductions. */
+ * each other's reductions. A row that sees nothing has the tile's maximum -INFINITY,
+ * below any `top`: its decay is exp(0) and its weights are exp(-INFINITY). */
 static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
                                float *top, float *sum, float *decay) {
   float change[LSP_BLOCK] = {0};
   for (int i = 0; i < rows; i++) {
     float *row = s + (int64_t)i * LSP_BLOCK;
     if (low != NULL || high != NULL)
-      mask_row(row, low != NULL ? low[i] : 0, high != NULL ? high[i] : LSP_BLOCK - 1);
+      mask_row(row, low != NULL ? low[i] : 0, high != NULL ? high[i] : LSP_BLOCK - 1,
+               -INFINITY);
     const float tile_top = row_max(row);
     const float new_top = top[i] > tile_top ? top[i] : tile_top;
     change[i] = top[i] - new_top;
@@ -177,6 +279,74 @@ static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *hi
   for (int i = 0; i < rows; i++) {
     decay[i] = change[i];
     sum[i] = fmaf(sum[i], decay[i], row_exp(s + (int64_t)i * LSP_BLOCK, top[i]));
+  }
+}
+
+static void NAME(mask_tile)(int rows, float *s, const int *low, const int *high) {
+  for (int i = 0; i < rows; i++)
+    mask_row(s + (int64_t)i * LSP_BLOCK, low != NULL ? low[i] : 0,
+             high != NULL ? high[i] : LSP_BLOCK - 1, 0.0f);
+}
+
+/* A row of softmax_merge: out = out f + other g. */
+static inline void row_merge(int64_t width, float *out, float f, const float *other,
+                             float g) {
+  int64_t j = 0;
+  for (; j + VLEN <= width; j += VLEN)
+    v_store(out + j,
+            v_fma(v_load(other + j), v_set(g), v_mul(v_load(out + j), v_set(f))));
+  for (; j < width; j++)
+    out[j] = fmaf(other[j], g, out[j] * f);
+}
+
+static void NAME(softmax_merge)(int64_t rows, int64_t width, const lsp_partial *part,
+                                const lsp_partial *other) {
+  for (int64_t i = 0; i < rows; i++) {
+    float *out = part->out + i * part->ldo;
+    const float *from = other->out + i * other->ldo;
+    if (other->sum[i] == 0.0f)
+      continue;
+    if (part->sum[i] == 0.0f) {
+      memcpy(out, from, (size_t)width * sizeof *out);
+      part->top[i] = other->top[i];
+      part->sum[i] = other->sum[i];
+      continue;
+    }
+    const float a = part->top[i], b = other->top[i], top = a > b ? a : b;
+    float fall[LSP_LANES] = {a - top, b - top};
+    v_store(fall, v_exp(v_load(fall)));
+    if (VLEN == 1)
+      v_store(fall + 1, v_exp(v_load(fall + 1)));
+    row_merge(width, out, fall[0], from, fall[1]);
+    part->sum[i] = fmaf(other->sum[i], fall[1], part->sum[i] * fall[0]);
+    part->top[i] = top;
+  }
+}
+
+static void NAME(soft_cap)(int64_t n, float *x, float cap) {
+  const vec c = v_set(cap);
+  for (int64_t j = 0; j < n; j += VLEN) {
+    const vec q = v_div(v_load_left(x + j, n - j), c);
+    v_store_left(x + j, n - j, v_mul(c, v_tanh(q)));
+  }
+}
+
+static void NAME(rotate)(int64_t rows, int64_t pairs, const float *cosine,
+                         const float *sine, float *x, int64_t ldx) {
+  for (int64_t i = 0; i < rows; i++, x += ldx, cosine += pairs, sine += pairs) {
+    float *y = x + pairs;
+    int64_t j = 0;
+    for (; j + VLEN <= pairs; j += VLEN) {
+      const vec a = v_load(x + j), b = v_load(y + j);
+      const vec c = v_load(cosine + j), s = v_load(sine + j);
+      v_store(x + j, v_fnma(b, s, v_mul(a, c)));
+      v_store(y + j, v_fma(b, c, v_mul(a, s)));
+    }
+    for (; j < pairs; j++) {
+      const float a = x[j], b = y[j];
+      x[j] = fmaf(-b, sine[j], a * cosine[j]);
+      y[j] = fmaf(b, cosine[j], a * sine[j]);
+    }
   }
 }
 
@@ -220,17 +390,38 @@ static void NAME(add)(int64_t n, float *x, const float *y) {
     x[j] += y[j];
 }
 
+static void NAME(add_scaled)(int64_t n, float *x, const float *y, float a) {
+  int64_t j = 0;
+  for (; j + VLEN <= n; j += VLEN)
+    v_store(x + j, v_fma(v_set(a), v_load(y + j), v_load(x + j)));
+  for (; j < n; j++)
+    x[j] = fmaf(a, y[j], x[j]);
+}
+
+static void NAME(scale)(int64_t n, float *x, float a) {
+  int64_t j = 0;
+  for (; j + VLEN <= n; j += VLEN)
+    v_store(x + j, v_mul(v_set(a), v_load(x + j)));
+  for (; j < n; j++)
+    x[j] *= a;
+}
+
+/* y = x + add, a row */
+static inline void row_add(int64_t width, const float *x, const float *add, float *y) {
+  int64_t j = 0;
+  for (; j + VLEN <= width; j += VLEN)
+    v_store(y + j, v_add(v_load(x + j), v_load(add + j)));
+  for (; j < width; j++)
+    y[j] = x[j] + add[j];
+}
+
 static void NAME(layer_norm)(int64_t rows, int64_t width, const float *x,
                              const float *add, const float *gain, const float *bias,
                              float eps, float *y) {
   for (int64_t i = 0; i < rows; i++, x += width, y += width) {
     const float *in = x;
     if (add != NULL) {
-      int64_t j = 0;
-      for (; j + VLEN <= width; j += VLEN)
-        v_store(y + j, v_add(v_load(x + j), v_load(add + j)));
-      for (; j < width; j++)
-        y[j] = x[j] + add[j];
+      row_add(width, x, add, y);
       add += width;
       in = y;
     }
@@ -248,16 +439,84 @@ static void NAME(layer_norm)(int64_t rows, int64_t width, const float *x,
   }
 }
 
-static void NAME(bias_relu)(int64_t rows, int64_t width, float *x, const float *bias) {
-  for (int64_t i = 0; i < rows; i++, x += width) {
+static void NAME(rms_norm)(const lsp_rms *p) {
+  const int64_t width = p->width;
+  for (int64_t i = 0; i < p->rows; i++) {
+    const float *in = p->x + i * p->ldx;
+    float *y = p->y + i * p->ldy;
+    if (p->add != NULL) {
+      row_add(width, in, p->add + i * width, y);
+      in = y;
+    }
+    const float square = row_square_sum(in, width, 0.0f) / (float)width;
+    /* An overflow would give rows of zeros, which look like results. */
+    const float over = square <= FLT_MAX ? 1.0f / sqrtf(square + p->eps) : NAN;
     int64_t j = 0;
     for (; j + VLEN <= width; j += VLEN)
-      v_store(x + j, v_max(v_set(0.0f), v_add(v_load(x + j), v_load(bias + j))));
-    for (; j < width; j++) {
-      const float z = x[j] + bias[j];
-      x[j] = 0.0f > z ? 0.0f : z;
-    }
+      v_store(y + j, v_mul(v_mul(v_load(in + j), v_set(over)), v_load(p->gain + j)));
+    for (; j < width; j++)
+      y[j] = in[j] * over * p->gain[j];
   }
+}
+
+/* A row of `activate`; kind is a constant after inlining. */
+static inline __attribute__((always_inline)) void
+row_act(lsp_activation kind, int64_t width, float *x, const float *bias) {
+  for (int64_t j = 0; j < width; j += VLEN) {
+    const float *at = bias != NULL ? bias + j : NULL;
+    v_store_left(x + j, width - j, v_act(kind, v_biased(x + j, at, width - j)));
+  }
+}
+
+static void NAME(activate)(lsp_activation kind, int64_t rows, int64_t width, float *x,
+                           const float *bias) {
+  for (int64_t i = 0; i < rows; i++, x += width)
+    switch (kind) {
+    case LSP_RELU:
+      row_act(LSP_RELU, width, x, bias);
+      break;
+    case LSP_GELU:
+      row_act(LSP_GELU, width, x, bias);
+      break;
+    case LSP_GELU_TANH:
+      row_act(LSP_GELU_TANH, width, x, bias);
+      break;
+    case LSP_SILU:
+      row_act(LSP_SILU, width, x, bias);
+      break;
+    }
+}
+
+/* A row of `gate`. */
+static inline __attribute__((always_inline)) void
+row_gate(lsp_activation kind, int64_t width, const float *x, const float *bias_gate,
+         const float *bias_up, float *y) {
+  for (int64_t j = 0; j < width; j += VLEN) {
+    const float *to_gate = bias_gate != NULL ? bias_gate + j : NULL;
+    const float *to_up = bias_up != NULL ? bias_up + j : NULL;
+    const vec z = v_biased(x + j, to_gate, width - j);
+    const vec up = v_biased(x + width + j, to_up, width - j);
+    v_store_left(y + j, width - j, v_mul(v_act(kind, z), up));
+  }
+}
+
+static void NAME(gate)(lsp_activation kind, int64_t rows, int64_t width, const float *x,
+                       const float *bias_gate, const float *bias_up, float *y) {
+  for (int64_t i = 0; i < rows; i++, x += 2 * width, y += width)
+    switch (kind) {
+    case LSP_RELU:
+      row_gate(LSP_RELU, width, x, bias_gate, bias_up, y);
+      break;
+    case LSP_GELU:
+      row_gate(LSP_GELU, width, x, bias_gate, bias_up, y);
+      break;
+    case LSP_GELU_TANH:
+      row_gate(LSP_GELU_TANH, width, x, bias_gate, bias_up, y);
+      break;
+    case LSP_SILU:
+      row_gate(LSP_SILU, width, x, bias_gate, bias_up, y);
+      break;
+    }
 }
 
 static void NAME(bias_add)(int64_t rows, int64_t width, float *x, const float *bias) {
@@ -333,10 +592,18 @@ void NAME(lsp__kernels)(lsp_kernels *k) {
   k->name = LSP_ISA_TEXT;
   k->product = NAME(product);
   k->softmax_tile = NAME(softmax_tile);
+  k->softmax_merge = NAME(softmax_merge);
+  k->mask_tile = NAME(mask_tile);
+  k->soft_cap = NAME(soft_cap);
+  k->rotate = NAME(rotate);
   k->layer_norm = NAME(layer_norm);
-  k->bias_relu = NAME(bias_relu);
+  k->rms_norm = NAME(rms_norm);
+  k->activate = NAME(activate);
+  k->gate = NAME(gate);
   k->bias_add = NAME(bias_add);
   k->add = NAME(add);
+  k->add_scaled = NAME(add_scaled);
+  k->scale = NAME(scale);
   k->shift_scale = NAME(shift_scale);
   k->logsumexp = NAME(logsumexp);
   k->finite = NAME(finite);

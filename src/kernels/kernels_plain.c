@@ -17,6 +17,9 @@ static inline vec v_set(float x) {
 static inline vec v_fma(vec a, vec b, vec c) {
   return fmaf(a, b, c);
 }
+static inline vec v_fnma(vec a, vec b, vec c) {
+  return fmaf(-a, b, c);
+}
 static inline vec v_add(vec a, vec b) {
   return a + b;
 }
@@ -26,8 +29,17 @@ static inline vec v_sub(vec a, vec b) {
 static inline vec v_mul(vec a, vec b) {
   return a * b;
 }
+static inline vec v_div(vec a, vec b) {
+  return a / b;
+}
 static inline vec v_max(vec a, vec b) {
   return a > b ? a : b;
+}
+static inline vec v_minus_abs(vec x) {
+  return -fabsf(x);
+}
+static inline vec v_sign_of(vec x, vec y) {
+  return copysignf(y, x);
 }
 static inline vec v_power_of_two(vec t) {
   uint32_t bits;
