@@ -228,6 +228,44 @@ static void test_product_reads_a_shifting_row(void **state) {
   free(b);
 }
 
+/* ALiBi: one vector of distances, read one element earlier in every row, times a slope
+ * of the row. */
+static void test_product_reads_a_vector_at_a_falling_offset(void **state) {
+  (void)state;
+  lsp_random random = {13};
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++)
+    for (int rows = 1; rows <= B; rows++) {
+      enum { DEPTH = 5 };
+      float *distance = some(&random, rows + B - 1, 9); /* exactly what is read */
+      float a[B * DEPTH], b[DEPTH * B], slope[B], c[B * B];
+      lsp_random_floats(&random, B * DEPTH, a, 1);
+      lsp_random_floats(&random, B * DEPTH, b, 1);
+      lsp_random_floats(&random, B, slope, 1);
+      const lsp_product p = {.a = a,
+                             .lda = DEPTH,
+                             .b = b,
+                             .ldb = B,
+                             .init = distance + rows - 1,
+                             .ldi = -1,
+                             .scale = slope,
+                             .c = c,
+                             .ldc = B,
+                             .rows = rows,
+                             .cols = B,
+                             .depth = DEPTH};
+      lsp_kernels_of((lsp_isa)isa).product(&p);
+      for (int i = 0; i < rows; i++)
+        for (int j = 0; j < B; j++) {
+          float want = 0;
+          for (int k = 0; k < DEPTH; k++)
+            want = fmaf(a[i * DEPTH + k], b[k * B + j], want);
+          want = fmaf(distance[rows - 1 - i + j], slope[i], want);
+          assert_true(c[i * B + j] == want);
+        }
+      free(distance);
+    }
+}
+
 /* ---- softmax_tile */
 
 /* exp of a rounded difference x, about 2 ulp of its own, and nothing below e^-87. */
@@ -330,9 +368,12 @@ static void test_rows_that_see_nothing_change_nothing(void **state) {
     lsp_random random = {5};
     t.rows = B;
     lsp_random_floats(&random, B * B, t.s, 1e4f);
+    static const int bounds[][2] = {{B, B - 1}, {0, -1},   {10, 5},    {B + 40, B + 80},
+                                    {0, -B},    {-90, -B}, {B - 1, 0}, {1, 0}};
     for (int i = 0; i < B; i++) {
-      t.low[i] = i % 2 ? B : 0;
-      t.high[i] = i % 2 ? B - 1 : -1;
+      t.low[i] = bounds[i % 8][0];
+      t.high[i] = bounds[i % 8][1];
+      t.s[i * B + i] = i % 5 ? INFINITY : NAN; /* unseen, so nobody's */
       t.top[i] = i % 3 ? (float)i : -FLT_MAX;
       t.sum[i] = i % 3 ? (float)i : 0;
       t.decay[i] = SENTINEL;
@@ -346,6 +387,117 @@ static void test_rows_that_see_nothing_change_nothing(void **state) {
       for (int j = 0; j < B; j++)
         assert_true(t.s[i * B + j] == 0);
     }
+  }
+}
+
+static void test_mask_tile_leaves_what_a_row_sees(void **state) {
+  (void)state;
+  lsp_random random = {14};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int rows = 1 + round % B, with = round % 4;
+    float *s = some(&random, rows * B, 1);
+    int low[B], high[B];
+    for (int i = 0; i < rows; i++) {
+      low[i] = (int)lsp_random_in(&random, -5, B + 5);
+      high[i] = (int)lsp_random_in(&random, -5, B + 5);
+      s[i * B + (int)lsp_random_in(&random, 0, B - 1)] = -INFINITY;
+    }
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      float *masked = copy(s, rows * B);
+      lsp_kernels_of((lsp_isa)isa)
+          .mask_tile(rows, masked, with & 1 ? low : NULL, with & 2 ? high : NULL);
+      for (int i = 0; i < rows; i++)
+        for (int j = 0; j < B; j++) {
+          const int in = (!(with & 1) || j >= low[i]) && (!(with & 2) || j <= high[i]);
+          const float want = in ? s[i * B + j] : 0.0f;
+          assert_memory_equal(&masked[i * B + j], &want, sizeof want);
+        }
+      free(masked);
+    }
+    free(s);
+  }
+}
+
+/* ---- softmax_merge */
+
+typedef struct {
+  int64_t rows, width, ld;
+  float top[B], sum[B], *out;
+  lsp_partial part;
+} part_case;
+
+static void open_part(part_case *t, lsp_random *r, int64_t rows, int64_t width) {
+  *t = (part_case){.rows = rows, .width = width};
+  t->ld = width + lsp_random_in(r, 0, 9);
+  t->out = some(r, rows * t->ld, 1);
+  for (int64_t i = 0; i < rows; i++) {
+    t->top[i] = lsp_random_float(r, lsp_random_in(r, 0, 1) ? 1 : 100);
+    t->sum[i] = 1 + fabsf(lsp_random_float(r, 50));
+    if (lsp_random_in(r, 0, 4) == 0) { /* nothing seen: what `out` holds is nobody's */
+      t->top[i] = -FLT_MAX;
+      t->sum[i] = 0;
+      t->out[i * t->ld] = NAN;
+    }
+  }
+  t->part = (lsp_partial){.out = t->out, .ldo = t->ld, .top = t->top, .sum = t->sum};
+}
+
+static void check_merge(const part_case *a, const part_case *b, const lsp_partial *c) {
+  for (int64_t i = 0; i < a->rows; i++) {
+    const part_case *only = b->sum[i] == 0.0f ? a : a->sum[i] == 0.0f ? b : NULL;
+    if (only != NULL) {
+      assert_memory_equal(&c->top[i], &only->top[i], sizeof(float));
+      assert_memory_equal(&c->sum[i], &only->sum[i], sizeof(float));
+      assert_memory_equal(c->out + i * c->ldo, only->out + i * only->ld,
+                          (size_t)a->width * sizeof(float));
+      continue;
+    }
+    const double top = fmax((double)a->top[i], (double)b->top[i]);
+    const double fa = exp((double)a->top[i] - top), fb = exp((double)b->top[i] - top);
+    const double sum = (double)a->sum[i] * fa + (double)b->sum[i] * fb;
+    /* the exponential of a rounded difference of which at most 87 counts, and three
+     * roundings */
+    const double off = 100 * unit;
+    assert_true((double)c->top[i] == top);
+    expect_near((double)c->sum[i], sum, off * sum, "merged sum");
+    for (int64_t j = 0; j < a->width; j++) {
+      const double x = (double)a->out[i * a->ld + j] * fa;
+      const double y = (double)b->out[i * b->ld + j] * fb;
+      expect_near((double)c->out[i * c->ldo + j], x + y,
+                  off * (fabs(x) + fabs(y)) + 1e-37, "merged values");
+    }
+  }
+}
+
+static void test_merging_two_partial_softmaxes_is_one_over_both(void **state) {
+  (void)state;
+  lsp_random random = {15};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t rows = 1 + round % B, width = lsp_random_in(&random, 1, 80);
+    part_case a, b;
+    open_part(&a, &random, rows, width);
+    open_part(&b, &random, rows, width);
+    float *first = NULL, first_top[B], first_sum[B];
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      float *out = copy(a.out, rows * a.ld), top[B], sum[B];
+      memcpy(top, a.top, sizeof top);
+      memcpy(sum, a.sum, sizeof sum);
+      const lsp_partial c = {.out = out, .ldo = a.ld, .top = top, .sum = sum};
+      lsp_kernels_of((lsp_isa)isa).softmax_merge(rows, width, &c, &b.part);
+      check_merge(&a, &b, &c);
+      if (first == NULL) {
+        first = copy(out, rows * a.ld);
+        memcpy(first_top, top, sizeof top);
+        memcpy(first_sum, sum, sizeof sum);
+      }
+      assert_memory_equal(out, first, (size_t)(rows * a.ld) * sizeof *out);
+      assert_memory_equal(top, first_top, (size_t)rows * sizeof *top);
+      assert_memory_equal(sum, first_sum, (size_t)rows * sizeof *sum);
+      free(out);
+    }
+    free(first);
+    free(a.out);
+    free(b.out);
   }
 }
 
@@ -442,6 +594,295 @@ static void test_layer_norm_is_the_formula_and_the_same_everywhere(void **state)
   }
 }
 
+/* ---- rms_norm */
+
+static void check_rms(const lsp_rms *p, const float *x) {
+  for (int64_t i = 0; i < p->rows; i++) {
+    double square = 0;
+    for (int64_t j = 0; j < p->width; j++) {
+      const float a = p->add ? p->add[i * p->width + j] : 0;
+      const double z = (double)(x[i * p->ldx + j] + a);
+      square += z * z / (double)p->width;
+    }
+    for (int64_t j = 0; j < p->width; j++) {
+      const float a = p->add ? p->add[i * p->width + j] : 0;
+      const double z = (double)(x[i * p->ldx + j] + a);
+      const double want = z / sqrt(square + (double)p->eps) * (double)p->gain[j];
+      /* a sum of squares of width / 16 + 20 roundings, of which the root halves the
+       * error, and five more roundings */
+      const double steps = ((double)p->width / 16 + 20) / 2 + 5;
+      expect_near((double)p->y[i * p->ldy + j], want, steps * unit * fabs(want),
+                  "rms norm");
+    }
+  }
+}
+
+static void test_rms_norm_is_the_formula_and_the_same_everywhere(void **state) {
+  (void)state;
+  lsp_random random = {16};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t rows = lsp_random_in(&random, 1, 5);
+    const int64_t width = round < 70 ? round + 1 : lsp_random_in(&random, 1, 1100);
+    lsp_rms p = {.rows = rows, .width = width, .eps = 1e-5f};
+    p.ldx = width + lsp_random_in(&random, 0, 9);
+    p.ldy = width + lsp_random_in(&random, 0, 9);
+    float *x = some(&random, rows * p.ldx, round % 3 ? 1 : 1e-3f);
+    float *add = some(&random, rows * width, 1), *gain = some(&random, width, 2);
+    float *y = some(&random, rows * p.ldy, 1), *fresh = copy(y, rows * p.ldy);
+    p.x = x;
+    p.y = y;
+    p.gain = gain;
+    p.add = round % 2 ? add : NULL;
+    plain().rms_norm(&p);
+    check_rms(&p, x);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      float *apart = copy(fresh, rows * p.ldy), *inside = copy(x, rows * p.ldx);
+      lsp_rms q = p;
+      q.y = apart;
+      lsp_kernels_of((lsp_isa)isa).rms_norm(&q);
+      q.x = q.y = inside;
+      q.ldy = q.ldx;
+      lsp_kernels_of((lsp_isa)isa).rms_norm(&q);
+      for (int64_t i = 0; i < rows; i++) {
+        const size_t size = (size_t)width * sizeof *y, more = sizeof *y;
+        assert_memory_equal(apart + i * p.ldy, y + i * p.ldy, size);
+        assert_memory_equal(inside + i * p.ldx, y + i * p.ldy, size);
+        assert_memory_equal(apart + i * p.ldy + width, fresh + i * p.ldy + width,
+                            (size_t)(p.ldy - width) * more);
+        assert_memory_equal(inside + i * p.ldx + width, x + i * p.ldx + width,
+                            (size_t)(p.ldx - width) * more);
+      }
+      free(apart);
+      free(inside);
+    }
+    free(x);
+    free(add);
+    free(gain);
+    free(y);
+    free(fresh);
+  }
+}
+
+/* ---- Activations */
+
+static const lsp_activation kinds[] = {LSP_RELU, LSP_GELU, LSP_GELU_TANH, LSP_SILU};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+/* The sigmoid's argument in GELU_TANH; in the others none that is rounded. */
+static double argument(lsp_activation kind, double x) {
+  return kind == LSP_GELU_TANH
+             ? 2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)
+             : 0;
+}
+
+static double naive_activation(lsp_activation kind, double x) {
+  switch (kind) {
+  case LSP_RELU:
+    return x > 0 ? x : 0;
+  case LSP_GELU:
+    return x * erfc(-x / sqrt(2)) / 2;
+  case LSP_GELU_TANH:
+    return x / (1 + exp(-argument(kind, x)));
+  case LSP_SILU:
+    return x / (1 + exp(-x));
+  }
+  return NAN;
+}
+
+/* 1e-6 as the header says. The argument of GELU_TANH has six roundings, those of its two
+ * constants included; of what it rounds away only the part below 0 is seen. Beyond
+ * e^-87 times x nothing is left, and a result below 2^-126 has a last bit of 2^-149. */
+static double activation_tolerance(lsp_activation kind, double x) {
+  const double rounded = fmin(fabs(argument(kind, x)), 100) * 6 * unit;
+  return fabs(naive_activation(kind, x)) * (1e-6 + (x < 0 ? rounded : 0)) +
+         1.7e-38 * fabs(x) + 2e-45;
+}
+
+/* Numbers of every size and sign, and densely what matters: -20 .. 20. */
+static float *all_sizes(lsp_random *random, int64_t n) {
+  float *x = some(random, n, 20);
+  for (int64_t j = 0; j < n; j += 3) {
+    const double size = exp(-90 + 160 * (double)j / (double)n);
+    x[j] = (float)(x[j] < 0 ? -size : size);
+  }
+  return x;
+}
+
+static void test_activations_are_off_by_less_than_a_millionth(void **state) {
+  (void)state;
+  enum { N = 300001 };
+  lsp_random random = {17};
+  float *x = all_sizes(&random, N);
+  for (int kind = 0; kind < KINDS; kind++) {
+    float *y = copy(x, N);
+    plain().activate(kinds[kind], 1, N, y, NULL);
+    for (int64_t j = 0; j < N; j++)
+      expect_near((double)y[j], naive_activation(kinds[kind], (double)x[j]),
+                  activation_tolerance(kinds[kind], (double)x[j]), "activation");
+    FOR_OTHERS(k) {
+      float *other = copy(x, N);
+      k->activate(kinds[kind], 1, N, other, NULL);
+      assert_memory_equal(other, y, N * sizeof *y);
+      free(other);
+    }
+    free(y);
+  }
+  free(x);
+}
+
+static void test_activations_end_as_they_should(void **state) {
+  (void)state;
+  static const float large[] = {100, 1e10f, 1e19f, 1e20f, 1e30f, FLT_MAX};
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++)
+    for (int kind = 0; kind < KINDS; kind++) {
+      const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+      float x[16] = {0, -0.0f, INFINITY, -INFINITY};
+      memcpy(x + 4, large, sizeof large);
+      for (int j = 0; j < 6; j++)
+        x[10 + j] = -large[j];
+      k.activate(kinds[kind], 1, 16, x, NULL);
+      assert_true(x[0] == 0 && x[1] == 0 && x[2] == INFINITY);
+      if (kinds[kind] == LSP_RELU)
+        assert_true(x[3] == 0);
+      else
+        assert_true(isnan(x[3]) != 0); /* an overflow is not taken for a 0 */
+      for (int j = 0; j < 6; j++) {
+        assert_true(x[4 + j] == large[j]);
+        assert_true(x[10 + j] == 0);
+      }
+    }
+}
+
+/* Biases are added first, in one rounding; rows and tails of every length. */
+static void test_activations_and_gates_of_biased_rows(void **state) {
+  (void)state;
+  lsp_random random = {18};
+  for (int round = 0; round < ROUNDS; round++) {
+    const lsp_activation kind = kinds[round % KINDS];
+    const int64_t rows = lsp_random_in(&random, 1, 4);
+    const int64_t width = round < 70 ? round + 1 : lsp_random_in(&random, 1, 300);
+    const int64_t n = rows * width;
+    float *x = some(&random, 2 * n, 5), *bias = some(&random, 2 * width, 5);
+    const int to_gate = (int)lsp_random_in(&random, 0, 1);
+    const int to_up = (int)lsp_random_in(&random, 0, 1);
+    float *gate = some(&random, n, 1), *up = some(&random, n, 1);
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < width; j++) {
+        const float *row = x + i * 2 * width;
+        gate[i * width + j] = to_gate ? row[j] + bias[j] : row[j];
+        up[i * width + j] = to_up ? row[width + j] + bias[width + j] : row[width + j];
+      }
+    plain().activate(kind, 1, n, gate, NULL);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+      float *y = some(&random, n + 1, 1), *z = some(&random, n, 1);
+      y[n] = SENTINEL;
+      k.gate(kind, rows, width, x, to_gate ? bias : NULL, to_up ? bias + width : NULL,
+             y);
+      assert_true(y[n] == SENTINEL);
+      for (int64_t i = 0; i < rows; i++)
+        memcpy(z + i * width, x + i * 2 * width, (size_t)width * sizeof *z);
+      k.activate(kind, rows, width, z, to_gate ? bias : NULL);
+      assert_memory_equal(z, gate, (size_t)n * sizeof *z);
+      for (int64_t j = 0; j < n; j++)
+        assert_true(y[j] == gate[j] * up[j]);
+      free(y);
+      free(z);
+    }
+    free(x);
+    free(bias);
+    free(gate);
+    free(up);
+  }
+}
+
+/* ---- soft_cap */
+
+static void test_soft_cap_is_off_by_less_than_a_millionth(void **state) {
+  (void)state;
+  enum { N = 100003 };
+  static const float caps[] = {1, 30, 50, 0.3f};
+  lsp_random random = {19};
+  float *x = all_sizes(&random, N);
+  for (int c = 0; c < 4; c++) {
+    const double cap = (double)caps[c];
+    float *y = copy(x, N);
+    plain().soft_cap(N, y, caps[c]);
+    for (int64_t j = 0; j < N; j++) {
+      const double want = cap * tanh((double)x[j] / cap);
+      /* below 2^-126, x / cap keeps a last bit of 2^-149 */
+      expect_near((double)y[j], want, 1e-6 * fabs(want) + 2e-45 * (2 + cap),
+                  "soft cap");
+      assert_true(signbit(y[j]) == signbit(x[j]));
+    }
+    FOR_OTHERS(k) {
+      float *other = copy(x, N);
+      k->soft_cap(N, other, caps[c]);
+      assert_memory_equal(other, y, N * sizeof *y);
+      free(other);
+    }
+    free(y);
+  }
+  free(x);
+}
+
+static void test_soft_cap_of_infinity_is_the_cap(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++)
+    for (int n = 5; n < 40; n++) {
+      float x[40] = {INFINITY, -INFINITY, NAN, 0, -FLT_MAX};
+      x[n - 1] = n == 5 ? -FLT_MAX : INFINITY;
+      lsp_kernels_of((lsp_isa)isa).soft_cap(n, x, 30);
+      assert_true(x[0] == 30 && x[1] == -30 && x[3] == 0 && x[4] == -30);
+      assert_true(isnan(x[2]) != 0);
+      assert_true(x[n - 1] == (n == 5 ? -30 : 30));
+    }
+}
+
+/* ---- rotate */
+
+static void test_rotate_turns_every_pair_by_its_angle(void **state) {
+  (void)state;
+  lsp_random random = {20};
+  for (int round = 0; round < ROUNDS; round++) {
+    const int64_t rows = 1 + round % B, pairs = lsp_random_in(&random, 1, 70);
+    const int64_t ldx = 2 * pairs + lsp_random_in(&random, 0, 50);
+    float *x = some(&random, rows * ldx, 3);
+    float *c = some(&random, rows * pairs, 1), *s = some(&random, rows * pairs, 1);
+    for (int64_t j = 0; j < rows * pairs; j++) {
+      c[j] = cosf(10 * c[j]);
+      s[j] = sinf(10 * s[j]);
+    }
+    float *first = copy(x, rows * ldx);
+    plain().rotate(rows, pairs, c, s, first, ldx);
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < ldx; j++) {
+        const float *row = x + i * ldx, got = first[i * ldx + j];
+        if (j >= 2 * pairs) {
+          assert_true(got == row[j]);
+          continue;
+        }
+        const int64_t at = j % pairs;
+        const double cosine = (double)c[i * pairs + at];
+        const double sine = (double)s[i * pairs + at] * (j < pairs ? -1 : 1);
+        const double p = (double)row[j] * cosine;
+        const double q = (double)row[(j + pairs) % (2 * pairs)] * sine;
+        /* a product rounded, and the sum */
+        expect_near((double)got, p + q, 2 * unit * (fabs(p) + fabs(q)), "rotation");
+      }
+    FOR_OTHERS(k) {
+      float *other = copy(x, rows * ldx);
+      k->rotate(rows, pairs, c, s, other, ldx);
+      assert_memory_equal(other, first, (size_t)(rows * ldx) * sizeof *x);
+      free(other);
+    }
+    free(x);
+    free(c);
+    free(s);
+    free(first);
+  }
+}
+
 /* ---- The small ones: one or two roundings, so exact in terms of floats */
 
 static void test_biases_and_sums_are_exact_and_the_same_everywhere(void **state) {
@@ -456,15 +897,22 @@ static void test_biases_and_sums_are_exact_and_the_same_everywhere(void **state)
     for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
       const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
       float *relu = copy(x, n), *biased = copy(x, n), *sum = copy(x, n);
-      k.bias_relu(rows, width, relu, bias);
+      float *scaled = copy(x, n), *moved = copy(x, n);
+      k.activate(LSP_RELU, rows, width, relu, bias);
       k.bias_add(rows, width, biased, bias);
       k.add(n, sum, y);
+      k.scale(n, scaled, bias[0]);
+      k.add_scaled(n, moved, y, bias[0]);
       for (int64_t j = 0; j < n; j++) {
         const float z = x[j] + bias[j % width], want = z > 0 ? z : 0;
         assert_memory_equal(&biased[j], &z, sizeof z);
         assert_memory_equal(&relu[j], &want, sizeof want);
         assert_true(sum[j] == x[j] + y[j]);
+        assert_true(scaled[j] == bias[0] * x[j]);
+        assert_true(moved[j] == fmaf(bias[0], y[j], x[j]));
       }
+      free(scaled);
+      free(moved);
       free(relu);
       free(biased);
       free(sum);
@@ -571,9 +1019,19 @@ static void test_nan_is_never_taken_for_a_number(void **state) {
       float x[2 * N] = {0}, bias[N] = {0}, relu[2 * N], first = -FLT_MAX, sum = 0;
       x[at] = NAN;
       memcpy(relu, x, sizeof x);
-      k.bias_relu(2, N, relu, bias);
+      k.activate(LSP_RELU, 2, N, relu, bias);
       for (int j = 0; j < 2 * N; j++)
         assert_int_equal(isnan(relu[j]) != 0, j == at);
+      for (int kind = 0; kind < KINDS; kind++) {
+        float plainly[2 * N], gated[N];
+        memcpy(plainly, x, sizeof x);
+        k.activate(kinds[kind], 2, N, plainly, NULL);
+        for (int j = 0; j < 2 * N; j++)
+          assert_int_equal(isnan(plainly[j]) != 0, j == at);
+        k.gate(kinds[kind], 1, N, x, bias, bias, gated);
+        for (int j = 0; j < N; j++)
+          assert_int_equal(isnan(gated[j]) != 0, j == at);
+      }
       k.logsumexp(N, x, NULL, &first, &sum);
       assert_true(isnan(sum) != 0);
     }
@@ -616,21 +1074,57 @@ static void test_norm_of_what_overflows_is_nan(void **state) {
     k.layer_norm(2, N, x, NULL, gain, bias, 1e-5f, y);
     for (int j = 0; j < 2 * N; j++)
       assert_int_equal(isnan(y[j]) != 0, j < N);
+    const lsp_rms p = {.x = x,
+                       .y = y,
+                       .gain = gain,
+                       .ldx = N,
+                       .ldy = N,
+                       .rows = 2,
+                       .width = N,
+                       .eps = 1e-5f};
+    k.rms_norm(&p);
+    for (int j = 0; j < 2 * N; j++)
+      assert_int_equal(isnan(y[j]) != 0, j < N);
   }
+}
+
+/* The merged sum tells, whichever part the NaN came in. */
+static void test_merging_keeps_a_nan(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++)
+    for (int which = 0; which < 4; which++) {
+      float out[2][20] = {{1}, {1}}, top[2] = {1, 2}, sum[2] = {1, 1};
+      (which < 2 ? top : sum)[which % 2] = NAN;
+      const lsp_partial part = {out[0], 20, &top[0], &sum[0]};
+      const lsp_partial other = {out[1], 20, &top[1], &sum[1]};
+      lsp_kernels_of((lsp_isa)isa).softmax_merge(1, 20, &part, &other);
+      assert_true(isnan(sum[0]) != 0);
+    }
 }
 
 LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_product_is_the_sum_and_the_same_everywhere),
           cmocka_unit_test(test_product_may_begin_with_what_it_overwrites),
           cmocka_unit_test(test_product_reads_a_shifting_row),
+          cmocka_unit_test(test_product_reads_a_vector_at_a_falling_offset),
           cmocka_unit_test(test_softmax_over_tiles_is_the_softmax),
           cmocka_unit_test(test_rows_that_see_nothing_change_nothing),
+          cmocka_unit_test(test_mask_tile_leaves_what_a_row_sees),
+          cmocka_unit_test(test_merging_two_partial_softmaxes_is_one_over_both),
           cmocka_unit_test(test_exponential_is_off_by_less_than_one_and_a_half_ulp),
           cmocka_unit_test(test_exponential_is_one_at_zero_and_nothing_far_below),
           cmocka_unit_test(test_layer_norm_is_the_formula_and_the_same_everywhere),
+          cmocka_unit_test(test_rms_norm_is_the_formula_and_the_same_everywhere),
+          cmocka_unit_test(test_activations_are_off_by_less_than_a_millionth),
+          cmocka_unit_test(test_activations_end_as_they_should),
+          cmocka_unit_test(test_activations_and_gates_of_biased_rows),
+          cmocka_unit_test(test_soft_cap_is_off_by_less_than_a_millionth),
+          cmocka_unit_test(test_soft_cap_of_infinity_is_the_cap),
+          cmocka_unit_test(test_rotate_turns_every_pair_by_its_angle),
           cmocka_unit_test(test_biases_and_sums_are_exact_and_the_same_everywhere),
           cmocka_unit_test(test_shift_scale_pads_with_zeros),
           cmocka_unit_test(test_logsumexp_over_chunks_is_that_of_the_whole),
           cmocka_unit_test(test_nan_is_never_taken_for_a_number),
           cmocka_unit_test(test_finite_sees_every_place),
-          cmocka_unit_test(test_norm_of_what_overflows_is_nan))
+          cmocka_unit_test(test_norm_of_what_overflows_is_nan),
+          cmocka_unit_test(test_merging_keeps_a_nan))
