@@ -44,8 +44,8 @@ typedef struct {
  *   GELU       x (1 + erf(x / sqrt 2)) / 2   (Hendrycks, Gimpel 2016)
  *   GELU_TANH  x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), the same by a tanh
  *   SILU       x sigmoid(x)
- * Off by less than 1e-6 of the value; GELU_TANH by as much more as rounding its
- * sigmoid's argument costs. Where the factor of x is below e^-87 the value is 0. */
+ * Off by less than 1e-6 of the value or e^-87 |x|, whichever is more; GELU_TANH by as
+ * much more as rounding its sigmoid's argument costs. */
 typedef enum lsp_activation {
   LSP_RELU,
   LSP_GELU,

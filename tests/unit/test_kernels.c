@@ -390,6 +390,16 @@ static void test_rows_that_see_nothing_change_nothing(void **state) {
   }
 }
 
+static void check_mask(int rows, const float *s, const float *masked, const int *low,
+                       const int *high) {
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < B; j++) {
+      const int in = (!low || j >= low[i]) && (!high || j <= high[i]);
+      const float want = in ? s[i * B + j] : 0.0f;
+      assert_memory_equal(&masked[i * B + j], &want, sizeof want);
+    }
+}
+
 static void test_mask_tile_leaves_what_a_row_sees(void **state) {
   (void)state;
   lsp_random random = {14};
@@ -406,12 +416,7 @@ static void test_mask_tile_leaves_what_a_row_sees(void **state) {
       float *masked = copy(s, rows * B);
       lsp_kernels_of((lsp_isa)isa)
           .mask_tile(rows, masked, with & 1 ? low : NULL, with & 2 ? high : NULL);
-      for (int i = 0; i < rows; i++)
-        for (int j = 0; j < B; j++) {
-          const int in = (!(with & 1) || j >= low[i]) && (!(with & 2) || j <= high[i]);
-          const float want = in ? s[i * B + j] : 0.0f;
-          assert_memory_equal(&masked[i * B + j], &want, sizeof want);
-        }
+      check_mask(rows, s, masked, with & 1 ? low : NULL, with & 2 ? high : NULL);
       free(masked);
     }
     free(s);
@@ -689,9 +694,9 @@ static double naive_activation(lsp_activation kind, double x) {
   return NAN;
 }
 
-/* 1e-6 as the header says. The argument of GELU_TANH has six roundings, those of its two
- * constants included; of what it rounds away only the part below 0 is seen. Beyond
- * e^-87 times x nothing is left, and a result below 2^-126 has a last bit of 2^-149. */
+/* 1e-6 or e^-87 |x| as the header says, and the last bit of the smallest numbers. The
+ * argument of GELU_TANH has six roundings, those of its two constants included; they
+ * show where it is negative. */
 static double activation_tolerance(lsp_activation kind, double x) {
   const double rounded = fmin(fabs(argument(kind, x)), 100) * 6 * unit;
   return fabs(naive_activation(kind, x)) * (1e-6 + (x < 0 ? rounded : 0)) +
@@ -753,6 +758,16 @@ static void test_activations_end_as_they_should(void **state) {
     }
 }
 
+/* y = x + bias: every second `width` of x */
+static void half_of(int64_t rows, int64_t width, const float *x, const float *bias,
+                    float *y) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < width; j++) {
+      const float z = x[i * 2 * width + j];
+      y[i * width + j] = bias != NULL ? z + bias[j] : z;
+    }
+}
+
 /* Biases are added first, in one rounding; rows and tails of every length. */
 static void test_activations_and_gates_of_biased_rows(void **state) {
   (void)state;
@@ -766,12 +781,8 @@ static void test_activations_and_gates_of_biased_rows(void **state) {
     const int to_gate = (int)lsp_random_in(&random, 0, 1);
     const int to_up = (int)lsp_random_in(&random, 0, 1);
     float *gate = some(&random, n, 1), *up = some(&random, n, 1);
-    for (int64_t i = 0; i < rows; i++)
-      for (int64_t j = 0; j < width; j++) {
-        const float *row = x + i * 2 * width;
-        gate[i * width + j] = to_gate ? row[j] + bias[j] : row[j];
-        up[i * width + j] = to_up ? row[width + j] + bias[width + j] : row[width + j];
-      }
+    half_of(rows, width, x, to_gate ? bias : NULL, gate);
+    half_of(rows, width, x + width, to_up ? bias + width : NULL, up);
     plain().activate(kind, 1, n, gate, NULL);
     for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
       const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
@@ -780,8 +791,7 @@ static void test_activations_and_gates_of_biased_rows(void **state) {
       k.gate(kind, rows, width, x, to_gate ? bias : NULL, to_up ? bias + width : NULL,
              y);
       assert_true(y[n] == SENTINEL);
-      for (int64_t i = 0; i < rows; i++)
-        memcpy(z + i * width, x + i * 2 * width, (size_t)width * sizeof *z);
+      half_of(rows, width, x, NULL, z);
       k.activate(kind, rows, width, z, to_gate ? bias : NULL);
       assert_memory_equal(z, gate, (size_t)n * sizeof *z);
       for (int64_t j = 0; j < n; j++)
