@@ -38,8 +38,8 @@ typedef struct {
 } lsp_product;
 
 /* What stands between the two products of a feed-forward. NaN and minus infinity give
- * NaN, plus infinity stays: an overflow is never taken for a number. (RELU alone gives 0
- * for minus infinity.)
+ * NaN, plus infinity stays: an overflow is never taken for a number. (RELU alone gives
+ * 0 for minus infinity.)
  *   RELU       max(x, 0)
  *   GELU       x (1 + erf(x / sqrt 2)) / 2   (Hendrycks, Gimpel 2016)
  *   GELU_TANH  x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), the same by a tanh
