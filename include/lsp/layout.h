@@ -34,22 +34,27 @@
  *                                                else, below
  *
  * FILE.memory.h5 (snapshots; S of them)
- *   /                       attributes: format = "longspan-memory", format_version, the
- *                           same identity keys
+ *   /                       attributes: format = "longspan-memory", format_version,
+ *                           fixed_rows (F, where there are any), the same identity keys
  *   /snapshots/{snapshot,layer,row,feature,model}   scales without data
  *   /snapshots/document    int64 (snapshot)  index of the document in the corpus
  *   /snapshots/position    int64 (snapshot)  tokens of the document before it (so the
  *                                            next token has this position)
  *   /snapshots/rows        int64 (snapshot)  rows that exist: min(R, position)
+ *   /snapshots/layer_rows  int64 (layer)     how many of them the layer keeps, the last
+ *                                            ones; absent: all, in every layer
  *   /snapshots/last_id     int32 (snapshot)  id of the last token
  *   /snapshots/hidden      float32 (snapshot, model)  last hidden state of that token:
  *                                            predicts the token that follows
  *   /snapshots/keys        float32 (snapshot, layer, row, feature)
  *   /snapshots/values      float32 (snapshot, layer, row, feature)
- *                          R rows; row R-1 is position - 1; rows before the first token
- *                          are zero (never written)
+ *                          F + R rows: F fixed ones, row i of position i, then R of the
+ *                          past, the last one of position - 1. Zero (never written) are
+ *                          rows before the first token and rows from position on, rows
+ *                          of the past that the layer does not keep, and all of a layer
+ *                          that keeps none
  *   /snapshots/row_xxh3    uint64 (snapshot, layer, row)  XXH3-64 of the row's keys,
- *                          then its values; 0 for rows before the first token
+ *                          then its values; 0 for rows that are zero
  *   /snapshots/end_xxh3    uint64 (snapshot)  XXH3-64 of last_id, then hidden
  *   /integrity/word, /integrity/layout_xxh3   as above
  *   feature = head * head_width + component
@@ -113,9 +118,9 @@ typedef struct {
 typedef enum {
   LSP_SNAPSHOT_LAST_ID,
   LSP_SNAPSHOT_HIDDEN,
-  LSP_SNAPSHOT_KEYS, /* row = one snapshot: row_bytes = layers * rows * width * 4 */
+  LSP_SNAPSHOT_KEYS, /* row = one snapshot: row_bytes = layers * (F + R) * width * 4 */
   LSP_SNAPSHOT_VALUES,
-  LSP_SNAPSHOT_ROW_SUM, /* row = one snapshot: row_bytes = layers * rows * 8 */
+  LSP_SNAPSHOT_ROW_SUM, /* row = one snapshot: row_bytes = layers * (F + R) * 8 */
   LSP_SNAPSHOT_END_SUM,
   LSP_SNAPSHOT_LAYOUT,
   LSP_MEMORY_DATASETS
@@ -124,13 +129,26 @@ typedef enum {
 typedef struct {
   int64_t snapshots;
   int layers;
-  int64_t rows; /* R */
-  int width;    /* H * E */
+  int64_t rows;              /* R: of the past, the most that a layer keeps */
+  int64_t fixed;             /* F: the first rows of a document, beside them */
+  const int64_t *layer_rows; /* (layers) at most R: of the past, kept by each; 0: the
+                                layer has no memory, no fixed rows either; NULL: all R */
+  int width;                 /* of keys, and of values: H * E */
   int hidden_width;
   const int64_t *document, *position; /* (snapshots) */
   const lsp_attribute *attribute;
   int attributes;
 } lsp_memory_spec;
+
+/* Rows of the past that a layer keeps. */
+static inline int64_t lsp_memory_layer_rows(const lsp_memory_spec *m, int layer) {
+  return m->layer_rows == NULL ? m->rows : m->layer_rows[layer];
+}
+
+/* Fixed rows that a layer keeps. */
+static inline int64_t lsp_memory_layer_fixed(const lsp_memory_spec *m, int layer) {
+  return m->layer_rows != NULL && m->layer_rows[layer] == 0 ? 0 : m->fixed;
+}
 
 /* A skeleton: an anonymous file (memfd) with everything but the data. */
 typedef struct {

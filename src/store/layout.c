@@ -52,7 +52,8 @@ typedef struct {
   int64_t text_bytes;             /* width of LSP__TEXT */
   const lsp_attribute *attribute;
   int attributes;
-  char first_position[24];   /* an attribute; "": none */
+  const char *own_key; /* an attribute of the format itself; NULL: none */
+  char own_value[24];
   int64_t offset[LSP__ROWS]; /* result; -1: no bytes in the file */
 } drawing;
 
@@ -161,8 +162,7 @@ static int draw_root(const tools *t, const drawing *d) {
   if (write_attribute(t, "format", d->schema->format) != 0 ||
       write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
     return -1;
-  if (d->first_position[0] != '\0' &&
-      write_attribute(t, "first_position", d->first_position) != 0)
+  if (d->own_key != NULL && write_attribute(t, d->own_key, d->own_value) != 0)
     return -1;
   for (int i = 0; i < d->attributes; i++)
     if (write_attribute(t, d->attribute[i].key, d->attribute[i].value) != 0)
@@ -435,7 +435,8 @@ static drawing output_drawing(const lsp_output_spec *spec) {
   d.extent[OUT_DOCUMENT] = spec->documents;
   d.extent[OUT_PANEL] = spec->panels;
   d.extent[OUT_WORD] = LSP__SUM_WORDS;
-  (void)snprintf(d.first_position, sizeof d.first_position, "%lld",
+  d.own_key = "first_position";
+  (void)snprintf(d.own_value, sizeof d.own_value, "%lld",
                  (long long)spec->first_position);
   d.content[OUT_TOKEN_START] = spec->token_start;
   d.content[OUT_N_BYTES] = spec->n_bytes;
@@ -482,15 +483,21 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
                .attributes = spec->attributes};
   for (int i = 0; i < MEM_ROWS; i++)
     d.wanted[i] = 1;
+  d.wanted[MEM_LAYER_ROWS] = spec->layer_rows != NULL;
+  if (spec->fixed > 0) {
+    d.own_key = "fixed_rows";
+    (void)snprintf(d.own_value, sizeof d.own_value, "%lld", (long long)spec->fixed);
+  }
   d.extent[MEM_SNAPSHOT] = spec->snapshots;
   d.extent[MEM_LAYER] = spec->layers;
-  d.extent[MEM_ROW] = spec->rows;
+  d.extent[MEM_ROW] = spec->fixed + spec->rows;
   d.extent[MEM_FEATURE] = spec->width;
   d.extent[MEM_MODEL] = spec->hidden_width;
   d.extent[MEM_WORD] = LSP__SUM_WORDS;
   d.content[MEM_DOCUMENT] = spec->document;
   d.content[MEM_POSITION] = spec->position;
   d.content[MEM_ROWS_THERE] = rows;
+  d.content[MEM_LAYER_ROWS] = spec->layer_rows;
   const lsp_status status = make_skeleton(&d, skeleton, why);
   for (int i = 0; status == LSP_OK && i < LSP_MEMORY_DATASETS; i++)
     extent[i] = extent_of(&d, lsp__memory_row(i));

@@ -46,6 +46,7 @@ static const lsp__row memory_row[MEM_ROWS] = {
     [MEM_DOCUMENT] = {"/snapshots/document", LSP__I64, 1, {MEM_SNAPSHOT}, 0, 1},
     [MEM_POSITION] = {"/snapshots/position", LSP__I64, 1, {MEM_SNAPSHOT}, 0, 1},
     [MEM_ROWS_THERE] = {"/snapshots/rows", LSP__I64, 1, {MEM_SNAPSHOT}, 0, 1},
+    [MEM_LAYER_ROWS] = {"/snapshots/layer_rows", LSP__I64, 1, {MEM_LAYER}, 1, 2},
     [MEM_LAST_ID] = {"/snapshots/last_id", LSP__I32, 1, {MEM_SNAPSHOT}, 0, 1},
     [MEM_HIDDEN] = {"/snapshots/hidden", LSP__F32, 2, {MEM_SNAPSHOT, MEM_MODEL}, 0, 1},
     [MEM_KEYS] = {"/snapshots/keys", LSP__F32, 4, CACHE_AXES, 0, 1},

@@ -206,11 +206,17 @@ static lsp_status same_snapshots(const lsp__opening *o, const lsp_memory_spec *w
   } number[] = {{"the number of snapshots", was->snapshots, is->snapshots},
                 {"the number of layers", was->layers, is->layers},
                 {"the number of rows of memory", was->rows, is->rows},
+                {"the number of fixed rows of memory", was->fixed, is->fixed},
                 {"the width of memory", was->width, is->width},
                 {"the width of the model", was->hidden_width, is->hidden_width}};
   for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
     if (number[i].was != number[i].is)
       return number_differs(o, number[i].what, number[i].was, number[i].is);
+  for (int i = 0; i < is->layers; i++)
+    if (lsp_memory_layer_rows(was, i) != lsp_memory_layer_rows(is, i))
+      return number_differs(o, "the number of rows of memory of a layer",
+                            lsp_memory_layer_rows(was, i),
+                            lsp_memory_layer_rows(is, i));
   for (int64_t i = 0; i < is->snapshots; i++)
     if (was->position[i] != is->position[i])
       return number_differs(o, "the position of a snapshot", was->position[i],

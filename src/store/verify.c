@@ -251,12 +251,12 @@ lsp_status lsp_verify_output(const lsp_verification *v, lsp_failure *why) {
 
 /* --- memory ---------------------------------------------------------------------- */
 
-/* Rows of one layer of one snapshot: [0, zeros) are zero, [zeros, end) are there. */
+/* Rows [first, end) of one layer of one snapshot, counted with the fixed ones: those
+ * before `there` are zero, the others are there. */
 typedef struct {
-  int64_t snapshot;
-  int layer;
-  int64_t zeros, end;
-} layer_rows;
+  int64_t place; /* snapshot * layers + layer */
+  int64_t first, there, end;
+} row_range;
 
 typedef struct {
   int64_t rows; /* at most, of a piece */
@@ -278,21 +278,33 @@ static int64_t tokens_before(const lsp_verification *v, int64_t snapshot,
   return v->plan->token_start[document] + position - lsp_plan_origin(v->plan, document);
 }
 
-/* A row is there with the token of its position. */
-static layer_rows rows_there(const lsp_verification *v, int64_t snapshot, int layer) {
-  const int64_t R = v->memory->rows, position = v->memory->position[snapshot];
-  layer_rows r = {snapshot, layer, R - lsp_min(R, position), R};
-  if (v->plan != NULL) {
-    const int64_t missing = tokens_before(v, snapshot, position) - v->token_end;
-    r.end = lsp_max(r.zeros, R - lsp_max(0, missing));
-  }
-  return r;
+static int64_t rows_of_a_layer(const lsp_verification *v) {
+  return v->memory->fixed + v->memory->rows;
 }
 
-static int row_is_right(const cache *c, const layer_rows *r, int64_t row, int64_t i,
+/* A row is there with the token of its position. Three ranges: fixed rows, fixed rows
+ * that the document is too short for, rows of the past. */
+static void ranges_of(const lsp_verification *v, int64_t place, row_range r[3]) {
+  const lsp_memory_spec *m = v->memory;
+  const int64_t snapshot = place / m->layers, position = m->position[snapshot];
+  const int layer = (int)(place % m->layers);
+  const int64_t end = rows_of_a_layer(v);
+  const int64_t fixed = lsp_min(lsp_memory_layer_fixed(m, layer), position);
+  const int64_t past = lsp_min(lsp_memory_layer_rows(m, layer), position);
+  r[0] = (row_range){place, 0, 0, fixed};
+  r[1] = (row_range){place, fixed, m->fixed, m->fixed};
+  r[2] = (row_range){place, m->fixed, end - past, end};
+  if (v->plan != NULL) {
+    const int64_t done = v->token_end - tokens_before(v, snapshot, 0); /* position */
+    r[0].end = lsp_max(0, lsp_min(fixed, done));
+    r[2].end = lsp_max(r[2].there, end - lsp_max(0, position - done));
+  }
+}
+
+static int row_is_right(const cache *c, const row_range *r, int64_t row, int64_t i,
                         int64_t bytes) {
   const unsigned char *keys = c->keys + i * bytes, *values = c->values + i * bytes;
-  if (row < r->zeros)
+  if (row < r->there)
     return c->sum[i] == 0 && lsp__is_zero(keys, bytes) && lsp__is_zero(values, bytes);
   return c->sum[i] == lsp_sum_row(keys, values, bytes);
 }
@@ -318,20 +330,27 @@ static int read_cache(const lsp_verification *v, const cache *c, int64_t first,
   return 1;
 }
 
-static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
-                         const layer_rows *r) {
+static void verify_range(const lsp_verification *v, const cache *c, damage *d,
+                         const row_range *r) {
   const int64_t bytes = v->memory->width * (int64_t)sizeof(float);
-  const int64_t place = r->snapshot * v->memory->layers + r->layer;
-  for (int64_t row = 0, n; row < r->end; row += n) {
+  for (int64_t row = r->first, n; row < r->end; row += n) {
     n = lsp_min(c->rows, r->end - row);
-    if (!read_cache(v, c, place * v->memory->rows + row, n)) {
-      add_place(d, place, row, row + n, 1);
+    if (!read_cache(v, c, r->place * rows_of_a_layer(v) + row, n)) {
+      add_place(d, r->place, row, row + n, 1);
       continue;
     }
     for (int64_t i = 0; i < n; i++)
       if (!row_is_right(c, r, row + i, i, bytes))
-        add_place(d, place, row + i, row + i + 1, 0);
+        add_place(d, r->place, row + i, row + i + 1, 0);
   }
+}
+
+static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
+                         int64_t place) {
+  row_range r[3];
+  ranges_of(v, place, r);
+  for (int i = 0; i < 3; i++)
+    verify_range(v, c, d, &r[i]);
 }
 
 /* The last token of a snapshot; hidden has room for its row. */
@@ -352,18 +371,16 @@ static void verify_end(const lsp_verification *v, int64_t snapshot, void *hidden
 }
 
 static void verify_layers(const lsp_verification *v, const cache *c, void *hidden) {
-  const int has_rows = v->memory->rows > 0 && v->memory->width > 0;
+  const int has_rows = rows_of_a_layer(v) > 0 && v->memory->width > 0;
   const int layers = has_rows ? v->memory->layers : 1; /* 1: for the ends alone */
   const int64_t all = (v->snapshot_end - v->snapshot_first) * layers;
   const int64_t end = cut(all, v->part + 1, v->parts);
   damage d = {.v = v, .tell = tell_rows};
   for (int64_t i = cut(all, v->part, v->parts); i < end; i++) {
     const int64_t snapshot = v->snapshot_first + i / layers;
-    const int layer = (int)(i % layers);
-    const layer_rows r = rows_there(v, snapshot, layer);
     if (has_rows)
-      verify_layer(v, c, &d, &r);
-    if (layer == 0)
+      verify_layer(v, c, &d, v->snapshot_first * layers + i);
+    if (i % layers == 0)
       verify_end(v, snapshot, hidden);
   }
   end_place(&d);
@@ -372,7 +389,8 @@ static void verify_layers(const lsp_verification *v, const cache *c, void *hidde
 lsp_status lsp_verify_memory(const lsp_verification *v, lsp_failure *why) {
   const lsp_memory_spec *m = v->memory;
   const int64_t bytes = m->width * (int64_t)sizeof(float);
-  cache c = {.rows = lsp_max(1, lsp_min(m->rows, bytes > 0 ? PIECE / bytes : 1))};
+  cache c = {
+      .rows = lsp_max(1, lsp_min(rows_of_a_layer(v), bytes > 0 ? PIECE / bytes : 1))};
   c.keys = malloc((size_t)(c.rows * bytes) + 1);
   c.values = malloc((size_t)(c.rows * bytes) + 1);
   c.sum = malloc((size_t)c.rows * sizeof *c.sum);

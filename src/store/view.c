@@ -31,7 +31,7 @@ typedef struct {
   lsp_attribute *attribute;
   char *names;
   const char **name;
-  int64_t *column[3];
+  int64_t *column[4];
 } owned_memory;
 
 /* A file while it is being looked at. */
@@ -168,25 +168,52 @@ static lsp_status read_attributes(const reading *r, const lsp_attribute **out,
   return LSP_OK;
 }
 
-/* Of the format itself: taken from the list of what the run said of itself. */
-static lsp_status take_first_position(const reading *r, lsp_file_view *view) {
-  lsp_output_spec *s = &view->output;
+/* An attribute of the format itself, a number: taken from the list (of *count) of what
+ * the run said of itself. 0: it is not there; -1: it is no number. */
+static int take_number(const reading *r, const char *key, int *count, int64_t *out) {
   lsp_attribute *list = r->owned->attribute;
   int i = 0;
-  while (i < s->attributes && strcmp(list[i].key, "first_position") != 0)
+  while (i < *count && strcmp(list[i].key, key) != 0)
     i++;
-  if (i == s->attributes)
+  if (i == *count)
+    return 0;
+  char *end = NULL;
+  errno = 0;
+  *out = strtoll(list[i].value, &end, 10);
+  if (errno != 0 || *end != '\0')
+    return -1;
+  --*count;
+  memmove(list + i, list + i + 1, (size_t)(*count - i) * sizeof *list);
+  return 1;
+}
+
+static lsp_status take_first_position(const reading *r, lsp_file_view *view) {
+  lsp_output_spec *s = &view->output;
+  const int taken =
+      take_number(r, "first_position", &s->attributes, &s->first_position);
+  if (taken == 0)
     return view->version < 2
                ? LSP_OK
                : damaged(r, OUT_TOKEN_START, "the attribute first_position is missing");
-  char *end = NULL;
-  errno = 0;
-  s->first_position = strtoll(list[i].value, &end, 10);
-  if (errno != 0 || *end != '\0' || s->first_position < 0 ||
-      s->first_position > LSP_TOKENS_MOST)
+  if (taken < 0 || s->first_position < 0 || s->first_position > LSP_TOKENS_MOST)
     return damaged(r, OUT_TOKEN_START, "the attribute first_position is no position");
-  s->attributes--;
-  memmove(list + i, list + i + 1, (size_t)(s->attributes - i) * sizeof *list);
+  return LSP_OK;
+}
+
+/* All rows of a layer, into those of the past and the fixed ones. */
+static lsp_status part_rows(const reading *r, lsp_memory_spec *s) {
+  const int64_t all = r->facts.found[MEM_ROW].dims[0];
+  const int taken = take_number(r, "fixed_rows", &s->attributes, &s->fixed);
+  if (taken < 0 || s->fixed < 0 || s->fixed > all)
+    return damaged(r, MEM_ROW, "the attribute fixed_rows is no number of rows");
+  s->rows = all - s->fixed;
+  if (!r->facts.found[MEM_LAYER_ROWS].present)
+    return LSP_OK;
+  LSP_TRY(read_column(r, MEM_LAYER_ROWS, &r->owned->column[3]));
+  s->layer_rows = r->owned->column[3];
+  for (int i = 0; i < s->layers; i++)
+    if (s->layer_rows[i] < 0 || s->layer_rows[i] > s->rows)
+      return damaged(r, MEM_LAYER_ROWS, "a layer keeps more rows than there are");
   return LSP_OK;
 }
 
@@ -253,13 +280,13 @@ static lsp_status read_memory(const reading *r, lsp_file_view *view) {
   lsp_memory_spec *s = &view->memory;
   owned_memory *o = r->owned;
   s->snapshots = r->facts.found[MEM_SNAPSHOT].dims[0];
-  s->rows = r->facts.found[MEM_ROW].dims[0];
   LSP_TRY(small_extent(r, MEM_LAYER, &s->layers));
   LSP_TRY(small_extent(r, MEM_FEATURE, &s->width));
   LSP_TRY(small_extent(r, MEM_MODEL, &s->hidden_width));
   for (int i = 0; i < LSP_MEMORY_DATASETS; i++)
     view->extent[i] = extent_of(r, lsp__memory_row(i));
   LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));
+  LSP_TRY(part_rows(r, s));
   LSP_TRY(read_column(r, MEM_DOCUMENT, &o->column[0]));
   LSP_TRY(read_column(r, MEM_POSITION, &o->column[1]));
   LSP_TRY(read_column(r, MEM_ROWS_THERE, &o->column[2]));
