@@ -19,14 +19,19 @@
 #include <stdint.h>
 
 typedef struct {
-  int64_t panel_end;  /* panels of the corpus finished, from its beginning */
-  int64_t token_end;  /* tokens finished */
-  int32_t slot;       /* 0 or 1: which slot holds the memory at this place; -1: none is
-                         needed (between documents) */
-  uint64_t slot_sum;  /* order-free checksum of the slot's rows */
-  int64_t slot_rows;  /* rows that the slot holds of every layer: the last ones of R */
-  int64_t open_count; /* predicted tokens so far of the document under way */
-  uint64_t open_low;  /* its nll so far, 2^-40 nat, 128 bits */
+  int64_t panel_end; /* panels of the corpus finished, from its beginning */
+  int64_t token_end; /* tokens finished */
+  /* The memory at this place, in FILE.h5.slot (lsp/store.h): */
+  int64_t memory_end;  /* rows of its log so far */
+  int64_t memory_rows; /* how many of the last ones are the memory of a layer that keeps
+                          all R; 0: none is needed (between documents) */
+  int64_t fixed_rows;  /* first rows of the document under way, below 2^31; 0: none */
+  int64_t fixed_at;    /* memory_end before the commit that wrote them */
+  int32_t fixed_area;  /* 0 or 1: where they lie; stays while there are none */
+  int32_t fixed_new;   /* to lsp_store_commit: 1 if its wave wrote them; not kept, 0 in
+                          what is read */
+  int64_t open_count;  /* predicted tokens so far of the document under way */
+  uint64_t open_low;   /* its nll so far, 2^-40 nat, 128 bits */
   int64_t open_high;
   int64_t corpus_count; /* the same over everything finished, for the progress line */
   uint64_t corpus_low;
@@ -74,7 +79,7 @@ void lsp_journal_at(const lsp_journal *j, int64_t i, lsp_commit *out);
  * else records are lost. */
 int64_t lsp_journal_tail(const lsp_journal *j);
 int lsp_journal_is_torn(const lsp_journal *j);
-/* Drops records from i on (a record whose slot turned out bad). */
+/* Drops records from i on (a record whose memory turned out bad). */
 lsp_status lsp_journal_truncate(lsp_journal *j, int64_t i, lsp_failure *why);
 /* Appends and syncs. After a failure the journal takes nothing more. LSP_E_MISMATCH:
  * the file is not as we left it, somebody else writes to it. */

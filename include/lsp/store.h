@@ -3,12 +3,29 @@
  *
  *   FILE.h5.part              the output under way     -> FILE.h5
  *   FILE.memory.h5.part       snapshots under way      -> FILE.memory.h5
- *   FILE.h5.slot0, .slot1     memory at the last two commits, in the memory file's layout
+ *   FILE.h5.slot              the memory at the last commits, in the memory file's layout
  *   FILE.h5.journal           what has been committed
  *
  * Every rank writes its rows at known offsets. No two ranks write into one aligned MiB:
  * the rows at a border go to the rank that owns the unit. Then all sync, all agree, and
- * one journal record commits the wave. */
+ * one journal record commits the wave.
+ *
+ * The slot holds rows of each layer, 2 F + 3 R of them:
+ *
+ *   | fixed rows 0 .. F-1 | fixed rows 0 .. F-1 | ring of 3 R rows                     |
+ *     area 0                area 1                row i of the log at i modulo 3 R
+ *
+ *   log   ... | R rows before E | n rows | ...        n <= R
+ *                               E        E + n
+ *               memory of the     memory_end of the commit to come, whose
+ *               last commit       memory is the last memory_rows rows before it
+ *
+ * A commit appends the rows of its wave that are memory at its end, and no others: what
+ * it writes does not grow with the reach R. Meanwhile the memory of the last commit and
+ * that of the one before stay whole. The first F rows of a document are written once, in
+ * the wave in which it begins, to the area that the last commit does not use. Each row
+ * has a sum beside it with its place in the log, or the commit that began the document,
+ * as seed: a row of another time is none. */
 #ifndef LSP_STORE_H
 #define LSP_STORE_H
 
@@ -31,8 +48,8 @@ typedef struct {
 
 typedef enum { LSP_STORE_NEW, LSP_STORE_RESUMED, LSP_STORE_FINISHED } lsp_store_state;
 
-/* Collective; of the spec all ranks read plan, memory.document and memory.position, the
- * rest is read on rank 0 alone. A refusal comes before anything has been changed:
+/* Collective; of the spec all ranks read plan and memory, the rest is read on rank 0
+ * alone. A refusal comes before anything has been changed:
  *   - an output that exists, without resume or overwrite; with resume, one of another
  *     text, model or option, which is named;
  *   - with overwrite, a FILE.h5 that is no output of longspan (FILE.memory.h5 likewise);
@@ -42,8 +59,7 @@ typedef enum { LSP_STORE_NEW, LSP_STORE_RESUMED, LSP_STORE_FINISHED } lsp_store_
  *     because a run that was killed takes a moment to die;
  *   - what is committed and, read back by all ranks together, is not as its sums say.
  * Files that are replaced stay until lsp_store_finish. After LSP_STORE_FINISHED *out is
- * NULL, else the caller closes it. last: the commit to resume from (zeros when new, with
- * slot -1). */
+ * NULL, else the caller closes it. last: the commit to resume from (zeros when new). */
 lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **out,
                           lsp_store_state *state, lsp_commit *last);
 
@@ -57,28 +73,48 @@ void lsp_store_close(lsp_store **store);
 void lsp_store_rows(lsp_store *store, lsp_output_dataset dataset, int64_t first,
                     int64_t rows, const void *data);
 
-/* Local. Which memory is written: a snapshot of the memory file, or the slot of the
+/* Local. Which memory is written: a snapshot of the memory file, or the slot, for the
  * commit to come. */
 enum { LSP_STORE_SLOT = -1 };
 
-/* Local; thread 0. Rows [first, first + rows) of R of one layer, dense (rows, H E). */
+/* Local; thread 0. Rows [first, first + rows) of the past of one layer, dense (rows,
+ * width).
+ * Of a snapshot: of its R rows; only the last ones, those that the layer keeps.
+ * Of the slot: first counts from the end of the log at the last commit (0: the first new
+ * row), the same for all layers; of the n new rows of all ranks together a layer that
+ * keeps r < n gets the last r, any other all, each once. */
 void lsp_store_memory(lsp_store *store, int64_t snapshot, int layer, int64_t first,
                       int64_t rows, const float *keys, const float *values);
+
+/* Local; thread 0. Fixed rows [first, first + rows) of one layer that keeps any, dense
+ * (rows, width): of positions first, first + 1, ... of the document. Into the slot they
+ * go all anew, with fixed_new of the commit to come: when another document begins, and
+ * when the one under way, still shorter than F, has grown. */
+void lsp_store_fixed(lsp_store *store, int64_t snapshot, int layer, int64_t first,
+                     int64_t rows, const float *keys, const float *values);
 
 /* Local; thread 0. The last token of a snapshot: its id and its hidden row (D). */
 void lsp_store_memory_end(lsp_store *store, int64_t snapshot, int32_t id,
                           const float *hidden);
 
-/* Local; rank 0, after LSP_STORE_RESUMED with a slot. */
+/* Local, any rank, after LSP_STORE_RESUMED and before the next commit. Rows [first, first
+ * + rows) of the R of one layer, as the commit that is resumed from has them: row R - 1 is
+ * the last one; what it has not, or the layer does not keep, is zero. */
 lsp_status lsp_store_read_memory(lsp_store *store, int layer, int64_t first,
                                  int64_t rows, float *keys, float *values);
 
-/* Collective. Syncs, agrees, and appends the record (slot and slot_sum are filled in
- * here when with_slot). */
-lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit, int with_slot);
+/* Likewise of the F fixed rows; those past fixed_rows are zero. */
+lsp_status lsp_store_read_fixed(lsp_store *store, int layer, int64_t first,
+                                int64_t rows, float *keys, float *values);
+
+/* Collective. Syncs, agrees, and appends the record. The caller says in it how the log
+ * goes on (memory_end: n more than in the last commit), memory_rows, fixed_rows and
+ * fixed_new; where the fixed rows lie (fixed_area, fixed_at) is filled in here. All four
+ * are 0 in a run that keeps no memory. */
+lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit);
 
 /* Collective, after the last commit. Reads everything back and compares it with its sums,
- * by all ranks together, renames, removes journal and slots. Nothing is renamed if
+ * by all ranks together, renames, removes journal and slot. Nothing is renamed if
  * anything is damaged. Replaces only the FILE.h5 and FILE.memory.h5 that were there when
  * the run began (LSP_E_MISMATCH: others have come; nothing is lost, and the run can be
  * resumed to finish). */
@@ -98,7 +134,7 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
 /* Local. The names that a run with this output makes, replaces or removes: the output
  * itself (i = 0), FILE.memory.h5, FILE.run.json, FILE.stdin and all that exists while a
  * run is under way. */
-enum { LSP_STORE_NAMES = 17 };
+enum { LSP_STORE_NAMES = 15 };
 lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
                           lsp_failure *why);
 

@@ -32,6 +32,18 @@ uint64_t lsp_sum_document(const void *const column[LSP_DOCUMENT_COLUMNS], int64_
 /* A row of memory: keys and values, bytes each. */
 uint64_t lsp_sum_row(const void *keys, const void *values, int64_t bytes);
 
+/* A row of the slot, with its place as seed: what lay there before, of another place in
+ * the log or of another document, does not have the sum. */
+typedef struct {
+  uint64_t what; /* 2: a row of the log; 0, 1: a fixed row in that area */
+  uint64_t layer;
+  uint64_t since; /* of a fixed row: lsp_commit.fixed_at; else 0 */
+  uint64_t row;   /* in the log; of the fixed ones */
+} lsp_slot_place;
+
+uint64_t lsp_sum_slot_row(const lsp_slot_place *place, const void *keys,
+                          const void *values, int64_t bytes);
+
 /* The last token of a snapshot: its id and its hidden row. */
 uint64_t lsp_sum_end(int32_t id, const void *hidden, int64_t bytes);
 

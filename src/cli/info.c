@@ -25,7 +25,7 @@ static int ends_with(const char *text, const char *end) {
  * long. */
 static const char *output_of(const char *path, char out[PATH_SIZE]) {
   static const char *const suffix[] = {".memory.h5.part", ".h5.part", ".h5.journal",
-                                       ".h5.slot0", ".h5.slot1"};
+                                       ".h5.slot"};
   if (snprintf(out, PATH_SIZE, "%s", path) >= PATH_SIZE - 16)
     return NULL;
   for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)

@@ -239,6 +239,8 @@ float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t i
 lsp_status lsp_list_stops(lsp_run *e);
 void lsp_snapshot_layer(lsp_run *e, int layer);
 void lsp_snapshot_ends(lsp_run *e);
+/* Local. What the wave appends to the slot, into its record. */
+void lsp_snapshot_record(const lsp_run *e, lsp_commit *commit);
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from);
 
 /* results.c: per-token results and document sums of a wave to the store */

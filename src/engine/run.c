@@ -107,8 +107,8 @@ static lsp_status run_wave(lsp_run *e, int64_t rows) {
   LSP_TRY(lsp_results_documents(e, &next));
   const double begin = MPI_Wtime();
   lsp_beat_phase("committing", -1);
-  const int with_slot = e->wave.next.first < e->wave.next.end && e->reach > 0;
-  LSP_TRY(lsp_store_commit(e->store, &next, with_slot));
+  lsp_snapshot_record(e, &next);
+  LSP_TRY(lsp_store_commit(e->store, &next));
   e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
   e->commit = next;
   float *carried = e->carry[0];
@@ -155,7 +155,7 @@ static lsp_status write_empty_documents(lsp_run *e) {
   e->wave.pieces = 0;
   lsp_commit next = e->commit;
   LSP_TRY(lsp_results_documents(e, &next));
-  return lsp_store_commit(e->store, &next, 0);
+  return lsp_store_commit(e->store, &next);
 }
 
 /* Rank 0: memory before the first token of this run. */
@@ -164,7 +164,7 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
   if (e->ctx->rank != 0)
     return LSP_OK;
   if (state == LSP_STORE_RESUMED && e->commit.panel_end > 0)
-    return e->commit.slot >= 0 ? lsp_snapshot_load(e, NULL) : LSP_OK;
+    return e->commit.memory_rows > 0 ? lsp_snapshot_load(e, NULL) : LSP_OK;
   if (e->options->from_snapshot == NULL)
     return LSP_OK;
   const lsp_extent *x = &from->extent[LSP_SNAPSHOT_HIDDEN];

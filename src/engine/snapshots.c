@@ -1,10 +1,10 @@
-/* Memory that leaves the run: snapshots for the memory file, and the slot of the commit
- * to come.
+/* Memory that leaves the run: snapshots for the memory file, and the rows that the slot
+ * gets with the commit to come.
  *
  * All stops are known before the run, so every rank writes the rows it owns of every
  * stop within reach, when it has them, wherever the stop itself lies; no rank collects.
- * Only memory from before the wave is written by rank 0, who carries it: for the slot,
- * and for stops when the run began from a snapshot. */
+ * Only memory from before the wave is written by rank 0, who carries it, when the run
+ * began from a snapshot. */
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
@@ -75,6 +75,27 @@ static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) 
 
 /* --- rows ------------------------------------------------------------------------ */
 
+/* The slot has, of the document under way at the end of the wave, the rows up to the
+ * wave. Appended are the rows from here on that are memory at its end: those of the wave,
+ * in the first one also what was carried into it. */
+static int64_t appended_from(const lsp_run *e) {
+  const lsp_wave *w = &e->wave;
+  const int goes_on = w->range.first > 0 && w->carried.document == w->next.document;
+  return lsp_max(w->next.end * LSP_BLOCK - e->reach,
+                 goes_on ? w->carried.end * LSP_BLOCK : 0);
+}
+
+static int is_carried_on(const lsp_run *e) {
+  return e->reach > 0 && e->wave.next.first < e->wave.next.end;
+}
+
+void lsp_snapshot_record(const lsp_run *e, lsp_commit *commit) {
+  const int64_t position = e->wave.next.end * LSP_BLOCK;
+  commit->memory_rows = is_carried_on(e) ? lsp_min(e->reach, position) : 0;
+  if (is_carried_on(e))
+    commit->memory_end += position - appended_from(e);
+}
+
 /* Rows [first, end) of a document's memory, in tiles from `tile` on (whose first
  * position is 64 tile_first), to a stop at `position`. */
 static void write_rows(lsp_run *e, int64_t snapshot, int64_t position, int layer,
@@ -94,7 +115,9 @@ static void write_rows(lsp_run *e, int64_t snapshot, int64_t position, int layer
                  values + (at - first) * A);
     at += n;
   }
-  lsp_store_memory(e->store, snapshot, layer, e->reach - (position - first),
+  lsp_store_memory(e->store, snapshot, layer,
+                   snapshot == LSP_STORE_SLOT ? first - appended_from(e)
+                                              : e->reach - (position - first),
                    end - first, keys, values);
 }
 
@@ -139,12 +162,12 @@ void lsp_snapshot_layer(lsp_run *e, int layer) {
                         e->stop[s].position - e->reach < e->plan.first_position;
          s++)
       write_carried(e, s, e->stop[s].position, layer);
-  if (w->next.first >= w->next.end)
+  if (!is_carried_on(e))
     return;
   const int64_t position = w->next.end * LSP_BLOCK; /* of the next wave's first token */
   if (w->pieces > 0 && w->piece[w->pieces - 1].document == w->next.document)
     write_piece(e, LSP_STORE_SLOT, position, layer, &w->piece[w->pieces - 1]);
-  if (w->carried.document == w->next.document)
+  if (w->range.first == 0 && w->carried.document == w->next.document)
     write_carried(e, LSP_STORE_SLOT, position, layer);
 }
 

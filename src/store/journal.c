@@ -1,16 +1,17 @@
 /* The journal: a header and a chain of records, appended and synced one by one.
  *
  *   header   0  magic "LSPJRNL1"
- *            8  u32 version (2)
+ *            8  u32 version (3)
  *           12  u32 bytes of the identity text
  *           16  XXH3-64 of bytes 0..15 and of everything from 24 to the header's end
  *           24  identity text, then zeros up to a multiple of 128
- *   record   0  i64 panel_end       8  i64 token_end    16  i32 slot
- *           20  u32 number of the record                 24  u64 slot_sum
+ *   record   0  i64 panel_end       8  i64 token_end    16  u32 fixed_rows, and
+ *           20  u32 number of the record                     fixed_area as bit 31
+ *                                                        24  i64 memory_end
  *           32  i64 open_count     40  u64 open_low     48  i64 open_high
  *           56  i64 corpus_count   64  u64 corpus_low   72  i64 corpus_high
- *           80  i64 slot_rows      88  i64 open_not_finite
- *           96  i64 corpus_not_finite                   104  zeros
+ *           80  i64 memory_rows    88  i64 open_not_finite
+ *           96  i64 corpus_not_finite                   104  i64 fixed_at
  *          112  u64 checksum of the record before (of the header, for record 0)
  *          120  u64 XXH3-64 of bytes 0..119
  *
@@ -31,7 +32,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { HEADER = 24, RECORD = 128, LINK = 112, SUM = 120, VERSION = 2 };
+enum { HEADER = 24, RECORD = 128, LINK = 112, SUM = 120, VERSION = 3 };
 enum { MOST_IDENTITY = 1 << 24, READ_AT_ONCE = 512 };
 
 static const char magic[] = "LSPJRNL1";
@@ -69,18 +70,19 @@ static uint64_t encode(const lsp_commit *c, int64_t number, uint64_t before,
   memset(at, 0, RECORD);
   put(at + 0, (uint64_t)c->panel_end, 8);
   put(at + 8, (uint64_t)c->token_end, 8);
-  put(at + 16, (uint32_t)c->slot, 4);
+  put(at + 16, (uint32_t)c->fixed_rows | (uint32_t)c->fixed_area << 31, 4);
   put(at + 20, (uint32_t)number, 4);
-  put(at + 24, c->slot_sum, 8);
+  put(at + 24, (uint64_t)c->memory_end, 8);
   put(at + 32, (uint64_t)c->open_count, 8);
   put(at + 40, c->open_low, 8);
   put(at + 48, (uint64_t)c->open_high, 8);
   put(at + 56, (uint64_t)c->corpus_count, 8);
   put(at + 64, c->corpus_low, 8);
   put(at + 72, (uint64_t)c->corpus_high, 8);
-  put(at + 80, (uint64_t)c->slot_rows, 8);
+  put(at + 80, (uint64_t)c->memory_rows, 8);
   put(at + 88, (uint64_t)c->open_not_finite, 8);
   put(at + 96, (uint64_t)c->corpus_not_finite, 8);
+  put(at + 104, (uint64_t)c->fixed_at, 8);
   put(at + LINK, before, 8);
   const uint64_t sum = XXH3_64bits(at, SUM);
   put(at + SUM, sum, 8);
@@ -98,20 +100,24 @@ static int decode(const unsigned char at[RECORD], int64_t number, uint64_t befor
   lsp_commit *c = &out->commit;
   c->panel_end = (int64_t)get(at + 0, 8);
   c->token_end = (int64_t)get(at + 8, 8);
-  c->slot = (int32_t)(uint32_t)get(at + 16, 4);
-  c->slot_sum = get(at + 24, 8);
+  c->fixed_rows = (int64_t)(get(at + 16, 4) & 0x7fffffffu);
+  c->fixed_area = (int32_t)(get(at + 16, 4) >> 31);
+  c->fixed_new = 0;
+  c->memory_end = (int64_t)get(at + 24, 8);
   c->open_count = (int64_t)get(at + 32, 8);
   c->open_low = get(at + 40, 8);
   c->open_high = (int64_t)get(at + 48, 8);
   c->corpus_count = (int64_t)get(at + 56, 8);
   c->corpus_low = get(at + 64, 8);
   c->corpus_high = (int64_t)get(at + 72, 8);
-  c->slot_rows = (int64_t)get(at + 80, 8);
+  c->memory_rows = (int64_t)get(at + 80, 8);
   c->open_not_finite = (int64_t)get(at + 88, 8);
   c->corpus_not_finite = (int64_t)get(at + 96, 8);
-  return c->panel_end >= 0 && c->token_end >= 0 && c->slot >= -1 && c->slot <= 1 &&
-         c->open_count >= 0 && c->corpus_count >= 0 && c->slot_rows >= 0 &&
-         c->open_not_finite >= 0 && c->corpus_not_finite >= 0;
+  c->fixed_at = (int64_t)get(at + 104, 8);
+  return c->panel_end >= 0 && c->token_end >= 0 && c->open_count >= 0 &&
+         c->corpus_count >= 0 && c->open_not_finite >= 0 && c->corpus_not_finite >= 0 &&
+         c->memory_rows >= 0 && c->memory_end >= c->memory_rows && c->fixed_at >= 0 &&
+         c->memory_end >= c->fixed_at;
 }
 
 static uint64_t sum_before(const lsp_journal *j, int64_t i) {
@@ -372,11 +378,14 @@ lsp_status lsp_journal_truncate(lsp_journal *j, int64_t i, lsp_failure *why) {
 }
 
 lsp_status lsp_journal_append(lsp_journal *j, const lsp_commit *c, lsp_failure *why) {
+  LSP_ASSERT(c->fixed_rows >= 0 && c->fixed_rows <= INT32_MAX);
+  LSP_ASSERT(c->fixed_area == 0 || c->fixed_area == 1);
   LSP_TRY(check_end(j, why));
   if (j->tail > 0)
     LSP_TRY(cut(j, why));
   unsigned char record[RECORD];
   entry e = {.commit = *c};
+  e.commit.fixed_new = 0;
   e.sum = encode(c, j->count, sum_before(j, j->count), record);
   LSP_TRY(keep(j, &e, why)); /* first, for it can fail without harm */
   j->count--;

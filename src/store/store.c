@@ -40,10 +40,10 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
 lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
                           lsp_failure *why) {
   static const char *const suffix[LSP_STORE_NAMES - 1] = {
-      ".memory.h5",          ".run.json",   ".run.json.tmp",   ".stdin",
-      ".stdin.tmp",          ".h5.part",    ".h5.part.tmp",    ".memory.h5.part",
-      ".memory.h5.part.tmp", ".h5.slot0",   ".h5.slot0.tmp",   ".h5.slot1",
-      ".h5.slot1.tmp",       ".h5.journal", ".h5.journal.tmp", ".h5.alive"};
+      ".memory.h5",          ".run.json", ".run.json.tmp", ".stdin",
+      ".stdin.tmp",          ".h5.part",  ".h5.part.tmp",  ".memory.h5.part",
+      ".memory.h5.part.tmp", ".h5.slot",  ".h5.slot.tmp",  ".h5.journal",
+      ".h5.journal.tmp",     ".h5.alive"};
   LSP_ASSERT(i >= 0 && i < LSP_STORE_NAMES);
   if (i == 0)
     return put_name(out, size, strlen(path), path, "", why);
@@ -54,10 +54,11 @@ lsp_status lsp__store_names(const char *path, lsp__names *names, lsp_failure *wh
   const struct {
     lsp__path *name;
     const char *suffix;
-  } list[] = {
-      {&names->output_part, ".h5.part"}, {&names->slot[0], ".h5.slot0"},
-      {&names->slot[1], ".h5.slot1"},    {&names->journal, ".h5.journal"},
-      {&names->memory, ".memory.h5"},    {&names->memory_part, ".memory.h5.part"}};
+  } list[] = {{&names->output_part, ".h5.part"},
+              {&names->slot, ".h5.slot"},
+              {&names->journal, ".h5.journal"},
+              {&names->memory, ".memory.h5"},
+              {&names->memory_part, ".memory.h5.part"}};
   memset(names, 0, sizeof *names);
   if (*path == '\0' || path[strlen(path) - 1] == '/')
     return lsp_fail(why, LSP_E_USAGE,
@@ -127,6 +128,7 @@ void lsp_store_close(lsp_store **store) {
       (void)close(s->fd[i]);
   free((void *)(uintptr_t)s->memory.document);
   free((void *)(uintptr_t)s->memory.position);
+  free((void *)(uintptr_t)s->memory.layer_rows);
   lsp_route_close(&s->route);
   lsp_journal_close(&s->journal);
   if (s->lock >= 0)

@@ -1,14 +1,14 @@
 /* Commit and finish.
  *
  * A commit has five steps whose order is the point: every rank syncs what it wrote; all
- * agree; the checksums of the slot are added up; rank 0 appends the record and syncs
- * it; all agree again. Only the record makes wave and slot valid.
+ * agree; the rows written to the slot are counted; rank 0 appends the record and syncs
+ * it; all agree again. Only the record makes wave and memory valid.
  *
  * Finish: all ranks verify everything. Then on rank 0, each step synced before the next:
  *   1. FILE.memory.h5.part -> FILE.memory.h5
  *   2. FILE.h5.part -> FILE.h5
  *   3. remove FILE.h5.journal
- *   4. remove the slots
+ *   4. remove FILE.h5.slot
  * A crash after 1 leaves a journal and FILE.memory.h5: resume takes it in place of the
  * .part. After 2, a journal and FILE.h5 without .part: resume does 3 and 4. After 3,
  * FILE.h5 of this identity: finished; resume does 4.
@@ -44,44 +44,58 @@ lsp_status lsp__store_sync(lsp_store *s) {
   return agree(s);
 }
 
-static void begin_slot(lsp_store *s) {
-  s->slot_sum = (lsp__slot_sum){0, 0, INT64_MAX};
+/* Collective. What all ranks have written to the slot since the last commit. */
+static lsp__slot_count take_count(lsp_store *s) {
+  lsp__slot_count all = s->count;
+  LSP_MPI(
+      MPI_Allreduce(MPI_IN_PLACE, &all.rows, 2, MPI_INT64_T, MPI_SUM, s->ctx->comm));
+  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, &all.rows_end, 2, MPI_INT64_T, MPI_MAX,
+                        s->ctx->comm));
+  s->count = (lsp__slot_count){0, 0, 0, 0};
+  return all;
 }
 
-/* Collective. What all ranks wrote to the slot, into the record. */
-static void add_up_slot(lsp_store *s, lsp_commit *c) {
-  const lsp__facts *f = &s->facts;
-  lsp__slot_sum all = s->slot_sum;
-  LSP_MPI(
-      MPI_Allreduce(MPI_IN_PLACE, &all.sum, 1, MPI_UINT64_T, MPI_SUM, s->ctx->comm));
-  LSP_MPI(
-      MPI_Allreduce(MPI_IN_PLACE, &all.rows, 1, MPI_INT64_T, MPI_SUM, s->ctx->comm));
-  LSP_MPI(
-      MPI_Allreduce(MPI_IN_PLACE, &all.first, 1, MPI_INT64_T, MPI_MIN, s->ctx->comm));
-  const int64_t parts = 2 * (int64_t)f->layers;
-  c->slot = f->next_slot;
-  c->slot_sum = all.sum;
-  c->slot_rows = all.rows / parts;
-  /* The last rows of R, the same of every layer. */
-  LSP_ASSERT(all.rows % parts == 0 && c->slot_rows <= f->rows);
-  LSP_ASSERT(all.rows == 0 || all.first == f->rows - c->slot_rows);
+/* Collective. The n new rows of every layer, as far as it keeps them, are there. */
+static void check_count(lsp_store *s, const lsp_commit *c) {
+  const lsp_memory_spec *m = &s->memory;
+  const int64_t n = c->memory_end - s->facts.last.memory_end;
+  const lsp__slot_count all = take_count(s);
+  int64_t rows = 0, fixed = 0;
+  LSP_ASSERT(n >= 0 && n <= m->rows && c->memory_rows <= m->rows);
+  LSP_ASSERT(c->memory_rows >= 0 && c->memory_rows <= c->memory_end);
+  LSP_ASSERT(c->fixed_rows >= 0 && c->fixed_rows <= m->fixed);
+  for (int i = 0; i < m->layers; i++) {
+    const int64_t kept = lsp_memory_layer_rows(m, i);
+    rows += n < kept ? n : kept;
+    fixed += lsp_memory_layer_fixed(m, i) > 0 && c->fixed_new ? c->fixed_rows : 0;
+  }
+  LSP_ASSERT(all.rows == rows && all.rows_end <= n);
+  LSP_ASSERT(all.fixed == fixed && all.fixed_end <= c->fixed_rows);
 }
 
-lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit, int with_slot) {
+/* Collective. The memory of the record. */
+static void complete(lsp_store *s, lsp_commit *c) {
+  const lsp_commit *last = &s->facts.last;
+  if (s->facts.file[LSP__SLOT].path.at[0] == '\0') {
+    c->memory_end = c->memory_rows = c->fixed_rows = 0;
+    c->fixed_new = 0;
+  } else {
+    check_count(s, c);
+  }
+  c->fixed_area = c->fixed_new ? 1 - last->fixed_area : last->fixed_area;
+  c->fixed_at = c->fixed_new ? last->memory_end : last->fixed_at;
+  LSP_ASSERT(c->fixed_new || c->fixed_rows == 0 || c->fixed_rows == last->fixed_rows);
+  c->fixed_new = 0;
+}
+
+lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit) {
   lsp_store *s = store;
   LSP_TRY(lsp__store_sync(s));
-  commit->slot = -1;
-  commit->slot_sum = 0;
-  commit->slot_rows = 0;
-  if (with_slot && s->facts.file[LSP__SLOT].path.at[0] != '\0')
-    add_up_slot(s, commit);
-  begin_slot(s);
+  complete(s, commit);
   if (s->ctx->rank == 0)
     (void)lsp_journal_append(s->journal, commit, &s->why);
   LSP_TRY(agree(s));
   s->facts.last = *commit;
-  if (commit->slot >= 0)
-    s->facts.next_slot = 1 - commit->slot;
   return LSP_OK;
 }
 

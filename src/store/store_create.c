@@ -1,7 +1,7 @@
 /* What a run makes before its first wave, and what is tidied up after its last.
  *
  * Creation, on rank 0: FILE.h5.part.tmp is made and locked; what a run that never came
- * to its journal left is removed; memory file, slots and output are installed; last of
+ * to its journal left is removed; memory file, slot and output are installed; last of
  * all the journal. Until the journal is there, nothing of it counts, and a crash leaves
  * only files that the next run replaces. The lock goes with the file when it is renamed
  * to FILE.h5.part, so two runs cannot create at once.
@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-lsp_status lsp__store_install_slot(lsp__opening *o, int slot) {
-  return lsp_skeleton_install(&o->slot, o->names.slot[slot].at, o->why);
+lsp_status lsp__store_install_slot(lsp__opening *o) {
+  return lsp_skeleton_install(&o->slot, o->names.slot.at, o->why);
 }
 
 static lsp_status install(lsp__opening *o, lsp_replacement *output) {
   if (o->memory.fd >= 0)
     LSP_TRY(lsp_skeleton_install(&o->memory, o->names.memory_part.at, o->why));
-  for (int i = 0; i < 2 && o->slot.fd >= 0; i++)
-    LSP_TRY(lsp__store_install_slot(o, i));
+  if (o->slot.fd >= 0)
+    LSP_TRY(lsp__store_install_slot(o));
   LSP_TRY(lsp_skeleton_copy(&o->output, output->fd, output->temporary, o->why));
   return lsp_replacement_commit(output, o->why);
 }

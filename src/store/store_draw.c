@@ -52,10 +52,14 @@ static lsp_status draw_memory(lsp__opening *o, lsp_memory_spec spec, lsp_skeleto
   return status;
 }
 
-/* One snapshot; where it lies in a document is in the journal. */
+/* One snapshot, of two areas and a ring (lsp/store.h); what is in it is in the journal.
+ */
 static lsp_status draw_slot(lsp__opening *o) {
   const int64_t nowhere = 0;
   lsp_memory_spec spec = o->spec->memory;
+  spec.rows = 2 * spec.fixed + 3 * spec.rows;
+  spec.fixed = 0;
+  spec.layer_rows = NULL;
   spec.snapshots = 1;
   spec.document = spec.position = &nowhere;
   return draw_memory(o, spec, &o->slot, o->facts->slot);
@@ -101,16 +105,16 @@ lsp_status lsp__store_draw(lsp__opening *o) {
   f->snapshots = m->snapshots;
   f->layers = m->layers;
   f->rows = m->rows;
+  f->fixed = m->fixed;
   f->width = m->width;
   f->hidden_width = m->hidden_width;
   LSP_TRY(draw_output(o));
   if (m->snapshots > 0)
     LSP_TRY(draw_memory(o, *m, &o->memory, f->memory));
-  if (m->layers > 0 && m->rows > 0 && m->width > 0)
+  if (m->layers > 0 && m->rows + m->fixed > 0 && m->width > 0)
     LSP_TRY(draw_slot(o));
   set_target(o, LSP__OUTPUT, &o->names.output_part, &o->output);
   set_target(o, LSP__MEMORY, &o->names.memory_part, &o->memory);
-  set_target(o, LSP__SLOT, &o->names.slot[0], &o->slot);
-  set_target(o, LSP__SLOT + 1, &o->names.slot[1], &o->slot);
+  set_target(o, LSP__SLOT, &o->names.slot, &o->slot);
   return add_layout(o);
 }

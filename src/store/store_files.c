@@ -62,8 +62,7 @@ static lsp_status remove_with_tmp(const lsp__path *path, lsp_failure *why) {
 }
 
 lsp_status lsp__store_remove_rest(const lsp__names *names, lsp_failure *why) {
-  LSP_TRY(remove_with_tmp(&names->slot[0], why));
-  LSP_TRY(remove_with_tmp(&names->slot[1], why));
+  LSP_TRY(remove_with_tmp(&names->slot, why));
   return lsp_sync_folder_of(names->output.at, why);
 }
 
@@ -96,8 +95,7 @@ static lsp_status check_stray(const char *path, const char *begins, lsp_failure 
 }
 
 lsp_status lsp__store_check_strays(const lsp__names *n, lsp_failure *why) {
-  const lsp__path *const hdf5[] = {&n->output_part, &n->memory_part, &n->slot[0],
-                                   &n->slot[1]};
+  const lsp__path *const hdf5[] = {&n->output_part, &n->memory_part, &n->slot};
   const lsp__path tmp = lsp__store_tmp(&n->journal);
   struct stat st;
   LSP_TRY(check_stray(n->journal.at, journal_begins, why));

@@ -7,12 +7,13 @@
  *   store_replaced.c  rank 0: what the finish may replace
  *   store_draw.c      rank 0: skeletons, extents
  *   store_create.c    rank 0: creation, tidying up
- *   store_resume.c    rank 0: the record to resume from, slots verified
+ *   store_slot.c      where the rows of the slot lie; reading them
+ *   store_resume.c    rank 0: the record to resume from, its memory verified
  *   store_state.c     rank 0: new, resumed, finished or refused
  *   store_verify.c    collective: what was written against its sums
  *   store_open.c      collective: rank 0 decides, all verify and open
  *   store_rows.c      rows of the output (who writes them: lsp/route.h)
- *   store_memory.c    rows of snapshots and slots
+ *   store_memory.c    rows of snapshots and of the slot
  *   store_commit.c    commit and finish */
 #ifndef LSP_STORE_INTERNAL_H
 #define LSP_STORE_INTERNAL_H
@@ -20,17 +21,13 @@
 #include "lsp/durable.h"
 #include "lsp/route.h"
 #include "lsp/store.h"
+#include "lsp/sums.h"
 
 #include <jansson.h>
 #include <limits.h>
 
 /* The files that rows go to. */
-enum {
-  LSP__OUTPUT,
-  LSP__MEMORY,
-  LSP__SLOT, /* and LSP__SLOT + 1 */
-  LSP__FILES = LSP__SLOT + 2
-};
+enum { LSP__OUTPUT, LSP__MEMORY, LSP__SLOT, LSP__FILES };
 
 typedef struct {
   char at[PATH_MAX];
@@ -50,34 +47,41 @@ typedef struct {
   lsp_extent output[LSP_OUTPUT_DATASETS];
   lsp_extent memory[LSP_MEMORY_DATASETS];
   lsp_extent slot[LSP_MEMORY_DATASETS];
-  int64_t snapshots, rows; /* R */
+  int64_t snapshots, rows, fixed; /* R, F */
   int layers, width, hidden_width;
-  int next_slot;
   lsp_commit last;
 } lsp__facts;
 
 /* All names of a run. */
 typedef struct {
-  lsp__path output, output_part, memory, memory_part, slot[2], journal;
+  lsp__path output, output_part, memory, memory_part, slot, journal;
 } lsp__names;
 
-/* Rows written to the slot of the commit to come. */
+/* Rows written to the slot for the commit to come, over all layers, and where they end. */
 typedef struct {
-  uint64_t sum;
-  int64_t rows, first; /* over all layers, keys and values; lowest row */
-} lsp__slot_sum;
+  int64_t rows, fixed;
+  int64_t rows_end, fixed_end;
+} lsp__slot_count;
+
+/* Rows of one layer in the slot. */
+typedef struct {
+  int layer;
+  int is_fixed, area; /* fixed rows, of an area; else of the log */
+  int64_t since;      /* of fixed rows: lsp_commit.fixed_at */
+  int64_t first, rows;
+} lsp__slot_rows;
 
 struct lsp_store {
   lsp_ctx *ctx;
   lsp__facts facts;
   lsp__names names; /* rank 0 */
   const lsp_plan *plan;
-  lsp_memory_spec memory; /* sizes, document and position (owned) */
+  lsp_memory_spec memory; /* sizes; document, position and layer_rows (owned) */
   int is_verified;        /* whole, and nothing was written since */
   lsp_failure why;        /* the first failure since open; LSP_OK: none */
   int fd[LSP__FILES];
   int dirty[LSP__FILES];
-  lsp__slot_sum slot_sum;
+  lsp__slot_count count;
   lsp_route *route;
   lsp_journal *journal; /* rank 0 */
   int lock;             /* rank 0: the journal, held until close; -1: none */
@@ -116,13 +120,21 @@ lsp__path lsp__store_tmp(const lsp__path *path);
  * size. */
 int lsp__store_open_patiently(const lsp__target *t, int access);
 
-/* store_memory.c. Local. Checksum of row `row` of layer `layer` (values: kv = 1). */
-uint64_t lsp__store_row_sum(const lsp__facts *f, int kv, int layer, int64_t row,
-                            const void *data);
+/* store_slot.c. Local. How many of the rows, from the first on, lie together, and the
+ * number of the first one in the file's layer. */
+int64_t lsp__slot_piece(const lsp__facts *f, const lsp__slot_rows *r, int64_t *row);
 
-/* Local. Where that row lies. */
-int64_t lsp__store_row_offset(const lsp__facts *f, const lsp_extent *extent,
-                              int64_t snapshot, int layer, int64_t row);
+/* Local. What the first of the rows is, for its sum. */
+lsp_slot_place lsp__slot_place(const lsp__slot_rows *r);
+
+/* Local. Rows and their sums (which may be NULL), of any number. */
+lsp_status lsp__slot_read(const lsp__facts *f, int fd, lsp__slot_rows r, float *keys,
+                          float *values, uint64_t *sum, lsp_failure *why);
+
+/* Local. What a record says a layer has: rows of the past, the last ones; fixed rows. */
+lsp__slot_rows lsp__slot_past(const lsp_memory_spec *m, const lsp_commit *c, int layer);
+lsp__slot_rows lsp__slot_fixed(const lsp_memory_spec *m, const lsp_commit *c,
+                               int layer);
 
 /* store_verify.c. Collective. Compares the files with their sums, as far as a commit
  * goes, or whole if c is NULL; what: the beginning of the message. Changes nothing. */
@@ -148,7 +160,7 @@ lsp_status lsp__store_remove_rest(const lsp__names *names, lsp_failure *why);
 lsp_status lsp__store_remove_strays(const lsp__names *names, lsp_failure *why);
 
 /* Local. Refuses if something lies under a name that is the run's own while it is under
- * way (.part, .slot0, .journal, .tmp and so on) that cannot have come from a run: a
+ * way (.part, .slot, .journal, .tmp and so on) that cannot have come from a run: a
  * link, a pipe, a file of another kind. Beside a journal of longspan any regular file
  * counts as the run's, whatever became of its bytes. */
 lsp_status lsp__store_check_strays(const lsp__names *names, lsp_failure *why);
@@ -203,7 +215,7 @@ lsp_status lsp__store_draw(lsp__opening *o);
 /* store_create.c. Rank 0. From the drawn skeletons to files and a locked journal; after
  * a failure nothing of it is left. */
 lsp_status lsp__store_create(lsp__opening *o);
-lsp_status lsp__store_install_slot(lsp__opening *o, int slot);
+lsp_status lsp__store_install_slot(lsp__opening *o);
 
 /* Rank 0. Beside a finished output: removes what its run, or a creation that was cut
  * off, left, unless somebody is creating at this moment. */
@@ -212,7 +224,7 @@ lsp_status lsp__store_tidy(lsp__opening *o);
 /* store_resume.c. Rank 0. Finds the commit to resume from; changes nothing. */
 lsp_status lsp__store_resume(lsp__opening *o);
 
-/* Rank 0. Drops the records that do not count, and makes missing slots anew. */
+/* Rank 0. Drops the records that do not count, and makes a missing slot anew. */
 lsp_status lsp__store_mend(lsp__opening *o);
 
 /* store_state.c. Rank 0. Decides: LSP_STORE_NEW (a journal that is to be replaced is

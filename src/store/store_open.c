@@ -47,7 +47,6 @@ static void begin_opening(lsp__opening *o, lsp_store *s, const lsp_store_spec *s
   o->why = &s->ctx->why;
   o->facts = &s->facts;
   o->lock = o->output.fd = o->memory.fd = o->slot.fd = -1;
-  s->facts.last.slot = -1;
 }
 
 static lsp_status open_files(lsp_store *s) {
@@ -67,21 +66,33 @@ static lsp_status open_files(lsp_store *s) {
   return LSP_OK;
 }
 
+/* A copy of n numbers; NULL: of none, or there is no memory for it. */
+static const int64_t *copy_of(const int64_t *from, int64_t n, int *failed) {
+  if (from == NULL || n == 0)
+    return NULL;
+  int64_t *copy = malloc((size_t)n * sizeof *copy);
+  if (copy == NULL)
+    *failed = 1;
+  else
+    memcpy(copy, from, (size_t)n * sizeof *copy);
+  return copy;
+}
+
 /* What is read until close, on every rank. */
 static lsp_status keep_contents(lsp_store *s, const lsp_store_spec *spec) {
-  const size_t bytes = (size_t)spec->memory.snapshots * sizeof(int64_t);
-  int64_t *document = malloc(bytes + 1), *position = malloc(bytes + 1);
+  const lsp_memory_spec *m = &spec->memory;
+  int failed = 0;
   s->plan = spec->plan;
-  s->memory = spec->memory;
-  s->memory.document = document;
-  s->memory.position = position;
-  if (document == NULL || position == NULL)
+  s->memory = *m;
+  s->memory.document = copy_of(m->document, m->snapshots, &failed);
+  s->memory.position = copy_of(m->position, m->snapshots, &failed);
+  s->memory.layer_rows = copy_of(m->layer_rows, m->layers, &failed);
+  if (failed)
     return lsp_fail(&s->ctx->why, LSP_E_MEMORY, "not enough memory for %lld snapshots",
-                    (long long)spec->memory.snapshots);
-  if (bytes > 0) {
-    memcpy(document, spec->memory.document, bytes);
-    memcpy(position, spec->memory.position, bytes);
-  }
+                    (long long)m->snapshots);
+  for (int i = 0; i < m->layers; i++)
+    LSP_ASSERT(lsp_memory_layer_rows(m, i) >= 0 &&
+               lsp_memory_layer_rows(m, i) <= m->rows);
   return LSP_OK;
 }
 
@@ -127,7 +138,6 @@ lsp_status lsp_store_open(lsp_ctx *ctx, const lsp_store_spec *spec, lsp_store **
   LSP_ASSERT(s != NULL);
   s->ctx = ctx;
   s->lock = -1;
-  s->slot_sum.first = INT64_MAX;
   for (int i = 0; i < LSP__FILES; i++)
     s->fd[i] = -1;
   lsp__opening o;

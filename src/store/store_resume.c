@@ -1,14 +1,14 @@
 /* The commit to resume from. Rank 0 alone.
  *
  * Identity, layout and sizes are compared first, by reading only. Then the last record
- * counts whose slot, read again, has the checksum that the record names; a record that
- * needs no slot always counts. A slot that is missing or of a wrong size is made anew.
+ * counts whose memory, read again from the slot, has its checksums; a record that needs
+ * none always counts. A slot that is missing or of a wrong size is made anew.
  *
  * Then all ranks read back what is committed (store_verify.c), and only then is anything
  * mended.
  *
  * What must hold: nothing is changed before all that can be refused has been checked;
- * a slot that the chosen record names is not touched. */
+ * the memory of the chosen record is not touched. */
 #include "lsp/store.h"
 
 #include "lsp/durable.h"
@@ -83,68 +83,85 @@ static lsp_status check_memory(lsp__opening *o) {
   return check_file(o, t);
 }
 
-/* Sum over the rows that a record says are in its slot. */
-static lsp_status sum_part(const lsp__facts *f, int fd, const lsp_commit *c, int kv,
-                           char *buffer, uint64_t *sum, const char *path) {
-  const lsp_extent *e = &f->slot[LSP_SNAPSHOT_KEYS + kv];
-  const int64_t width = (int64_t)f->width * (int64_t)sizeof(float);
-  const int64_t most = ROWS_AT_ONCE_BYTES > width ? ROWS_AT_ONCE_BYTES / width : 1;
-  for (int layer = 0; layer < f->layers; layer++)
-    for (int64_t row = f->rows - c->slot_rows, n; row < f->rows; row += n) {
-      n = f->rows - row < most ? f->rows - row : most;
-      LSP_TRY(lsp_read_at(fd, path, buffer, n * width,
-                          lsp__store_row_offset(f, e, 0, layer, row), NULL));
-      for (int64_t i = 0; i < n; i++)
-        *sum += lsp__store_row_sum(f, kv, layer, row + i, buffer + i * width);
-    }
-  return LSP_OK;
+/* What rows of the slot are read into, and how many at once. */
+typedef struct {
+  int64_t rows;
+  float *keys, *values;
+  uint64_t *sum;
+} rows_buffer;
+
+/* 1 if the rows are there and have their sums. */
+static int rows_verify(const lsp__facts *f, int fd, lsp__slot_rows r,
+                       const rows_buffer *b) {
+  const int64_t bytes = (int64_t)f->width * (int64_t)sizeof(float);
+  while (r.rows > 0) {
+    lsp__slot_rows part = r;
+    part.rows = r.rows < b->rows ? r.rows : b->rows;
+    if (lsp__slot_read(f, fd, part, b->keys, b->values, b->sum, NULL) != LSP_OK)
+      return 0;
+    lsp_slot_place place = lsp__slot_place(&part);
+    for (int64_t i = 0; i < part.rows; i++, place.row++)
+      if (lsp_sum_slot_row(&place, b->keys + i * f->width, b->values + i * f->width,
+                           bytes) != b->sum[i])
+        return 0;
+    r.first += part.rows;
+    r.rows -= part.rows;
+  }
+  return 1;
 }
 
-static int sums_up(const lsp__facts *f, const lsp_commit *c, int fd, const char *path) {
-  const int64_t width = (int64_t)f->width * (int64_t)sizeof(float);
-  char *buffer =
-      malloc((size_t)(width > ROWS_AT_ONCE_BYTES ? width : ROWS_AT_ONCE_BYTES));
-  uint64_t sum = 0;
-  lsp_status status = buffer == NULL ? LSP_E_MEMORY : LSP_OK;
-  for (int kv = 0; kv < 2 && status == LSP_OK; kv++)
-    status = sum_part(f, fd, c, kv, buffer, &sum, path);
-  free(buffer);
-  return status == LSP_OK && sum == c->slot_sum;
+static int layers_verify(const lsp__opening *o, const lsp_commit *c, int fd,
+                         const rows_buffer *b) {
+  const lsp_memory_spec *m = &o->spec->memory;
+  for (int layer = 0; layer < m->layers; layer++)
+    if (!rows_verify(o->facts, fd, lsp__slot_past(m, c, layer), b) ||
+        !rows_verify(o->facts, fd, lsp__slot_fixed(m, c, layer), b))
+      return 0;
+  return 1;
 }
 
-static int slot_is_whole(const lsp__opening *o, int slot) {
-  const lsp__target *t = &o->facts->file[LSP__SLOT + slot];
+static int slot_is_whole(const lsp__opening *o) {
+  const lsp__target *t = &o->facts->file[LSP__SLOT];
   int there = 0;
   int64_t bytes = 0;
   return lsp__store_look(t->path.at, &there, &bytes, NULL) == LSP_OK && there &&
          bytes == t->bytes;
 }
 
-static int slot_verifies(const lsp__opening *o, const lsp_commit *c) {
+/* Everything that the record says is in the slot. */
+static int memory_verifies(const lsp__opening *o, const lsp_commit *c) {
   const lsp__facts *f = o->facts;
-  if (c->slot > 1 || o->slot.fd < 0 || c->slot_rows < 0 || c->slot_rows > f->rows ||
-      !slot_is_whole(o, c->slot))
+  if (o->slot.fd < 0 || c->memory_rows > f->rows || c->fixed_rows > f->fixed ||
+      !slot_is_whole(o))
     return 0;
-  const char *path = f->file[LSP__SLOT + c->slot].path.at;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const int fd = open(f->file[LSP__SLOT].path.at, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return 0;
-  const int right = sums_up(f, c, fd, path);
+  const int64_t width = (int64_t)f->width * (int64_t)sizeof(float);
+  rows_buffer b = {.rows = ROWS_AT_ONCE_BYTES > width ? ROWS_AT_ONCE_BYTES / width : 1};
+  b.keys = malloc((size_t)(b.rows * width));
+  b.values = malloc((size_t)(b.rows * width));
+  b.sum = malloc((size_t)b.rows * sizeof *b.sum);
+  const int right = b.keys != NULL && b.values != NULL && b.sum != NULL &&
+                    layers_verify(o, c, fd, &b);
+  free(b.keys);
+  free(b.values);
+  free(b.sum);
   (void)close(fd);
   return right;
 }
 
-/* Records that count; with slots, the two that may still be whole are read. */
+/* Records that count; with memory, the two whose rows may still be whole are read. */
 static int64_t records_that_count(const lsp__opening *o, lsp_commit *last) {
   int64_t i = lsp_journal_count(o->journal);
   for (int read = 0; i > 0; i--) {
     lsp_journal_at(o->journal, i - 1, last);
-    if (last->slot < 0 || (read < 2 && slot_verifies(o, last)))
+    if ((last->memory_rows == 0 && last->fixed_rows == 0) ||
+        (read < 2 && memory_verifies(o, last)))
       return i;
     read++;
   }
   memset(last, 0, sizeof *last);
-  last->slot = -1;
   return 0;
 }
 
@@ -169,21 +186,9 @@ lsp_status lsp__store_mend(lsp__opening *o) {
   tell_losses(o, there);
   if (o->records < there)
     LSP_TRY(lsp_journal_truncate(o->journal, o->records, o->why));
-  for (int i = 0; i < 2 && o->slot.fd >= 0; i++)
-    if (!slot_is_whole(o, i))
-      LSP_TRY(lsp__store_install_slot(o, i));
+  if (o->slot.fd >= 0 && !slot_is_whole(o))
+    LSP_TRY(lsp__store_install_slot(o));
   return LSP_OK;
-}
-
-/* Slots alternate over the records that name one. */
-static int slot_after(const lsp__opening *o, int64_t records) {
-  lsp_commit c;
-  for (int64_t i = records; i > 0; i--) {
-    lsp_journal_at(o->journal, i - 1, &c);
-    if (c.slot >= 0)
-      return 1 - c.slot;
-  }
-  return 0;
 }
 
 lsp_status lsp__store_resume(lsp__opening *o) {
@@ -193,6 +198,5 @@ lsp_status lsp__store_resume(lsp__opening *o) {
     LSP_TRY(check_memory(o));
   LSP_TRY(lsp_journal_open(o->names.journal.at, &o->journal, o->why));
   o->records = records_that_count(o, &o->facts->last);
-  o->facts->next_slot = slot_after(o, o->records);
   return LSP_OK;
 }

@@ -25,13 +25,24 @@ uint64_t lsp_sum_document(const void *const column[LSP_DOCUMENT_COLUMNS], int64_
   return XXH3_64bits(row, sizeof row);
 }
 
-uint64_t lsp_sum_row(const void *keys, const void *values, int64_t bytes) {
+/* Seed 0 is none. */
+static uint64_t sum_seeded(uint64_t seed, const void *keys, const void *values,
+                           int64_t bytes) {
   XXH3_state_t state;
   XXH3_INITSTATE(&state);
-  (void)XXH3_64bits_reset(&state);
+  (void)XXH3_64bits_reset_withSeed(&state, seed);
   (void)XXH3_64bits_update(&state, keys, (size_t)bytes);
   (void)XXH3_64bits_update(&state, values, (size_t)bytes);
   return XXH3_64bits_digest(&state);
+}
+
+uint64_t lsp_sum_row(const void *keys, const void *values, int64_t bytes) {
+  return sum_seeded(0, keys, values, bytes);
+}
+
+uint64_t lsp_sum_slot_row(const lsp_slot_place *place, const void *keys,
+                          const void *values, int64_t bytes) {
+  return sum_seeded(XXH3_64bits(place, sizeof *place), keys, values, bytes);
 }
 
 uint64_t lsp_sum_end(int32_t id, const void *hidden, int64_t bytes) {

@@ -39,7 +39,7 @@ static double write_store(lsp_ctx *ctx, const char *path, int64_t rows,
     lsp_store_rows(store, LSP_TOKENS_HIDDEN, first, share, data);
     commit.panel_end = w + 1;
     commit.token_end = (w + 1) * ctx->size * share;
-    st = lsp_store_commit(store, &commit, 0);
+    st = lsp_store_commit(store, &commit);
   }
   if (st == LSP_OK)
     st = lsp_store_finish(store);

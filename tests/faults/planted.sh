@@ -114,8 +114,8 @@ stays() {
 o.h5.part text link
 o.h5.part.tmp text link dangling hard pipe folder
 o.memory.h5.part.tmp link
-o.h5.slot0 link
-o.h5.slot1.tmp text
+o.h5.slot link
+o.h5.slot.tmp text
 o.h5.journal.tmp text link
 o.run.json text link
 o.run.json.tmp text

@@ -181,7 +181,7 @@ static int no_unit_has_two_writers(run *r) {
   return right;
 }
 
-/* The last n rows of a memory, dealt to the ranks by three rows. */
+/* The last n rows of a memory, dealt to the ranks by three rows; to a slot, all new. */
 static void write_memory(run *r, int64_t snapshot, int64_t wave, int64_t n) {
   float keys[3 * WIDTH], values[3 * WIDTH];
   for (int layer = 0; layer < LAYERS; layer++)
@@ -193,24 +193,32 @@ static void write_memory(run *r, int64_t snapshot, int64_t wave, int64_t n) {
         keys[i] = memory_of(wave, 0, layer, row + i / WIDTH, i % WIDTH);
         values[i] = memory_of(wave, 1, layer, row + i / WIDTH, i % WIDTH);
       }
-      lsp_store_memory(r->store, snapshot, layer, row, rows, keys, values);
+      const int64_t first = snapshot == LSP_STORE_SLOT ? row - (ROWS - n) : row;
+      lsp_store_memory(r->store, snapshot, layer, first, rows, keys, values);
     }
 }
 
-static lsp_status commit_wave(run *r, int64_t wave, int with_slot) {
-  const int64_t n = wave < ROWS ? wave : ROWS;
-  lsp_commit c = {.panel_end = wave, .token_end = 10 * wave};
-  if (with_slot)
-    write_memory(r, LSP_STORE_SLOT, wave, n);
-  return lsp_store_commit(r->store, &c, with_slot);
+/* A commit with memory, or of a place between documents. */
+static lsp_status commit_wave(run *r, int64_t wave, int with_memory) {
+  const int64_t n = with_memory ? (wave < ROWS ? wave : ROWS) : 0;
+  lsp_commit c = {.panel_end = wave,
+                  .token_end = 10 * wave,
+                  .memory_end = r->last.memory_end + n,
+                  .memory_rows = n};
+  write_memory(r, LSP_STORE_SLOT, wave, n);
+  const lsp_status status = lsp_store_commit(r->store, &c);
+  if (status == LSP_OK)
+    r->last = c;
+  return status;
 }
 
-/* Rank 0: the memory of the commit that the run resumed from is that of a wave. */
+/* The memory of the commit that the run resumed from is that of a wave, for each rank.
+ */
 static int has_memory_of(run *r, int64_t wave) {
   float keys[ROWS * WIDTH], values[ROWS * WIDTH];
   const int64_t n = wave < ROWS ? wave : ROWS;
   int right = 1;
-  for (int layer = 0; layer < LAYERS && r->ctx->rank == 0; layer++) {
+  for (int layer = 0; layer < LAYERS; layer++) {
     memset(keys, 1, sizeof keys);
     right = right &&
             lsp_store_read_memory(r->store, layer, 0, ROWS, keys, values) == LSP_OK;
@@ -302,7 +310,7 @@ static void remove_file(const run *r, const char *suffix) {
   LSP_MPI(MPI_Barrier(r->ctx->comm));
 }
 
-/* Changes every byte that is not zero (a slot's rows are among them). */
+/* Changes every byte that is not zero (the slot's rows are among them). */
 static void spoil_file(const run *r, const char *suffix) {
   char path[LSP_TEST_PATH];
   unsigned char page[4096];
@@ -414,10 +422,10 @@ static void test_a_corpus_of_one_token_arrives(void **state) {
   check_rows(*state, 1, 1, 1, 7);
 }
 
-/* Three commits with slots, then the run ends without a finish. */
+/* Three commits with memory, then the run ends without a finish. */
 static void stop_after_three(run *r) {
   expect_open(r, 0, 0, LSP_STORE_NEW);
-  assert_everywhere(r->ctx, r->last.slot == -1 && r->last.panel_end == 0);
+  assert_everywhere(r->ctx, r->last.memory_rows == 0 && r->last.panel_end == 0);
   for (int64_t wave = 1; wave <= 3; wave++)
     assert_everywhere(r->ctx, commit_wave(r, wave, 1) == LSP_OK);
   lsp_store_close(&r->store);
@@ -430,46 +438,38 @@ static void test_resume_finds_the_last_commit(void **state) {
   stop_after_three(&r);
   expect_open(&r, 1, 0, LSP_STORE_RESUMED);
   assert_everywhere(r.ctx, r.last.panel_end == 3 && r.last.token_end == 30);
-  assert_everywhere(r.ctx, r.last.slot == 0 && r.last.slot_rows == 3);
+  assert_everywhere(r.ctx, r.last.memory_end == 6 && r.last.memory_rows == 3);
   assert_everywhere(r.ctx, has_memory_of(&r, 3));
   assert_everywhere(r.ctx, commit_wave(&r, 20, 1) == LSP_OK);
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
   expect_open(&r, 1, 0, LSP_STORE_RESUMED);
-  assert_everywhere(r.ctx, r.last.panel_end == 20 && r.last.slot == 1);
+  assert_everywhere(r.ctx, r.last.panel_end == 20 && r.last.memory_rows == ROWS);
   assert_everywhere(r.ctx, has_memory_of(&r, 20));
   lsp_store_close(&r.store);
 }
 
-static void test_a_spoilt_slot_falls_back_to_the_commit_before(void **state) {
-  run r;
-  make_run(&r, *state, lsp_test_folder(), 5000, 20);
-  stop_after_three(&r);
-  spoil_file(&r, ".h5.slot0");
-  expect_open(&r, 1, 0, LSP_STORE_RESUMED);
-  assert_everywhere(r.ctx, r.last.panel_end == 2 && r.last.slot == 1);
-  assert_everywhere(r.ctx, has_memory_of(&r, 2));
-  assert_everywhere(r.ctx, commit_wave(&r, 3, 1) == LSP_OK);
-  lsp_store_close(&r.store);
-  LSP_MPI(MPI_Barrier(r.ctx->comm));
-  expect_open(&r, 1, 0, LSP_STORE_RESUMED);
-  assert_everywhere(r.ctx, r.last.panel_end == 3 && has_memory_of(&r, 3));
-  lsp_store_close(&r.store);
+static void test_without_its_slot_the_run_begins_anew(void **state) {
+  for (int is_gone = 0; is_gone < 2; is_gone++) {
+    run r;
+    make_run(&r, *state, lsp_test_folder(), 5000, 20);
+    stop_after_three(&r);
+    if (is_gone)
+      remove_file(&r, ".h5.slot");
+    else
+      spoil_file(&r, ".h5.slot");
+    expect_open(&r, 1, 0, LSP_STORE_RESUMED);
+    assert_everywhere(r.ctx, r.last.panel_end == 0 && r.last.memory_end == 0);
+    assert_everywhere(r.ctx, commit_wave(&r, 1, 1) == LSP_OK);
+    lsp_store_close(&r.store);
+    LSP_MPI(MPI_Barrier(r.ctx->comm));
+    expect_open(&r, 1, 0, LSP_STORE_RESUMED);
+    assert_everywhere(r.ctx, r.last.panel_end == 1 && has_memory_of(&r, 1));
+    lsp_store_close(&r.store);
+  }
 }
 
-static void test_without_any_slot_the_run_begins_anew(void **state) {
-  run r;
-  make_run(&r, *state, lsp_test_folder(), 5000, 20);
-  stop_after_three(&r);
-  spoil_file(&r, ".h5.slot0");
-  remove_file(&r, ".h5.slot1");
-  expect_open(&r, 1, 0, LSP_STORE_RESUMED);
-  assert_everywhere(r.ctx, r.last.panel_end == 0 && r.last.slot == -1);
-  assert_everywhere(r.ctx, commit_wave(&r, 1, 1) == LSP_OK);
-  lsp_store_close(&r.store);
-}
-
-static void test_a_commit_between_documents_needs_no_slot(void **state) {
+static void test_a_commit_between_documents_needs_no_memory(void **state) {
   run r;
   make_run(&r, *state, lsp_test_folder(), 5000, 20);
   expect_open(&r, 0, 0, LSP_STORE_NEW);
@@ -477,9 +477,10 @@ static void test_a_commit_between_documents_needs_no_slot(void **state) {
   assert_everywhere(r.ctx, commit_wave(&r, 2, 0) == LSP_OK);
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
-  spoil_file(&r, ".h5.slot0");
+  spoil_file(&r, ".h5.slot");
   expect_open(&r, 1, 0, LSP_STORE_RESUMED);
-  assert_everywhere(r.ctx, r.last.panel_end == 2 && r.last.slot == -1);
+  assert_everywhere(r.ctx, r.last.panel_end == 2 && r.last.memory_rows == 0);
+  assert_everywhere(r.ctx, has_memory_of(&r, 0));
   lsp_store_close(&r.store);
 }
 
@@ -630,7 +631,7 @@ static void cut_finish_off(run *r, int steps, lsp_store_state state) {
   if (steps > 2)
     remove_file(r, ".h5.journal");
   if (steps > 3)
-    remove_file(r, ".h5.slot0");
+    remove_file(r, ".h5.slot");
   expect_refusal(r, 0, 0, "use --resume");
   expect_open(r, 1, 0, state);
   if (state == LSP_STORE_RESUMED) {
@@ -679,8 +680,8 @@ static void test_what_came_meanwhile_is_not_replaced(void **state) {
 
 static void put_strays(const run *r) {
   static const char *const stray[] = {
-      ".h5.part.tmp", ".h5.part",      ".memory.h5.part", ".memory.h5.part.tmp",
-      ".h5.slot0",    ".h5.slot1.tmp", ".h5.journal.tmp"};
+      ".h5.part.tmp", ".h5.part",     ".memory.h5.part", ".memory.h5.part.tmp",
+      ".h5.slot",     ".h5.slot.tmp", ".h5.journal.tmp"};
   char path[LSP_TEST_PATH];
   for (size_t i = 0; i < sizeof stray / sizeof stray[0] && r->ctx->rank == 0; i++) {
     FILE *f = fopen(beside(r, stray[i], path), "w");
@@ -712,7 +713,8 @@ static void test_a_run_without_memory_leaves_one_file(void **state) {
   put_strays(&r);
   expect_open(&r, 0, 0, LSP_STORE_NEW);
   lsp_commit c = {.panel_end = 1};
-  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c, 1) == LSP_OK && c.slot == -1);
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c) == LSP_OK);
+  assert_everywhere(r.ctx, c.panel_end == 1 && c.memory_end == 0);
   assert_everywhere(r.ctx, lsp_store_finish(r.store) == LSP_OK);
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
@@ -768,9 +770,8 @@ LSP_TESTS(cmocka_unit_test(test_rows_arrive_from_any_partition),
           cmocka_unit_test(test_rows_of_many_ranks_in_one_unit_arrive),
           cmocka_unit_test(test_a_corpus_of_one_token_arrives),
           cmocka_unit_test(test_resume_finds_the_last_commit),
-          cmocka_unit_test(test_a_spoilt_slot_falls_back_to_the_commit_before),
-          cmocka_unit_test(test_without_any_slot_the_run_begins_anew),
-          cmocka_unit_test(test_a_commit_between_documents_needs_no_slot),
+          cmocka_unit_test(test_without_its_slot_the_run_begins_anew),
+          cmocka_unit_test(test_a_commit_between_documents_needs_no_memory),
           cmocka_unit_test(test_what_is_refused_is_left_as_it_was),
           cmocka_unit_test(test_a_part_that_was_cut_is_refused),
           cmocka_unit_test(test_finish_removes_the_rest),

@@ -122,7 +122,7 @@ static void commit_all(run *r) {
   write_documents(r);
   write_memory(r);
   lsp_commit c = {.panel_end = lsp_plan_panels(&r->plan), .token_end = TOKENS};
-  assert_everywhere(r->ctx, lsp_store_commit(r->store, &c, 0) == LSP_OK);
+  assert_everywhere(r->ctx, lsp_store_commit(r->store, &c) == LSP_OK);
 }
 
 static const char *beside(const run *r, const char *suffix, char path[LSP_TEST_PATH]) {
@@ -215,7 +215,7 @@ static void test_what_is_not_committed_is_not_looked_at(void **state) {
   assert_everywhere(r.ctx, open_run(&r, 0) == LSP_OK);
   write_tokens(&r);
   lsp_commit c = {.panel_end = 2, .token_end = 128};
-  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c, 0) == LSP_OK);
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c) == LSP_OK);
   lsp_store_close(&r.store);
   LSP_MPI(MPI_Barrier(r.ctx->comm));
   flip(&r, ".h5.part", LSP_TOKENS_ID, 4 * 128);

@@ -3,6 +3,8 @@
 
 #include "lsp/journal.h"
 
+#include <xxhash.h>
+
 enum { RECORDS = 3, RECORD = 128 };
 
 static const char identity[] = "{\"model\": \"0123\", \"text\": \"böök\"}";
@@ -11,8 +13,11 @@ static const char identity[] = "{\"model\": \"0123\", \"text\": \"böök\"}";
 static lsp_commit mark(int i) {
   const lsp_commit c = {.panel_end = 10 + i,
                         .token_end = INT64_C(3000000000) + i,
-                        .slot = i % 3 - 1,
-                        .slot_sum = UINT64_C(0xfedcba9876543210) + (uint64_t)i,
+                        .memory_end = INT64_C(0x7edcba9876543210) + i,
+                        .memory_rows = 500 + i,
+                        .fixed_rows = i % 2 == 0 ? INT32_MAX - i : 0,
+                        .fixed_at = INT64_C(0x7edcba9876543200) - i,
+                        .fixed_area = i % 3 == 1,
                         .open_count = 100 + i,
                         .open_low = UINT64_MAX - (uint64_t)i,
                         .open_high = -1 - i,
@@ -26,7 +31,9 @@ static lsp_commit mark(int i) {
 
 static int same(const lsp_commit *a, const lsp_commit *b) {
   return a->panel_end == b->panel_end && a->token_end == b->token_end &&
-         a->slot == b->slot && a->slot_sum == b->slot_sum &&
+         a->memory_end == b->memory_end && a->memory_rows == b->memory_rows &&
+         a->fixed_rows == b->fixed_rows && a->fixed_at == b->fixed_at &&
+         a->fixed_area == b->fixed_area && a->fixed_new == b->fixed_new &&
          a->open_count == b->open_count && a->open_low == b->open_low &&
          a->open_high == b->open_high && a->corpus_count == b->corpus_count &&
          a->corpus_low == b->corpus_low && a->corpus_high == b->corpus_high &&
@@ -262,16 +269,60 @@ static void test_absent_journal_and_a_folder_are_refused(void **state) {
   lsp_journal_close(&j);
 }
 
+/* What only the caller of a commit says is not in the file. */
+static void test_that_fixed_rows_were_new_is_not_kept(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_journal *j = NULL;
+  lsp_commit c = mark(0), found;
+  c.fixed_new = 1;
+  assert_int_equal(lsp_journal_create(in_folder(path, "new"), identity, &j, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_journal_append(j, &c, &why), LSP_OK);
+  lsp_journal_at(j, 0, &found);
+  assert_int_equal(found.fixed_new, 0);
+  lsp_journal_close(&j);
+  expect_opens_with(path, 1);
+}
+
+/* A whole header, with a checksum that is right, of another version. */
+static void test_a_journal_of_another_version_is_refused_in_words(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  unsigned char data[4096];
+  const size_t n = make(in_folder(path, "journal"), 1, data, sizeof data);
+  assert_int_equal(data[8], 3);
+  for (unsigned char version = 1; version < 5; version++) {
+    lsp_failure why = {0};
+    lsp_journal *j = NULL;
+    const size_t header = n - RECORD;
+    data[8] = version;
+    const XXH64_hash_t sum =
+        XXH3_64bits_withSeed(data + 24, header - 24, XXH3_64bits(data, 16));
+    memcpy(data + 16, &sum, sizeof sum);
+    save(path, data, n);
+    assert_int_equal(lsp_journal_open(path, &j, &why),
+                     version == 3 ? LSP_OK : LSP_E_FORMAT);
+    if (version != 3)
+      expect_message(&why, "another version of longspan wrote it); begin anew with "
+                           "--overwrite");
+    lsp_journal_close(&j);
+  }
+}
+
 /* Whole records, with checksums that are right, of what no run commits. */
 static void test_impossible_numbers_do_not_count(void **state) {
   (void)state;
   const lsp_commit wrong[] = {{.panel_end = -1},
                               {.token_end = INT64_MIN},
-                              {.slot = 2},
-                              {.slot = -2},
                               {.open_count = -1},
                               {.corpus_count = -1},
-                              {.slot_rows = INT64_MIN}};
+                              {.memory_end = -1},
+                              {.memory_rows = INT64_MIN},
+                              {.memory_end = 7, .memory_rows = 8},
+                              {.fixed_at = -1},
+                              {.memory_end = 7, .fixed_at = 8}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     char path[LSP_TEST_PATH];
     lsp_journal *j = NULL;
@@ -287,7 +338,9 @@ static void test_impossible_numbers_do_not_count(void **state) {
   }
 }
 
-LSP_TESTS(cmocka_unit_test(test_impossible_numbers_do_not_count),
+LSP_TESTS(cmocka_unit_test(test_that_fixed_rows_were_new_is_not_kept),
+          cmocka_unit_test(test_a_journal_of_another_version_is_refused_in_words),
+          cmocka_unit_test(test_impossible_numbers_do_not_count),
           cmocka_unit_test(test_identity_and_records_survive),
           cmocka_unit_test(test_torn_tail_of_every_length_is_dropped_and_cut_off),
           cmocka_unit_test(test_records_lost_to_a_flip_are_told_from_a_torn_one),
