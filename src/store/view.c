@@ -180,7 +180,7 @@ static int take_number(const reading *r, const char *key, int *count, int64_t *o
   char *end = NULL;
   errno = 0;
   *out = strtoll(list[i].value, &end, 10);
-  if (errno != 0 || *end != '\0')
+  if (errno != 0 || end == list[i].value || *end != '\0')
     return -1;
   --*count;
   memmove(list + i, list + i + 1, (size_t)(*count - i) * sizeof *list);

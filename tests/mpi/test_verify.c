@@ -24,6 +24,14 @@ typedef struct {
   lsp_commit last;
 } run;
 
+/* What make_run gives to the memory: FIXED rows beside those of the past (the second
+ * document is shorter), a layer that keeps three, one that keeps none; or nothing of it.
+ */
+enum { FIXED = 6 };
+static const int64_t few_rows[LAYERS] = {3, 8}, no_rows[LAYERS] = {8, 0};
+static int64_t fixed;
+static const int64_t *layer_rows;
+
 static void make_run(run *r, lsp_ctx *ctx) {
   const lsp_pattern none = {0};
   memset(r, 0, sizeof *r);
@@ -45,6 +53,8 @@ static void make_run(run *r, lsp_ctx *ctx) {
                              .memory = {.snapshots = 2,
                                         .layers = LAYERS,
                                         .rows = ROWS,
+                                        .fixed = fixed,
+                                        .layer_rows = layer_rows,
                                         .width = WIDTH,
                                         .hidden_width = MODEL,
                                         .document = document,
@@ -108,9 +118,14 @@ static void write_memory(run *r) {
     values[i] = (float)i + 1000;
   }
   for (int s = 0; s < 2 && r->ctx->rank == r->ctx->size - 1; s++) {
-    const int64_t rows = position[s] < ROWS ? position[s] : ROWS;
-    for (int layer = 0; layer < LAYERS; layer++)
+    for (int layer = 0; layer < LAYERS; layer++) {
+      const lsp_memory_spec *m = &r->spec.memory;
+      const int64_t rows = lsp_min(position[s], lsp_memory_layer_rows(m, layer));
       lsp_store_memory(r->store, s, layer, ROWS - rows, rows, keys, values);
+      lsp_store_fixed(r->store, s, layer, 0,
+                      lsp_min(position[s], lsp_memory_layer_fixed(m, layer)), values,
+                      keys);
+    }
     lsp_store_memory_end(r->store, s, 70 + s, hidden);
   }
 }
@@ -208,6 +223,61 @@ static void test_what_has_changed_is_not_finished_and_not_resumed(void **state) 
     check_damage(*state, &damages[i]);
 }
 
+static const damage damages_of_few[] = {
+    {".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH * 5,
+     "row 5 of /snapshots/keys, values (snapshot 0, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_VALUES, 4L * WIDTH *(2 * (FIXED + ROWS) + 4),
+     "row 4 of /snapshots/keys, values (snapshot 1, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_ROW_SUM, 8L * (2 * (FIXED + ROWS) + 5),
+     "row 5 of /snapshots/keys, values (snapshot 1, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH *(FIXED + 4),
+     "row 10 of /snapshots/keys, values (snapshot 0, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_ROW_SUM, 8L * (FIXED + 5),
+     "row 11 of /snapshots/keys, values (snapshot 0, layer 0)"},
+    {".memory.h5.part", LSP_SNAPSHOT_VALUES,
+     4L * WIDTH *(3 * (FIXED + ROWS) + FIXED + 2),
+     "row 8 of /snapshots/keys, values (snapshot 1, layer 1)"},
+};
+
+/* Fixed rows, rows that a document is too short for, and those that a layer does not
+ * keep, which are zero. */
+static void test_rows_that_are_fixed_and_rows_that_are_not_kept(void **state) {
+  fixed = FIXED;
+  layer_rows = few_rows;
+  for (size_t i = 0; i < sizeof damages_of_few / sizeof damages_of_few[0]; i++)
+    check_damage(*state, &damages_of_few[i]);
+  layer_rows = no_rows; /* the second layer has no fixed rows either */
+  const damage d = {".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH * (FIXED + ROWS),
+                    "row 0 of /snapshots/keys, values (snapshot 0, layer 1)"};
+  check_damage(*state, &d);
+  fixed = 0;
+  layer_rows = NULL;
+}
+
+/* Of a snapshot in the second document, when only the first panel of it is done. */
+static void test_fixed_rows_are_looked_at_when_their_tokens_are_done(void **state) {
+  run r;
+  fixed = FIXED;
+  make_run(&r, *state);
+  assert_everywhere(r.ctx, open_run(&r, 0) == LSP_OK);
+  write_tokens(&r);
+  write_documents(&r);
+  write_memory(&r);
+  lsp_commit c = {.panel_end = 2, .token_end = 300}; /* all of the first document */
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  flip(&r, ".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH * 2 * (FIXED + ROWS));
+  assert_everywhere(r.ctx, open_run(&r, 1) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  flip(&r, ".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH * 1);
+  assert_everywhere(r.ctx, open_run(&r, 1) == LSP_E_FORMAT);
+  expect_message(&r.ctx->why, "row 1 of /snapshots/keys, values (snapshot 0, layer 0)");
+  lsp_plan_close(&r.plan);
+  fixed = 0;
+}
+
 /* Behind the last commit anything may lie. */
 static void test_what_is_not_committed_is_not_looked_at(void **state) {
   run r;
@@ -232,4 +302,6 @@ static void test_what_is_not_committed_is_not_looked_at(void **state) {
 }
 
 LSP_TESTS(cmocka_unit_test(test_what_has_changed_is_not_finished_and_not_resumed),
+          cmocka_unit_test(test_rows_that_are_fixed_and_rows_that_are_not_kept),
+          cmocka_unit_test(test_fixed_rows_are_looked_at_when_their_tokens_are_done),
           cmocka_unit_test(test_what_is_not_committed_is_not_looked_at))

@@ -74,6 +74,26 @@ static void test_another_spec_gives_another_hash(void **state) {
   assert_memory_not_equal(first, other, 16);
 }
 
+/* Fixed rows take the place of as many of the past: told apart all the same. */
+static void test_fixed_rows_and_rows_of_layers_are_in_the_hash(void **state) {
+  (void)state;
+  static const int64_t layer_rows[] = {16, 16}, others[] = {16, 15};
+  unsigned char hash[4][16];
+  lsp_memory_spec s = store_memory();
+  hash_memory(&s, hash[0]);
+  s.fixed = 4;
+  s.rows -= 4;
+  hash_memory(&s, hash[1]);
+  s = store_memory();
+  s.layer_rows = layer_rows;
+  hash_memory(&s, hash[2]);
+  s.layer_rows = others;
+  hash_memory(&s, hash[3]);
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < i; k++)
+      assert_memory_not_equal(hash[i], hash[k], 16);
+}
+
 /* Extents in the file, none over another, the large ones at a multiple of 1 MiB. */
 static void expect_apart(const lsp_extent *e, int n, int64_t file_bytes) {
   for (int a = 0; a < n; a++) {
@@ -234,6 +254,7 @@ static void test_no_descriptor_is_left_open(void **state) {
 
 LSP_TESTS(cmocka_unit_test(test_one_spec_gives_the_same_bytes_whatever_the_heap_holds),
           cmocka_unit_test(test_another_spec_gives_another_hash),
+          cmocka_unit_test(test_fixed_rows_and_rows_of_layers_are_in_the_hash),
           cmocka_unit_test(test_datasets_lie_apart_and_large_ones_aligned),
           cmocka_unit_test(test_a_terabyte_costs_a_few_pages),
           cmocka_unit_test(test_no_tokens_and_no_documents_make_a_file_too),

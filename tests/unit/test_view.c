@@ -100,6 +100,54 @@ static void test_memory_is_read_as_it_was_written(void **state) {
   lsp_file_close(&v);
 }
 
+static void test_fixed_rows_and_rows_of_layers_are_read_back(void **state) {
+  (void)state;
+  static const int64_t layer_rows[] = {3, 16};
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_file_view v;
+  lsp_extent e[LSP_MEMORY_DATASETS];
+  lsp_memory_spec s = store_memory();
+  s.fixed = 5;
+  s.layer_rows = layer_rows;
+  assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_file_open(path, &v, &why), LSP_OK);
+  assert_int_equal(v.memory.rows, 16);
+  assert_int_equal(v.memory.fixed, 5);
+  assert_memory_equal(v.memory.layer_rows, layer_rows, sizeof layer_rows);
+  assert_int_equal(v.extent[LSP_SNAPSHOT_KEYS].row_bytes, 2 * (5 + 16) * 8 * 4);
+  expect_attributes(v.memory.attribute, v.memory.attributes);
+  assert_memory_equal(v.extent, e, sizeof e);
+  expect_marks(&v, LSP_MEMORY_DATASETS);
+  lsp_file_close(&v);
+}
+
+static void test_more_rows_of_a_layer_than_there_are_are_refused(void **state) {
+  (void)state;
+  static const int64_t wrong[] = {17, -1, INT64_MAX, INT64_MIN};
+  static const char *const fixed[] = {"17", "-1", "5x", "", "99999999999999999999"};
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_extent e[LSP_MEMORY_DATASETS];
+  in_folder(path, "o.memory.h5");
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    const int64_t layer_rows[] = {16, wrong[i]};
+    lsp_memory_spec s = store_memory();
+    s.layer_rows = layer_rows;
+    assert_int_equal(store_make_memory(&s, path, e, &why), LSP_OK);
+    expect_refused(path, "/snapshots/layer_rows: ");
+  }
+  for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+    const lsp_attribute attribute[] = {{"fixed_rows", fixed[i]}};
+    lsp_memory_spec s = store_memory();
+    s.attribute = attribute;
+    s.attributes = 1;
+    assert_int_equal(store_make_memory(&s, path, e, &why), LSP_OK);
+    expect_refused(path, "the attribute fixed_rows is no number of rows");
+  }
+}
+
 static void test_absent_datasets_are_absent(void **state) {
   (void)state;
   char path[LSP_TEST_PATH];
@@ -285,6 +333,8 @@ static void test_no_child_and_no_descriptor_is_left(void **state) {
 LSP_TESTS(cmocka_unit_test(test_numbers_beyond_all_limits_are_refused),
           cmocka_unit_test(test_output_is_read_as_it_was_written),
           cmocka_unit_test(test_memory_is_read_as_it_was_written),
+          cmocka_unit_test(test_fixed_rows_and_rows_of_layers_are_read_back),
+          cmocka_unit_test(test_more_rows_of_a_layer_than_there_are_are_refused),
           cmocka_unit_test(test_absent_datasets_are_absent),
           cmocka_unit_test(test_check_tells_output_and_memory_apart),
           cmocka_unit_test(test_documents_of_an_output_can_be_read_again),
