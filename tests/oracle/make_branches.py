@@ -1,0 +1,320 @@
+"""Makes the fixtures of model_type `longspan`: tiny random checkpoints and the numbers the formulas give for them.
+
+Usage: python3 make_branches.py OUTDIR [CASE...]        (torch, safetensors, numpy; data/reference.py)
+
+Every OUTDIR/CASE holds what a folder of make_fixtures.py holds:
+    config.json, model.safetensors    a checkpoint
+    doc{k}.bin                        documents: bytes for byte models, little-endian u16 for the others
+    expected.safetensors              doc{k}.id I32 [n]; .nll F64 [n]; .rows I32 [r]; .hidden F64 [r, D]
+    case.json                         documents, note, float32_error, least_change
+nll is NaN at 0 exactly where the model has no prefix. Hidden is kept for the rows named by doc{k}.rows.
+
+The numbers come from data/reference.py in float64 on the weights as stored. Before they are written
+    its attention must agree with branches_by_loops.py to 1e-12 (layer by layer, every few queries),
+    a computation in float32 must agree to 1e-5 (`float32_error`: the case is well conditioned),
+    every number of config.json that is changed by a small step, every word by another one, must move some nll by more
+    than 5e-4 (`least_change`: the case can tell).
+"""
+import copy
+import json
+import os
+import shutil
+import sys
+import zlib
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from branches_by_loops import Layer
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data"))
+import reference  # noqa: E402
+
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+
+TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DEFAULT = dict(model_type="longspan", vocab_size=256, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+               intermediate_size=36)
+DOCUMENTS = [1, 63, 64, 65, 300, 700]
+IDS = dict(vocab_size=1000)  # models of ids; the others are models of bytes
+
+
+def full(**keys):
+    return dict(type="full", **keys)
+
+
+def local(window, **keys):
+    return dict(type="local", window=window, **keys)
+
+
+def fixed(sinks, **keys):
+    return dict(type="fixed", sinks=sinks, **keys)
+
+
+def recurrence(segment, memory, **keys):
+    return dict(type="recurrence", segment=segment, memory=memory, **keys)
+
+
+def one(*branches, **keys):
+    """A layer."""
+    return dict(branches=list(branches), **keys)
+
+
+# name: (config keys, note, how it is stored and which documents it has)
+CASES = {
+    "full": (dict(layers=one(full())), "everything by default: full attention, rotary, RMS norm, gated silu", {}),
+    "full-one-group": (
+        dict(hidden_size=36, head_dim=20, num_key_value_heads=1, rotary_width=12, rotary_pairs="adjacent",
+             rotary_theta=500.5, layers=one(full())),
+        "one key/value head, heads of 20, of which 12 are rotated, adjacent pairs, another theta", {}),
+    "local": (
+        dict(head_dim=24, num_key_value_heads=2, layers=one(local(64))),
+        "a window of 64, heads of 24, two key/value heads", {}),
+    "local-grows": (
+        dict(num_hidden_layers=3, num_key_value_heads=2, layers=[one(local(w)) for w in (1, 37, 130)]),
+        "windows that grow with the layer, the first of one key", {}),
+    "local-heads": (
+        dict(num_key_value_heads=2, rotary_pairs="adjacent", layers=one(local([1, 37, 65, 200]))),
+        "a window for each query head, two of them on one key/value head", {}),
+    "local-caps": (
+        dict(position="none", score_cap=3.0, logit_cap=4.0, feed_bias=True, activation="gelu", layers=one(local(65))),
+        "no positions; scores and logits capped; gelu with biases", {}),
+    "local-bf16": (
+        dict(num_attention_heads=2, head_dim=64, num_key_value_heads=1, norm_place="both", layers=one(local(100)),
+             _comment="keys like this one are ignored", torch_dtype="bfloat16", architectures=["Longspan"]),
+        "heads of 64, norms on both sides, bfloat16", dict(dtype="bfloat16")),
+    "local-relative": (
+        dict(position="relative", clamp_len=40, num_key_value_heads=2, norm="layer", norm_bias=False,
+             layers=one(local(65))),
+        "relative positions clamped within the window; layer norm without bias", {}),
+    "local-alibi": (
+        dict(position="alibi", norm="layer", activation="gelu_tanh", gated=False, layers=one(local(130))),
+        "ALiBi on four heads; gelu by tanh, not gated", {}),
+    "alibi-six": (
+        dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, position="alibi", score_cap=15.0,
+             norm_place="both", norm="layer", activation="relu", layers=one(full())),
+        "ALiBi on six heads, capped with the scores; layer norms on both sides; gated relu", {}),
+    "learned": (
+        dict(position="learned", max_position=304, prefix=[255], gated=False, layers=one(full(), local(37), merge="gate")),
+        "a table of positions, which holds a prefix, too; a gate", dict(documents=[1, 63, 64, 65, 303])),
+    "sinks-text": (
+        dict(num_key_value_heads=2, layers=one(local(100), fixed(4))),
+        "the first four rows at their true distance", {}),
+    "sinks-window": (
+        dict(rotary_theta=100.0, layers=one(local(64), fixed(4, place="window"))),
+        "the first four rows placed at the window's edge", {}),
+    "sinks-window-heads": (
+        dict(rotary_width=6, num_key_value_heads=1, rotary_pairs="adjacent", rotary_theta=100.0, prefix=[7, 200],
+             layers=one(fixed(3, place="window"), local([1, 37, 65, 100]))),
+        "the same with a window for each head, a prefix of two and 6 of 8 components rotated", {}),
+    "recurrence": (
+        dict(position="relative", norm="layer", norm_place="post", activation="relu", gated=False, feed_bias=True,
+             layers=one(recurrence(48, 100))),
+        "Transformer-XL with an empty memory: relative positions, post-norm, relu", {}),
+    "recurrence-same": (
+        dict(position="relative", norm="layer", norm_place="post", activation="relu", gated=False, feed_bias=True,
+             clamp_len=90, layers=one(recurrence(64, 130, same_length=True))),
+        "the same with same_length and clamp_len", {}),
+    "recurrence-local": (
+        dict(num_key_value_heads=2, layers=one(recurrence(64, 0), local(37))),
+        "the union of blocks without memory and a window", {}),
+    "recurrence-gate": (
+        dict(norm_place="post", layers=one(recurrence(48, 48, same_length=True), local([5, 37, 100, 200]), merge="gate")),
+        "a gate over same_length and windows of each head; RMS post-norm", {}),
+    "recurrence-prefix": (
+        dict(position="relative", prefix=[3, 3], layers=one(recurrence(48, 64), fixed(2), full(), merge="gate")),
+        "a prefix of two shifts the segments; a gate over three branches", {}),
+    "prefix": (
+        dict(prefix=[10], layers=one(local(37), fixed(1)), embedding_scale=5.656854249492381),
+        "the one row of the prefix is a sink for every query; scaled embeddings", {}),
+    "plain": (
+        dict(attention_scale=0.02, layers=one(local(100, normalize="none"))),
+        "scores as weights, without a softmax", {}),
+    "plain-sum": (
+        dict(attention_scale=0.05, position="alibi", norm_place="both",
+             layers=one(full(), local(37, normalize="none"), recurrence(48, 64, normalize="none"), merge="sum")),
+        "a sum of a softmax and of two branches without one, ALiBi", {}),
+    "sum": (
+        dict(position="relative", num_key_value_heads=2, layers=one(local(65), fixed(2), merge="sum")),
+        "a sum of two softmaxes; relative positions", {}),
+    "gate": (
+        dict(num_key_value_heads=1, layers=one(full(), local(37), fixed(3), merge="gate")),
+        "a gate over three branches, one key/value head", {}),
+    "norms": (
+        dict(query_key_norm=True, attention_bias=True, output_bias=True, feed_bias=True, activation="gelu_tanh",
+             num_key_value_heads=2, norm="layer", norm_eps=1e-3, attention_scale=1.5, rotary_width=4,
+             layers=one(recurrence(64, 70), fixed(2))),
+        "query and key norm, every bias, own scale and epsilon", {}),
+    "norms-relative": (
+        dict(query_key_norm=True, attention_bias=True, position="relative", norm_place="both", score_cap=8.0,
+             attention_scale=0.9, layers=one(local(37))),
+        "query and key norm with relative positions, capped", {}),
+    "layers": (
+        dict(num_hidden_layers=4, intermediate_size=24, num_key_value_heads=2,
+             layers=[one(local(1)), one(local(37), local(65), recurrence(48, 7), merge="gate"),
+                     one(fixed(2), local([1, 64, 65, 130]), recurrence(48, 0)),
+                     one(full(), merge="gate")]),
+        "every layer another; a gate over one branch", {}),
+    "ids-untied": (
+        dict(IDS, tie_word_embeddings=False, head_bias=True, logit_cap=6.0, layers=one(local(64))),
+        "1000 ids, a head of its own with a bias, logits capped, float16", dict(dtype="float16")),
+    "ids-tied-bias": (
+        dict(IDS, head_bias=True, position="none", prefix=[999], norm="layer", layers=one(recurrence(48, 0), fixed(1))),
+        "1000 ids, a tied head with a bias, a prefix, no positions, float16", dict(dtype="float16")),
+}
+
+
+# ---------------------------------------------------------------- weights and documents
+
+
+def randomise(model, rng):
+    """Draws every parameter at a scale at which nothing is negligible and attention is neither flat nor a spike."""
+    D = model.c.hidden_size
+    for name, p in sorted(model.named_parameters()):
+        draw = rng.standard_normal(tuple(p.shape))
+        if "norm" in name and name.endswith("weight"):
+            draw = 1 + 0.3 * draw
+        elif name.endswith("bias"):
+            draw *= 0.3
+        elif name.endswith(("embed.weight", "head.weight", "position.weight")):
+            draw *= 1.5 / D ** 0.5
+        elif ".q." in name or ".k." in name:
+            draw *= (1.6 if "q" in name else 1.2) / D ** 0.5
+        elif "attention.gate" not in name and "relative.u" not in name and "relative.v" not in name:
+            draw *= 1.2 / p.shape[-1] ** 0.5
+        p.copy_(torch.from_numpy(draw))
+
+
+def choose_rows(n):
+    """Rows of which hidden is kept: borders of 64-row blocks and a spread."""
+    rows = {m + d for m in (64, 128, 256, 512) for d in (-1, 0)} | {0, 1, n - 1}
+    rows |= set(np.linspace(0, n - 1, 8).astype(int).tolist())
+    return np.array(sorted(r for r in rows if 0 <= r < n))
+
+
+def run(model, ids):
+    """(nll, hidden) of one document."""
+    return model.nll(ids).double().numpy(), model(ids)[0].double().numpy()
+
+
+# ---------------------------------------------------------------- checks
+
+
+def error_of_loops(model, ids):
+    """How far the attention of every layer is from branches_by_loops, relative to its largest value."""
+    worst, inputs = 0.0, []
+    hooks = [layer.attention.register_forward_hook(lambda _, x, y: inputs.append((x[0], y))) for layer in model.layers]
+    model(ids)
+    for hook in hooks:
+        hook.remove()
+    for number, (x, y) in enumerate(inputs):
+        w = {name: p.numpy() for name, p in model.layers[number].attention.state_dict().items()}
+        queries = list(range(0, len(x), 11)) + [len(x) - 1]
+        again = Layer(model.config, number, w).run(x, queries)
+        worst = max(worst, float(np.abs(again - y.numpy()[queries]).max() / y.abs().max()))
+    return worst
+
+
+def steps(config):
+    """Every configuration that differs in one number, word or switch and has the same tensors."""
+    other = dict(rotary_pairs={"half": "adjacent", "adjacent": "half"}, place={"text": "window", "window": "text"},
+                 activation=dict(relu="gelu", gelu="gelu_tanh", gelu_tanh="gelu", silu="gelu"))
+    by_one = ("window", "sinks", "segment", "memory", "clamp_len")
+    by_part = ("rotary_theta", "attention_scale", "score_cap", "logit_cap", "embedding_scale", "norm_eps")
+
+    def walk(node, path):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            here = path + (key,)
+            if isinstance(value, (dict, list)) and key != "prefix":
+                yield from walk(value, here)
+            elif key in other:
+                yield here, other[key][value]
+            elif isinstance(value, bool) and key == "same_length":
+                yield here, not value
+            elif key == "segment" and node.get("same_length"):
+                continue  # the window is then of the memory alone
+            elif key in by_one or (path and path[-1] == "window"):
+                yield here, value + 1
+            elif key in by_part:
+                yield here, value * 1.01
+            elif key == "rotary_width":
+                yield here, value - 2
+            elif key == "prefix":
+                yield here, [5] * len(value)
+
+    defaults = dict(clamp_len=30) if config.get("position") == "relative" else {}
+    defaults |= {} if config.get("position", "rotary") != "rotary" else dict(rotary_theta=1e4, rotary_pairs="half")
+    config = {**defaults, **config, "activation": config.get("activation", "silu")}
+    for path, value in walk(config, ()):
+        changed = copy.deepcopy(config)
+        node = changed
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = value
+        yield path, changed
+
+
+def least_change(model, ids):
+    """The step of the configuration that moves the nll least, and by how much."""
+    want, least = model.nll(ids).numpy(), (np.inf, "")
+    for path, changed in steps(model.config):
+        try:
+            other = reference.Model(changed).double()
+        except ValueError:  # the step leads out of the family
+            continue
+        other.load_state_dict(model.state_dict())
+        moved = float(np.nanmax(np.abs(other.nll(ids).numpy() - want)))
+        least = min(least, (moved, ".".join(map(str, path))))
+    return least
+
+
+# ---------------------------------------------------------------- a fixture
+
+
+def make(name, outdir):
+    keys, note, how = CASES[name]
+    folder = os.path.join(outdir, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    is_bytes = keys.get("vocab_size", 256) == 256
+    model = reference.Model({**DEFAULT, **(dict(tokenizer="bytes") if is_bytes else {}), **keys})
+    randomise(model, rng)
+    model.save(folder, TYPES[how.get("dtype", "float32")])
+
+    model = reference.Model.load(folder, torch.float64)
+    single = reference.Model.load(folder, torch.float32)
+    documents = how.get("documents", DOCUMENTS)
+    expected, coarse = {}, 0.0
+    for k, n in enumerate(documents):
+        ids = torch.from_numpy(rng.integers(0, model.c.vocab_size, n))
+        ids.numpy().astype("u1" if is_bytes else "<u2").tofile(os.path.join(folder, f"doc{k}.bin"))
+        nll, hidden = run(model, ids)
+        nll32, hidden32 = run(single, ids)
+        assert np.isnan(nll).sum() == (0 if model.c.prefix else 1) and not np.isnan(hidden).any()
+        coarse = max(coarse, np.abs(hidden32 - hidden).max() / np.abs(hidden).max(),
+                     np.nanmax(np.abs(nll32 - nll) / np.maximum(1, nll), initial=0))
+        rows = choose_rows(n)
+        expected.update({f"doc{k}.id": ids.numpy().astype(np.int32), f"doc{k}.nll": nll,
+                         f"doc{k}.rows": rows.astype(np.int32), f"doc{k}.hidden": hidden[rows]})
+    loops = error_of_loops(model, ids[:300])
+    moved, by = least_change(model, ids)
+    save_file(expected, os.path.join(folder, "expected.safetensors"))
+    total = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
+    print(f"{name:19}{total / 1000:5.0f} kB   loops {loops:.0e}   float32 {coarse:.0e}   "
+          f"least change {moved:.0e} ({by})", flush=True)
+    assert loops < 1e-12 and coarse < 1e-5 and moved > 5e-4, name
+    case = {"documents": len(documents), "note": note, "float32_error": float(f"{coarse:.1e}"),
+            "least_change": float(f"{moved:.1e}")}
+    with open(os.path.join(folder, "case.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(case, indent=2) + "\n")
+    for file in os.listdir(folder):
+        os.chmod(os.path.join(folder, file), 0o644)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    for chosen in sys.argv[2:] or CASES:
+        make(chosen, sys.argv[1])
