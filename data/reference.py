@@ -215,7 +215,9 @@ class Attention(nn.Module):
     def rows(self, q, k, v, first, last):
         """What the queries first .. last - 1 gather, (..., H, last - first, E)."""
         i, j = torch.arange(first, last)[None, :, None], torch.arange(last)[None]
-        j = j[:, sum(sees(b, i, j) for b in self.layer.branches).sum((0, 1)) > 0]  # keys that none sees add nothing
+        # What no query sees is left out. No branch goes back to an earlier key: the first query sees all that others see.
+        seen = sum(sees(b, i[:, :1], j) for b in self.layer.branches).sum((0, 1)) > 0
+        j = j[:, seen | (j[0] > first)]
         masks = [sees(b, i, j) for b in self.layer.branches]
         q, k, v = q[..., first:last, :], k[..., j[0], :], v[..., j[0], :]
         score = self.placed(q, k, i, j)

@@ -7,9 +7,14 @@ forward pass over that model's own parameters, several times faster on a CPU; it
 compared with the library's forward pass before training begins.  As in the library a
 text starts with a memory of zero vectors, and these are attended to.
 
-Example:
+With --config it trains a model of model_type `longspan` instead: the module of reference.py, in float32, on
+segments of text without anything before them.
+
+Examples:
     train.py emma.txt prideprejudice.txt --also kjv.txt --holdout persuasion.txt \\
         --minutes 80 --output model
+    train.py emma.txt prideprejudice.txt --holdout persuasion.txt --config config.json \\
+        --segment 512 --minutes 8 --output model-window
 """
 
 import argparse
@@ -30,6 +35,8 @@ import torch.nn.functional as F
 import transformers
 from safetensors.torch import save_file
 from transformers import TransfoXLConfig, TransfoXLLMHeadModel
+
+import reference
 
 BYTES = 256
 
@@ -157,6 +164,63 @@ def remember(memories, inputs, length):
     """The last `length` rows of memory and segment, zeros in front where too few."""
     rows = [torch.cat([m, x], 1) for m, x in zip(memories, inputs)]
     return [F.pad(r, (0, 0, max(0, length - r.shape[1]), 0))[:, max(0, r.shape[1] - length):] for r in rows]
+
+
+# ---------------------------------------------------------------- longspan
+
+
+def is_longspan(model):
+    """Whether this is a model of reference.py, and not the library's."""
+    return isinstance(model, reference.Model)
+
+
+def fast_attention(attention, x):
+    """What reference.Attention computes, where one softmax over plain scores is all there is."""
+    c, q_k_v = attention.c, attention.heads(x)
+    rows = torch.arange(x.shape[-2])
+    q, k, v = q_k_v if c.position != "rotary" else (*(reference.rotate(y, rows, c) for y in q_k_v[:2]), q_k_v[2])
+    mask = sum(reference.sees(b, rows[None, :, None], rows[None]) for b in attention.layer.branches) > 0
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=c.attention_scale)
+    return attention.o(y.transpose(-3, -2).flatten(-2))
+
+
+def is_plain(attention):
+    """Whether fast_attention computes the same."""
+    c, layer = attention.c, attention.layer
+    return (c.position in ("rotary", "learned", "none") and not c.score_cap and layer.merge == "softmax"
+            and all(getattr(b, "place", "text") == "text" and not reference.unnormalised(b) for b in layer.branches))
+
+
+@torch.no_grad()
+def longspan_model(args):
+    """The model of a config.json, newly drawn or from a checkpoint, its fast attention compared with the formulas."""
+    if args.init:
+        model = reference.Model.load(args.init)
+    else:
+        with open(args.config, encoding="utf-8") as file:
+            model = reference.Model(json.load(file))
+        for name, p in model.named_parameters():
+            if name in ("embed.weight", "position.weight", "head.weight"):
+                p.normal_(0, 0.5 / p.shape[1] ** 0.5)
+            elif name.endswith(("attention.o.weight", "feed.down.weight")):
+                p.zero_()
+    if model.c.tokenizer != "bytes":
+        sys.exit("only models of bytes are trained here")
+    for attention in (layer.attention for layer in model.layers):
+        x = torch.randn(2, min(args.segment, 700), model.c.hidden_size)
+        if is_plain(attention):
+            slow = attention(x)
+            attention.forward = functools.partial(fast_attention, attention)
+            if (attention(x) - slow).abs().max() > 1e-5 * slow.abs().max():
+                sys.exit("the fast attention differs from that of reference.py")
+    return model
+
+
+@torch.no_grad()
+def longspan_bits(folder, text):
+    """Mean code length of text[1:] (of all of it with a prefix) as one document, by the formulas in float32."""
+    nll = reference.Model.load(folder).nll(torch.from_numpy(text.astype(np.int64)))
+    return nll[~nll.isnan()].double().mean().item() / math.log(2)
 
 
 # ---------------------------------------------------------------- evaluation
@@ -298,10 +362,14 @@ class Muon(torch.optim.Optimizer):
 def optimisers(model, args):
     """Muon for the matrices of the layers, AdamW for everything else."""
     named = dict(model.named_parameters())
-    matrices = [p for n, p in named.items() if ".layers." in n and n.endswith("_net.weight")
-                or "CoreNet" in n and p.dim() == 2]
+    if is_longspan(model):
+        matrices = [p for n, p in named.items() if n.startswith("layers.") and n.endswith("weight") and p.dim() == 2]
+        stacked = {}
+    else:
+        matrices = [p for n, p in named.items() if ".layers." in n and n.endswith("_net.weight")
+                    or "CoreNet" in n and p.dim() == 2]
+        stacked = {layer.dec_attn.qkv_net.weight: 3 for layer in model.transformer.layers}
     chosen = set(matrices)
-    stacked = {layer.dec_attn.qkv_net.weight: 3 for layer in model.transformer.layers}
     rest = [p for p in named.values() if p not in chosen]
     return [
         Muon(matrices, stacked, args.lr),
@@ -365,7 +433,11 @@ class Trainer:
         rng = random.Random(args.seed * self.workers + self.rank)
         texts, also = ([read_bytes(p) for p in group] for group in (args.texts, args.also))
         self.streams = Streams(texts, also, args.batch // self.workers, args.passage, rng)
-        self.memories = empty_memories(model, args.batch // self.workers, args.train_mem_len)
+        self.prepare()
+
+    def prepare(self):
+        """Start without memories."""
+        self.memories = empty_memories(self.model, self.args.batch // self.workers, self.args.train_mem_len)
 
     def memory_length(self, progress):
         """Rows of memory kept at this point: short first, then the long one."""
@@ -376,14 +448,27 @@ class Trainer:
         """One update; returns the loss in bits per byte."""
         self.streams.share = self.args.also_share * (1 - 0.8 * progress)
         tokens, fresh = self.streams.next(self.args.segment)
-        for memory in self.memories:
-            memory[fresh] = 0
-        logits, inputs = forward(self.model, tokens[:, :-1], self.memories)
+        logits = self.logits(tokens[:, :-1], fresh, progress)
         loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
         (loss / self.workers).backward()
-        self.memories = remember(self.memories, inputs, self.memory_length(progress))
         self.update(schedule(progress, self.args.decay_share))
         return loss.item() / math.log(2)
+
+    def logits(self, tokens, fresh, progress):
+        """Logits of a segment [batch, length]; the memories go on, those of fresh streams from nothing."""
+        for memory in self.memories:
+            memory[fresh] = 0
+        logits, inputs = forward(self.model, tokens, self.memories)
+        self.memories = remember(self.memories, inputs, self.memory_length(progress))
+        return logits
+
+    def export(self):
+        """Write the checkpoint."""
+        write_checkpoint(self.model, self.args.output)
+
+    def holdout_bits(self, text):
+        """Bits per byte of a text."""
+        return bits_per_byte(self.model, text, self.args.tgt_len, self.args.mem_len)
 
     def update(self, share):
         """Clip the gradients and let the optimisers step at this share of their rates."""
@@ -396,13 +481,13 @@ class Trainer:
 
     def report(self, step, progress, started, losses):
         """Export a checkpoint and print how far training has come."""
-        write_checkpoint(self.model, self.args.output)
+        self.export()
         args, seconds = self.args, time.time() - started
         line = f"{seconds / 60:6.1f} min  step {step}  progress {progress:.3f}  "
         line += f"{step * args.batch * args.segment / seconds:.0f} bytes/s  train {np.mean(losses):.4f}"
         if args.holdout:
             text = read_bytes(args.holdout)[:args.eval_bytes]
-            line += f"  holdout {bits_per_byte(self.model, text, args.tgt_len, args.mem_len):.4f}"
+            line += f"  holdout {self.holdout_bits(text):.4f}"
         print(line, flush=True)
 
     def progress(self, started):
@@ -424,12 +509,30 @@ class Trainer:
                 last, losses = time.time(), []
 
 
+class LongspanTrainer(Trainer):
+    """The same for a model of reference.py, which reads each segment as a document."""
+
+    def prepare(self):
+        """Nothing is remembered."""
+
+    def logits(self, tokens, fresh, progress):
+        return self.model(tokens)[1]
+
+    def export(self):
+        self.model.save(self.args.output, torch.float16)
+
+    def holdout_bits(self, text):
+        return longspan_bits(self.args.output, text)
+
+
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("texts", nargs="+", metavar="TEXT", help="texts to train on")
     add("--output", required=True, metavar="DIR", help="where to write config.json and model.safetensors")
+    add("--config", metavar="JSON", help="train the longspan model of this config.json; the sizes and memories below do "
+                                         "not apply")
     add("--init", metavar="DIR", help="go on from this checkpoint (its sizes hold)")
     add("--also", nargs="+", default=[], metavar="TEXT", help="further texts, read less often")
     add("--also-share", type=float, default=0.25, help="how often at first; falls to a fifth of it (%(default)s)")
@@ -484,14 +587,22 @@ def train(rank, args):
     prepare()
     if args.workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{args.meeting}", rank=rank, world_size=args.workers)
-    Trainer(starting_model(args), args).run()
+    if args.config:
+        torch.manual_seed(args.seed)
+        LongspanTrainer(longspan_model(args), args).run()
+    else:
+        Trainer(starting_model(args), args).run()
     if args.workers > 1:
         dist.destroy_process_group()
 
 
 def measure(args):
     """Print the exported model's figures for the whole holdout text."""
-    model, text = load_checkpoint(args.output), read_bytes(args.holdout)
+    text = read_bytes(args.holdout)
+    if args.config:
+        print(f"{args.holdout}: {longspan_bits(args.output, text):.4f} bits per byte", flush=True)
+        return
+    model = load_checkpoint(args.output)
     for mem_len in (args.mem_len, 0):
         bits = bits_per_byte(model, text, args.tgt_len, mem_len)
         print(f"{args.holdout}: {bits:.4f} bits per byte with memory {mem_len}", flush=True)
