@@ -34,9 +34,12 @@ WORDS = dict(model_type=("longspan",), tokenizer=(None, "bytes"), norm=("layer",
              norm_place=("pre", "post", "both"), position=("relative", "rotary", "learned", "alibi", "none"),
              rotary_pairs=("half", "adjacent"), activation=("relu", "gelu", "gelu_tanh", "silu"),
              merge=("softmax", "gate", "sum"), place=("text", "window"), normalize=("softmax", "none"))
-BRANCHES = dict(full=dict(normalize="softmax"), local=dict(window=None, normalize="softmax"),
-                fixed=dict(sinks=None, place="text"),
-                recurrence=dict(segment=None, memory=None, same_length=False, normalize="softmax"))
+BRANCHES = {  # type: keys that must be there, the others with their defaults
+    "full": ((), dict(normalize="softmax")),
+    "local": (("window",), dict(normalize="softmax")),
+    "fixed": (("sinks",), dict(place="text")),
+    "recurrence": (("segment", "memory"), dict(same_length=False, normalize="softmax")),
+}
 
 
 # ---------------------------------------------------------------- config.json
@@ -61,10 +64,11 @@ def fill(given, defaults, required, where):
 def read_layer(given, c):
     """One layer: its branches and how they are merged."""
     layer = fill(given, dict(merge="softmax"), ("branches",), "layer")
-    kinds = [branch["type"] for branch in layer.branches]
-    layer.branches = [fill(b, {k: v for k, v in BRANCHES[b["type"]].items() if v is not None},
-                           ("type", *(k for k, v in BRANCHES[b["type"]].items() if v is None)), b["type"])
-                      for b in layer.branches]
+    kinds = [branch.get("type") for branch in layer.branches]
+    if any(kind not in BRANCHES for kind in kinds):
+        raise ValueError(f"branches of type {kinds}, not all of {list(BRANCHES)}")
+    layer.branches = [fill(b, BRANCHES[kind][1], ("type", *BRANCHES[kind][0]), kind)
+                      for b, kind in zip(layer.branches, kinds)]
     if not 1 <= len(kinds) <= 8:
         raise ValueError("a layer has 1 to 8 branches")
     if any(unnormalised(b) for b in layer.branches) and layer.merge == "softmax" and len(kinds) > 1:
@@ -215,7 +219,7 @@ class Attention(nn.Module):
     def rows(self, q, k, v, first, last):
         """What the queries first .. last - 1 gather, (..., H, last - first, E)."""
         i, j = torch.arange(first, last)[None, :, None], torch.arange(last)[None]
-        # What no query sees is left out. No branch goes back to an earlier key: the first query sees all that others see.
+        # What no query sees is left out. No branch goes back to an earlier key: the first query sees all but later ones.
         seen = sum(sees(b, i[:, :1], j) for b in self.layer.branches).sum((0, 1)) > 0
         j = j[:, seen | (j[0] > first)]
         masks = [sees(b, i, j) for b in self.layer.branches]
