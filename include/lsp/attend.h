@@ -1,29 +1,38 @@
-/* Block attention with relative positions over a causal pattern.
+/* Attention of one block of 64 queries of one head, walked tile by tile.
  *
- * One call is one block of 64 queries of one head: the keys are walked tile by tile
- * from the query's own block outwards with an online softmax (Milakov and Gimelshein
- * 2018; Rabe and Staats 2021), so the result depends on positions alone, never on where
- * a tile lies or who lent it. Transformer-XL, section 3.3: for query i and key j at
- * distance t = i - j,
+ *   begin     queries scaled, position terms added
+ *   walk      tiles of one source, in a listed order: an online softmax (Milakov and
+ *             Gimelshein 2018; Rabe and Staats 2021), or, without softmax, a plain sum
+ *   finish    divided by the sum; a row that saw nothing is zero
  *
- *   score = ((q_i + u) . k_j + (q_i + v) . r_t) / sqrt(E)
+ * A walk may stop after any tile and be taken up again: what it has so far (maximum, sum,
+ * weighted values) is a partial result of floats, so the bits do not depend on where it
+ * was cut, only on the order of its tiles. Sources are walked into partial results of
+ * their own and merged (lsp_kernels.softmax_merge) in a listed order.
  *
- * The position term needs no keys: with r stored by falling distance, the product of a
- * block's (q + v) with 64 distances is a strip that serves two tiles, each row of it
- * read at an offset shifted by one. Beyond clamp_len the strip is one number a row.
+ * Scores, for query i and key j at distance t = i - j, scale c:
+ *   none      c q_i . k_j                     (rotary: both turned before)
+ *   relative  c ((q_i + u) . k_j + (q_i + v) . r_t)     Transformer-XL, section 3.3
+ *   ALiBi     c q_i . k_j - slope t           Press et al. 2021
+ * then cap tanh(score / cap) where there is a cap.
  *
- * Knows nothing of MPI or of where tiles come from. Local, thread-safe. */
+ * The relative term needs no keys: with r stored by falling distance, the product of a
+ * block's (q + v) with 64 distances is a strip that serves two tiles, each row of it read
+ * at an offset shifted by one. Beyond the clamp the strip is one number a row.
+ *
+ * Knows nothing of MPI or of where tiles come from. Cannot fail. Local, thread-safe. */
 #ifndef LSP_ATTEND_H
 #define LSP_ATTEND_H
 
 #include "lsp/kernels.h"
-#include "lsp/memory.h"
+#include "lsp/model.h"
+#include "lsp/tiles.h"
 
 /* Relative positions of one layer and run.
  *   strips (n, H, E, 64): strip d, head, component, column c, for the distance
  *   64 d + 63 - c, clamped */
 typedef struct {
-  const float *strips;
+  const float *strips; /* NULL: no such positions */
   int64_t n; /* strips that exist; distances beyond use the last one, which must then
                 be past the clamp */
   int64_t clamp; /* distances from here on are alike; <= 0: none are */
@@ -31,33 +40,63 @@ typedef struct {
 
 /* Floats of n strips. */
 static inline int64_t lsp_strip_floats(lsp_heads h, int64_t n) {
-  return n * h.heads * lsp_tile_keys(h);
+  return n * h.query * lsp_tile_keys(h);
 }
 
 /* Strip d out of rows r (64, H E): row c for distance 64 d + 63 - c. */
 void lsp_strip_put(lsp_heads h, const float *rows, float *strip);
 
+/* What a block asks. All pointers are lent for the call. */
 typedef struct {
   const lsp_kernels *kernels;
   lsp_heads heads;
-  int head;
-  const float *u, *v; /* (E) of this head */
+  int head; /* query head */
+  lsp_normalize normalize;
+  float scale, cap;   /* cap 0: none */
+  const float *u, *v; /* (E) of this head; zeros where there are none */
   lsp_distances distances;
+  float slope;        /* ALiBi; 0: none */
   int rows;           /* queries that exist from the first on: 1..64 */
   const float *query; /* (64, ld_query), this head's columns */
   int64_t ld_query;
-  /* Lowest key that each query sees, relative to the first position of the block (so
-   * at most the query's own row number; negative ones are in earlier tiles). */
-  const int64_t *first_key; /* (rows) */
-  /* tile[d]: the tile d blocks before the queries' own; as far as first_key asks. */
-  const float *const *tile;
-  float *out; /* (64, ld_out), this head's columns: rows that exist are written */
-  int64_t ld_out;
-} lsp_attention;
+} lsp_queries;
 
-/* Floats of scratch that a thread lends to a call. */
+/* What it sees of a source: keys first[i] .. end[i] - 1 of row i, relative to the first
+ * position of the block (negative ones are in earlier tiles); none if end <= first. */
+typedef struct {
+  const int64_t *first, *end; /* (rows) */
+} lsp_seen;
+
+/* A tile of a source, `back` blocks before the queries' own. */
+typedef struct {
+  const float *tile;
+  int64_t back;
+} lsp_visit;
+
+/* Scratch of a thread: floats that it lends, and where a block's queries lie in it. */
+typedef struct {
+  float *qu, *qv; /* (64, Ep) q + u and q + v, scaled */
+  float *score;   /* (64, 64) */
+  float *window;  /* (64, ...) strips of the position term */
+  int at;         /* column of the newest strip in the window */
+  int64_t strip;  /* its number; -2: none */
+} lsp_attending;
+
 int64_t lsp_attend_scratch(lsp_heads h);
 
-void lsp_attend_block(const lsp_attention *a, float *scratch);
+/* Begins a block in scratch of lsp_attend_scratch floats. */
+void lsp_attend_begin(const lsp_queries *q, float *scratch, lsp_attending *w);
+
+/* An empty partial result of 64 rows: out (64, Ep) is zeroed. */
+void lsp_attend_empty(const lsp_queries *q, const lsp_partial *p);
+
+/* Walks n tiles into a partial result. */
+void lsp_attend_walk(const lsp_queries *q, const lsp_seen *seen, const lsp_visit *visit,
+                     int64_t n, lsp_attending *w, const lsp_partial *p);
+
+/* The result of rows that exist, times `weight`: out (64, ld_out), this head's columns.
+ * add: to what is there. */
+void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, float weight,
+                       int add, float *out, int64_t ld_out);
 
 #endif

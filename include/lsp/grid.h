@@ -25,6 +25,12 @@ static inline int lsp_panel_rows(int64_t p) {
   return p < 2 ? 64 : p == 2 ? 128 : LSP_PANEL;
 }
 
+/* Block that holds a position, which may be negative. */
+static inline int64_t lsp_block_of(int64_t position) {
+  return position >= 0 ? position / LSP_GRID_BLOCK
+                       : -((-position + LSP_GRID_BLOCK - 1) / LSP_GRID_BLOCK);
+}
+
 /* Panel that holds a position. */
 static inline int64_t lsp_panel_of(int64_t position) {
   if (position < 128)

@@ -1,6 +1,8 @@
 /* Who computes what, and who lends what to whom: pure functions of the corpus, the
- * reach and the number of ranks. No communication, O(log documents) a call, nothing of
- * the size of the number of ranks.
+ * reach and the number of ranks. No communication, nothing of the size of the number of
+ * ranks; a call takes O(log documents) steps, and one for each rank within reach or, of
+ * fixed tiles while a document begins, for each rank. Only lsp_plan_open and lsp_plan_lay
+ * can fail.
  *
  *   corpus   | doc 0              | doc 1 | doc 2                         | ...
  *   panels   | p | p |   p   |  p | p | p | p | p |   p   |      p        |
@@ -17,37 +19,18 @@
 #include "lsp/grid.h"
 #include "lsp/status.h"
 
-/* A causal pattern that reaches back from every position. */
-typedef struct {
-  int64_t memory;   /* mem_len */
-  int64_t segment;  /* tokens a segment; of no effect when same_length */
-  int same_length;  /* each query sees the last `memory` positions including itself;
-                       else all from `memory` positions before its segment */
-  int virtual_past; /* positions before 0 exist, as constant rows, as far as `memory`
-                       reaches (--mem-init zeros) */
-} lsp_pattern;
-
-/* Lowest position that the query at `position` sees; may be negative only with
- * virtual_past. */
-int64_t lsp_pattern_first(const lsp_pattern *p, int64_t position);
-
-/* How far back a pattern can look: the rows before a position that a run needs to
- * continue from there. */
-int64_t lsp_pattern_reach(const lsp_pattern *p);
-
-/* Pairs (query, key) that positions [first, end) of a document see: the useful work. */
-double lsp_pattern_pairs(const lsp_pattern *p, int64_t first, int64_t end);
-
+/* A document's frame is what the model sees of it: `prefix` rows that stand before the
+ * text (positions 0 .. prefix - 1), then its tokens. Positions count rows of the frame. */
 typedef struct {
   int64_t documents;
-  int64_t *token_start;   /* (documents + 1) tokens before document d */
-  int64_t *panel_start;   /* (documents + 1) panels before it */
-  int64_t *row_start;     /* (documents + 1) rows of those panels: the work */
-  int64_t first_position; /* position of the first token of document 0: 0, or where the
-                             snapshot that it continues from was taken */
-  lsp_pattern pattern;
-  int64_t reach_tiles; /* tiles that hold the reach before a tile border */
-  int64_t *owned;      /* NULL: the tables are lent */
+  int64_t *token_start; /* (documents + 1) tokens before document d */
+  int64_t *panel_start; /* (documents + 1) panels before it */
+  int64_t *row_start;   /* (documents + 1) rows of those panels: the work */
+  /* Of the first row of document 0: 0, or where the snapshot that it continues from was
+   * taken (it then has no prefix). */
+  int64_t first_position;
+  int prefix;
+  int64_t *owned; /* NULL: the tables are lent */
 } lsp_plan;
 
 enum { LSP_PLAN_TABLES = 3 };
@@ -55,15 +38,14 @@ enum { LSP_PLAN_TABLES = 3 };
 /* Local. tokens (documents): tokens of each, LSP_TOKENS_MOST in all at most. LSP_E_LIMIT:
  * the first document would end beyond that position. */
 lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                         int64_t first_position, const lsp_pattern *pattern,
-                         lsp_failure *why);
+                         int64_t first_position, int prefix, lsp_failure *why);
 void lsp_plan_close(lsp_plan *plan);
 
 /* Local. The same in a table of LSP_PLAN_TABLES (documents + 1) numbers, lent as long as
  * the plan lives: ranks of a node share it. tokens NULL: another rank fills the table. */
 lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                        int64_t first_position, const lsp_pattern *pattern,
-                        int64_t *table, lsp_failure *why);
+                        int64_t first_position, int prefix, int64_t *table,
+                        lsp_failure *why);
 
 static inline int64_t lsp_plan_panels(const lsp_plan *plan) {
   return plan->panel_start[plan->documents];
@@ -71,10 +53,34 @@ static inline int64_t lsp_plan_panels(const lsp_plan *plan) {
 static inline int64_t lsp_plan_tokens(const lsp_plan *plan) {
   return plan->token_start[plan->documents];
 }
-/* Position of the first token of document d. */
-static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t d) {
+static inline int64_t lsp_plan_tokens_of(const lsp_plan *plan, int64_t d) {
+  return plan->token_start[d + 1] - plan->token_start[d];
+}
+
+/* From positions of document d to tokens of the corpus and back: the only place where
+ * this is worked out. First row of its frame here; its first token; one past its last. */
+static inline int64_t lsp_plan_begin(const lsp_plan *plan, int64_t d) {
   return d == 0 ? plan->first_position : 0;
 }
+static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t d) {
+  return d == 0 && plan->first_position > 0 ? plan->first_position : plan->prefix;
+}
+static inline int64_t lsp_plan_end(const lsp_plan *plan, int64_t d) {
+  return lsp_plan_origin(plan, d) + lsp_plan_tokens_of(plan, d);
+}
+
+/* Token of the corpus at a position; below the document's first one in its prefix. */
+static inline int64_t lsp_plan_token(const lsp_plan *plan, int64_t d,
+                                     int64_t position) {
+  return plan->token_start[d] + position - lsp_plan_origin(plan, d);
+}
+static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t d,
+                                        int64_t token) {
+  return lsp_plan_origin(plan, d) + token - plan->token_start[d];
+}
+
+/* Rows of the longest frame, from position 0: O(documents). */
+int64_t lsp_plan_longest(const lsp_plan *plan);
 
 /* Document that holds a panel. */
 int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel);
@@ -105,21 +111,14 @@ typedef struct {
   int64_t panel_first, panel_end; /* panels of the document's own grid */
   int64_t row;                    /* of the piece's first panel in the span */
   int64_t start;                  /* position of that row: a panel border */
-  int64_t first, end;             /* positions of its tokens: start <= first < end */
-  int64_t token;                  /* of position `first`, in the corpus */
+  int64_t first, end;             /* positions of its rows: start <= first < end */
+  int64_t origin;                 /* of its first token: first, or after the prefix */
+  int64_t token;                  /* of position `origin`, in the corpus */
 } lsp_piece;
 
 /* The piece that holds panel `panel` of the span, as much of it as the span has. The
  * next piece begins at panel piece.panel_end. */
 lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel);
-
-/* Tiles before a panel that its document has and that the pattern reaches from there:
- * [first, end) with end the tile of the panel's first row; empty at the document's
- * beginning. A panel one past the last has none. */
-typedef struct {
-  int64_t document, first, end;
-} lsp_tiles;
-lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel);
 
 /* What a panel writes: its tokens, and the nll of the tokens that its rows predict and,
  * in a document's first panel, of the document's first token. Ranges of the corpus. */
@@ -130,26 +129,91 @@ typedef struct {
 } lsp_panel_output;
 lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel);
 
-/* Memory carried into the wave that begins at a panel: as lsp_plan_past, and, where the
- * document was taken up from a snapshot in the middle of that panel, the tiles of the
- * panel up to that position. */
-lsp_tiles lsp_plan_carried(const lsp_plan *plan, int64_t panel);
+/* --- tiles that cross ranks and waves --------------------------------------------
+ *
+ * A layer reaches `reach` tiles back (LSP_TILES_ALL: to the beginning). The past of a
+ * span is what it reaches of its first document before itself: tiles of the ranks below,
+ * and, from earlier waves, kept ones. Kept tiles are dealt by position: group g, of
+ * LSP_GROUP tiles, lies with rank g mod P, whichever rank computed it, in a ring of
+ * groups; so no rank keeps more than its share.
+ *
+ *   tiles    | ..... kept: groups of ranks 0 1 2 3 0 1 2 3 ... | wave: spans 0 1 2 3 |
+ *   rank 2                       [ round 2 | round 1 | round 0 ][ its span ]
+ *
+ * A span gets its past in rounds of at most `room` tiles, nearest first: the order in
+ * which attention walks. */
 
-/* One loan of tiles. Lender and borrower are ranks; the carried memory of a wave lies
- * with rank 0, as lender (from_carry) and as borrower for the wave to come (to_carry).
- */
+enum { LSP_GROUP = 32 };
+#define LSP_TILES_ALL (INT64_MAX / 4)
+
 typedef struct {
-  int peer;
-  int64_t first, end; /* tiles of the document */
-  int from_carry, to_carry;
+  int64_t document, first, end; /* tiles of the document */
+} lsp_tiles;
+
+/* Tiles before a panel that its document has and that are within reach from there:
+ * [first, end) with end the tile of the panel's first row; empty at the document's
+ * beginning. A panel one past the last has none. */
+lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel, int64_t reach);
+
+/* What of its past a span gets in a round. */
+lsp_tiles lsp_plan_round(const lsp_plan *plan, lsp_range span, int64_t reach,
+                         int64_t room, int64_t round);
+
+/* Rounds after which every span of the wave has its past: at least one. */
+int64_t lsp_plan_rounds(const lsp_plan *plan, lsp_range wave, int64_t reach,
+                        int64_t room);
+
+/* Rank that keeps a group, and the place of the group in its ring of `groups`. */
+static inline int lsp_kept_rank(int64_t tile, int ranks) {
+  return (int)(tile / LSP_GROUP % ranks);
+}
+static inline int64_t lsp_kept_place(int64_t tile, int ranks, int64_t groups) {
+  return tile / LSP_GROUP / ranks % groups * LSP_GROUP + tile % LSP_GROUP;
+}
+
+/* Groups of a rank's ring: its share of the groups that `tiles` tiles in a row touch. */
+static inline int64_t lsp_kept_groups(int64_t tiles, int64_t ranks) {
+  return tiles == 0 ? 0 : lsp_divide_up(lsp_divide_up(tiles - 1, LSP_GROUP) + 1, ranks);
+}
+
+typedef enum {
+  LSP_LOAN_HALO,  /* from the span of a rank to the past of another */
+  LSP_LOAN_KEPT,  /* from the ring of a rank to the past of one */
+  LSP_LOAN_KEEP,  /* from the span of a rank to the ring of one */
+  LSP_LOAN_FIXED, /* those of the first tiles of a document that this wave computes, to
+                     ranks that are in it without having them, now (first document of
+                     their span) or in the next wave */
+  LSP_LOAN_KINDS
+} lsp_loan_kind;
+
+typedef struct {
+  lsp_loan_kind kind;
+  int from, to; /* ranks; may be the same */
+  int64_t document;
+  int64_t first, end; /* tiles of the document, in one run on both sides */
 } lsp_loan;
 
-/* What rank `rank` borrows, resp. lends, in a wave: calls each(loan, arg) for every
- * loan, in an order that both sides of a pair of ranks agree on. Loans to oneself (rank
- * 0 and the carry) are reported to both, with peer == rank. */
-void lsp_plan_borrowed(const lsp_plan *plan, lsp_range wave, int rank, int ranks,
-                       void (*each)(const lsp_loan *loan, void *arg), void *arg);
-void lsp_plan_lent(const lsp_plan *plan, lsp_range wave, int rank, int ranks,
-                   void (*each)(const lsp_loan *loan, void *arg), void *arg);
+/* Of the first `tiles` tiles of a document those that a wave computes; may be empty. Tiles
+ * below are kept from earlier waves. */
+lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t document,
+                         int64_t tiles);
+
+typedef void (*lsp_each_loan)(const lsp_loan *loan, void *arg);
+
+/* Who asks: rank of ranks, in a wave. */
+typedef struct {
+  const lsp_plan *plan;
+  lsp_range wave;
+  int rank, ranks;
+} lsp_view_of_wave;
+
+/* Calls each(loan, arg) for every loan of a round, of keeping, and of fixed tiles, in
+ * which `rank` takes part, in an order of loans that both sides of a pair agree on. */
+void lsp_plan_round_loans(const lsp_view_of_wave *v, int64_t reach, int64_t room,
+                          int64_t round, lsp_each_loan each, void *arg);
+void lsp_plan_keep_loans(const lsp_view_of_wave *v, int64_t reach, lsp_each_loan each,
+                         void *arg);
+void lsp_plan_fixed_loans(const lsp_view_of_wave *v, int64_t tiles, lsp_each_loan each,
+                          void *arg);
 
 #endif

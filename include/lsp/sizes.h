@@ -4,35 +4,49 @@
 #ifndef LSP_SIZES_H
 #define LSP_SIZES_H
 
-#include "lsp/memory.h"
+#include "lsp/model.h"
 #include "lsp/plan.h"
-#include "lsp/transfo_xl.h"
+#include "lsp/tiles.h"
 
 _Static_assert((int)LSP_GRID_BLOCK == (int)LSP_BLOCK, "blocks are tiles");
 
-enum { LSP_HEAD_COLUMNS = 1024 }; /* logits of a row at once */
+enum {
+  LSP_HEAD_COLUMNS = 1024, /* logits of a row at once */
+  LSP_ROUND_TILES = 128    /* most tiles of the past that a rank holds at once */
+};
 
-/* What options change of a configuration; negative: nothing. Checks that something is
- * left to see. The configuration then holds segment (tgt_len) and mem_len of the run.
- */
-lsp_status lsp_sizes_apply(lsp_txl_config *config, int64_t mem_len, int64_t segment,
-                           lsp_failure *why);
+/* What a layer keeps and borrows. Offsets are floats. */
+typedef struct {
+  int64_t reach;  /* rows back, as far as the longest document goes */
+  int64_t tiles;  /* that hold the reach before a tile border */
+  int64_t room;   /* tiles of a round; as many as `tiles`: there is but one round */
+  int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
+  int64_t groups; /* of its ring */
+  int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
+  int64_t strips;                        /* of relative positions */
+  int64_t tile;                          /* floats of a tile */
+} lsp_layer_sizes;
 
-/* The pattern of a configuration to which lsp_sizes_apply has been. */
-lsp_pattern lsp_sizes_pattern(const lsp_txl_config *config, int virtual_past);
+/* longest: rows of the longest frame. ranks: of the run. layer (L) is filled. LSP_E_LIMIT:
+ * relative positions that would be too many; says what to do. */
+lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ranks,
+                            lsp_layer_sizes *layer, lsp_failure *why);
 
-static inline lsp_heads lsp_sizes_heads(const lsp_txl_config *c) {
-  return (lsp_heads){c->n_head, c->d_head};
-}
-
-/* Strips of relative positions that a layer needs. */
-int64_t lsp_sizes_strips(const lsp_txl_config *config, const lsp_pattern *pattern);
+/* Strips of relative positions that a layer needs, for documents of any length where the
+ * reach is bounded; -1: as many as a document is long. */
+int64_t lsp_sizes_strips(const lsp_layer *layer);
 
 /* Packed output rows of cluster i, beyond the shortlist. */
-int64_t lsp_sizes_tail(const lsp_txl_config *config, int i);
+int64_t lsp_sizes_tail(const lsp_model *model, int i);
 
 /* What is made from the weights and lies beside them, one copy a node. */
-int64_t lsp_sizes_prepared(const lsp_txl_config *config, const lsp_pattern *pattern);
+int64_t lsp_sizes_prepared(const lsp_model *model);
+
+/* Rows of keys and values that a snapshot holds of every layer: those within reach (or
+ * `longest`), and fixed ones. */
+int64_t lsp_sizes_reach(const lsp_model *model, int64_t longest);
+int64_t lsp_sizes_layer_reach(const lsp_model *model, int layer, int64_t longest);
+int64_t lsp_sizes_fixed(const lsp_model *model);
 
 /* What a run is asked for that decides its sizes. Together with the model and the
  * corpus these decide the waves: nothing measured does, so that the same command takes
@@ -40,9 +54,10 @@ int64_t lsp_sizes_prepared(const lsp_txl_config *config, const lsp_pattern *patt
 typedef struct {
   int64_t wave_tokens; /* negative: chosen */
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
-                          LSP_MEMORY_DEFAULT, or what twice the reach needs */
+                          LSP_MEMORY_DEFAULT, or what the smallest wave needs */
   int64_t ranks, threads;
-  int64_t tables; /* bytes of the tables of documents, one copy a node */
+  int64_t longest; /* rows of the longest document's frame */
+  int64_t tables;  /* bytes of the tables of documents, one copy a node */
 } lsp_request;
 
 /* Larger waves than fit in this were not faster, and smaller ones than fit in half of
@@ -61,20 +76,27 @@ typedef struct {
                           share */
   /* floats in the arena */
   int64_t x, q, tiles; /* hidden states, queries, keys and values of the span */
-  int64_t halo;        /* borrowed tiles */
+  int64_t rooms, room; /* halo: rooms (1, or 2 where there are rounds) of room floats */
+  int64_t halo;
+  int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
+  int64_t fixed;
+  int64_t partials;    /* of walks in several rounds */
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */
   int64_t sums;        /* of the panels */
   int64_t shares;      /* what documents got of the span */
-  int64_t carry_tiles; /* of one layer, carried from wave to wave */
-  int64_t carry;       /* rank 0, twice: all layers */
+  int64_t rings;       /* kept tiles of all layers */
+  int64_t kept_fixed;  /* fixed tiles of all layers */
+  int64_t opening;     /* rank 0: tiles of the panel within which a run began */
   int64_t pieces;      /* of a wave on all ranks, at most: a number */
+  /* rows that a snapshot holds of every layer: within reach, and fixed */
+  int64_t reach, fixed_rows;
   /* bytes */
-  int64_t buffers; /* all of the above without the carry */
+  int64_t buffers; /* all of the above but `opening` */
   int64_t lists;   /* pieces and panels of the span */
   int64_t process; /* program, MPI, HDF5, BLAS, the output's buffers */
-  int64_t root;    /* rank 0: the carry, and what documents got of all spans */
+  int64_t root;    /* rank 0: `opening`, and what documents got of all spans */
   int64_t node;    /* weights, what is made of them, documents: one copy a node */
 } lsp_sizes;
 
@@ -83,20 +105,27 @@ static inline int64_t lsp_sizes_rank(const lsp_sizes *s) {
   return s->buffers + s->lists + s->process + s->root;
 }
 
+/* What sizes are worked out from. All lent. */
+typedef struct {
+  const lsp_model *model;
+  const lsp_layer_sizes *layer;
+  const lsp_plan *plan;
+  const lsp_request *request;
+} lsp_sizing;
+
 /* Sizes for waves of wave_rows rows. */
-lsp_sizes lsp_sizes_of(const lsp_txl_config *config, const lsp_plan *plan,
-                       const lsp_request *request, int64_t wave_rows);
+lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows);
 
 /* Bytes of rank 0 for the smallest wave that a run chooses. */
-int64_t lsp_sizes_least(const lsp_txl_config *config, const lsp_plan *plan,
-                        const lsp_request *request);
+int64_t lsp_sizes_least(const lsp_sizing *z);
+
+/* FLOPs of a token in the midst of the longest document. */
+double lsp_sizes_token_flops(const lsp_model *model, int64_t longest);
 
 /* Local, pure. Chooses the waves of a run: those asked for, else about 30 s of work
  * within the memory. LSP_E_MEMORY with the figures if the memory asked for is not
  * enough. */
-lsp_status lsp_sizes_choose(const lsp_txl_config *config, const lsp_plan *plan,
-                            const lsp_request *request, lsp_sizes *out,
-                            lsp_failure *why);
+lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *why);
 
 /* Messages to other ranks, and their bytes. */
 typedef struct {
@@ -108,17 +137,17 @@ typedef struct {
 typedef struct {
   int exact; /* the counts of a run; else bounds, which a run stays below */
   int64_t waves;
-  int64_t idle;  /* ranks without work in the wave that has most of them; -1: not
-                        counted */
-  lsp_sent wave; /* in one layer of one wave */
-  lsp_sent rank; /* in the whole run */
+  int64_t idle;   /* ranks without work in the wave that has most of them; -1: not
+                         counted */
+  lsp_sent layer; /* in one layer of one wave */
+  lsp_sent rank;  /* in the whole run */
+  /* of the whole run, all ranks, by kind of loan: -1 where it is not counted */
+  lsp_sent kind[LSP_LOAN_KINDS];
 } lsp_lending;
 
-/* Local, pure. The lending of a run over one document. Waves that are alike are counted
- * once; what is left to count is given up for bounds beyond `budget` waves times ranks
- * (0: bounds alone). */
-lsp_status lsp_sizes_lending(const lsp_txl_config *config, const lsp_plan *plan,
-                             int64_t wave_rows, int64_t ranks, int64_t budget,
+/* Local, pure. The lending of a run. Counting is given up for bounds beyond `budget`
+ * waves times ranks (0: bounds alone). */
+lsp_status lsp_sizes_lending(const lsp_sizing *z, int64_t wave_rows, int64_t budget,
                              lsp_lending *out, lsp_failure *why);
 
 #endif

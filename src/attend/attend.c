@@ -12,55 +12,54 @@
 #include "lsp/status.h"
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 enum { B = LSP_BLOCK, WINDOW_STRIPS = 6, WINDOW = WINDOW_STRIPS * B };
 
+/* Bounds within a tile of what each row sees. */
 typedef struct {
-  float *qu, *qv; /* (64, E padded) q + u and q + v, scaled */
-  float *score;   /* (64, 64) */
-  float *window;  /* (64, WINDOW) */
-  float *sum_out; /* (64, E padded) weighted values */
-  float top[B], sum[B], decay[B];
-  int low[B], high[B], strip_low[B];
-  int at; /* column of the newest strip in the window */
-} work;
+  int low[B], high[B];
+  int partial; /* 0: every row sees all of it */
+} bounds;
 
 int64_t lsp_attend_scratch(lsp_heads h) {
-  return (int64_t)B * (3 * lsp_padded(h.width) + B + WINDOW);
+  return (int64_t)B * (2 * lsp_padded(h.width) + B + WINDOW);
 }
 
 void lsp_strip_put(lsp_heads h, const float *rows, float *strip) {
-  for (int head = 0; head < h.heads; head++, strip += lsp_tile_keys(h))
+  for (int head = 0; head < h.query; head++, strip += lsp_tile_keys(h))
     for (int e = 0; e < h.width; e++)
       for (int c = 0; c < B; c++)
-        strip[e * B + c] = rows[((int64_t)c * h.heads + head) * h.width + e];
+        strip[e * B + c] = rows[((int64_t)c * h.query + head) * h.width + e];
 }
 
-static void begin(const lsp_attention *a, work *w, float *scratch) {
-  const int64_t padded = lsp_padded(a->heads.width);
-  const float scale = 1.0f / sqrtf((float)a->heads.width);
+void lsp_attend_begin(const lsp_queries *q, float *scratch, lsp_attending *w) {
+  const int64_t padded = lsp_padded(q->heads.width);
+  LSP_ASSERT(q->rows > 0 && q->rows <= B);
   w->qu = scratch;
   w->qv = w->qu + B * padded;
-  w->sum_out = w->qv + B * padded;
-  w->score = w->sum_out + B * padded;
+  w->score = w->qv + B * padded;
   w->window = w->score + (int64_t)B * B;
   w->at = WINDOW;
-  a->kernels->shift_scale(a->rows, a->heads.width, a->query, a->ld_query, a->u, scale,
-                          w->qu, padded);
-  a->kernels->shift_scale(a->rows, a->heads.width, a->query, a->ld_query, a->v, scale,
-                          w->qv, padded);
-  memset(w->sum_out, 0, (size_t)(B * padded) * sizeof(float));
+  w->strip = -2;
+  q->kernels->shift_scale(q->rows, q->heads.width, q->query, q->ld_query, q->u,
+                          q->scale, w->qu, padded);
+  if (q->distances.strips != NULL)
+    q->kernels->shift_scale(q->rows, q->heads.width, q->query, q->ld_query, q->v,
+                            q->scale, w->qv, padded);
+}
+
+void lsp_attend_empty(const lsp_queries *q, const lsp_partial *p) {
+  LSP_ASSERT(p->ldo == lsp_padded(q->heads.width));
+  memset(p->out, 0, (size_t)(B * p->ldo) * sizeof(float));
   for (int i = 0; i < B; i++) {
-    w->top[i] = -FLT_MAX;
-    w->sum[i] = 0;
+    p->top[i] = -FLT_MAX;
+    p->sum[i] = 0;
   }
 }
 
-/* The position term of strip d into the window, left of the strip before it. */
-static void add_strip(const lsp_attention *a, work *w, int64_t d) {
-  const lsp_distances *r = &a->distances;
+/* Room for strip d in the window, left of the strip before it. */
+static float *make_room(lsp_attending *w, int64_t d) {
   if (w->at == 0) {
     for (int i = 0; i < B; i++)
       memcpy(w->window + (int64_t)i * WINDOW + WINDOW - B,
@@ -68,111 +67,172 @@ static void add_strip(const lsp_attention *a, work *w, int64_t d) {
     w->at = WINDOW - B;
   }
   w->at -= B;
-  float *out = w->window + w->at;
-  const int64_t stored = d < r->n ? d : r->n - 1;
-  for (int i = 0; i < a->rows; i++) {
-    /* The distances of this row end at i - first_key: columns left of it are not
-     * needed. */
-    const int64_t low = 64 * d + 63 - (i - a->first_key[i]);
-    w->strip_low[i] = low < 0 ? 0 : low > B ? B : (int)low;
-  }
-  const int alike = r->clamp > 0 && 64 * d - 1 >= r->clamp;
-  if (alike) { /* so was the strip before: its last column serves */
-    for (int i = 0; i < a->rows; i++) {
-      float *row = out + (int64_t)i * WINDOW;
-      for (int c = 0; c < B; c++)
-        row[c] = row[B];
-    }
+  w->strip = d;
+  return w->window + w->at;
+}
+
+/* The position term of strip d into the window. */
+static void add_strip(const lsp_queries *q, const lsp_seen *seen, lsp_attending *w,
+                      int64_t d) {
+  const lsp_distances *r = &q->distances;
+  int strip_low[B];
+  float *out = make_room(w, d);
+  if (d < 0) { /* distances below 0: read, and masked */
+    for (int i = 0; i < B; i++)
+      memset(out + (int64_t)i * WINDOW, 0, B * sizeof(float));
     return;
   }
+  const int64_t stored = d < r->n ? d : r->n - 1;
+  for (int i = 0; i < q->rows; i++) {
+    /* The distances of this row end at i - first: columns left of it are not needed. */
+    const int64_t low = B * d + B - 1 - (i - seen->first[i]);
+    strip_low[i] = low < 0 ? 0 : low > B ? B : (int)low;
+  }
   const lsp_product p = {.a = w->qv,
-                         .lda = lsp_padded(a->heads.width),
-                         .b = r->strips + (stored * a->heads.heads + a->head) *
-                                              lsp_tile_keys(a->heads),
+                         .lda = lsp_padded(q->heads.width),
+                         .b = r->strips + (stored * q->heads.query + q->head) *
+                                              lsp_tile_keys(q->heads),
                          .ldb = B,
                          .c = out,
                          .ldc = WINDOW,
-                         .rows = a->rows,
+                         .rows = q->rows,
                          .cols = B,
-                         .depth = a->heads.width,
-                         .col_low = w->strip_low};
-  a->kernels->product(&p);
+                         .depth = q->heads.width,
+                         .col_low = d < r->n ? strip_low : NULL};
+  q->kernels->product(&p);
+  if (d >= r->n) /* past the clamp, as the first column of the last strip is */
+    for (int i = 0; i < q->rows; i++)
+      for (int c = 1; c < B; c++)
+        out[(int64_t)i * WINDOW + c] = out[(int64_t)i * WINDOW];
 }
 
-/* Bounds of the keys that each row sees in tile d; 0 if every row sees all of it. */
-static int bounds(const lsp_attention *a, work *w, int64_t d) {
-  int partial = 0;
-  for (int i = 0; i < a->rows; i++) {
-    const int64_t low = a->first_key[i] + B * d;
-    w->low[i] = low < 0 ? 0 : low > B ? B : (int)low;
-    w->high[i] = d == 0 ? i : B - 1;
-    partial |= w->low[i] > 0 || w->high[i] < B - 1;
-  }
-  return partial;
-}
-
-static void tile(const lsp_attention *a, work *w, int64_t d) {
-  const int padded = lsp_padded(a->heads.width);
-  const float *keys = a->tile[d] + a->head * lsp_tile_head(a->heads);
-  const float *values = keys + lsp_tile_keys(a->heads);
-  const int partial = bounds(a, w, d);
-  const int *low = partial ? w->low : NULL, *high = partial ? w->high : NULL;
-  const lsp_product scores = {.a = w->qu,
-                              .lda = padded,
-                              .b = keys,
-                              .ldb = B,
-                              .init = w->window + w->at + B - 1,
-                              .ldi = WINDOW - 1,
-                              .c = w->score,
-                              .ldc = B,
-                              .rows = a->rows,
-                              .cols = B,
-                              .depth = a->heads.width,
-                              .col_low = low,
-                              .col_high = high};
-  a->kernels->product(&scores);
-  a->kernels->softmax_tile(a->rows, w->score, low, high, w->top, w->sum, w->decay);
-  const lsp_product weighted = {.a = w->score,
-                                .lda = B,
-                                .b = values,
-                                .ldb = padded,
-                                .init = w->sum_out,
-                                .ldi = padded,
-                                .scale = w->decay,
-                                .c = w->sum_out,
-                                .ldc = padded,
-                                .rows = a->rows,
-                                .cols = padded,
-                                .depth = B,
-                                .depth_low = low,
-                                .depth_high = high};
-  a->kernels->product(&weighted);
-}
-
-static void finish(const lsp_attention *a, const work *w) {
-  const int64_t padded = lsp_padded(a->heads.width);
-  for (int i = 0; i < a->rows; i++) {
-    const float over = 1.0f / w->sum[i];
-    for (int e = 0; e < a->heads.width; e++)
-      a->out[i * a->ld_out + e] = w->sum_out[i * padded + e] * over;
+/* Beyond the clamp a strip is like the one before it, whose last column serves. */
+static void repeat_strip(const lsp_queries *q, lsp_attending *w, int64_t d) {
+  float *out = make_room(w, d);
+  for (int i = 0; i < q->rows; i++) {
+    float *row = out + (int64_t)i * WINDOW;
+    for (int c = 0; c < B; c++)
+      row[c] = row[B];
   }
 }
 
-void lsp_attend_block(const lsp_attention *a, float *scratch) {
-  work w;
-  LSP_ASSERT(a->rows > 0 && a->rows <= B);
-  begin(a, &w, scratch);
-  int64_t lowest = 0;
-  for (int i = 0; i < a->rows; i++)
-    lowest = a->first_key[i] < lowest ? a->first_key[i] : lowest;
-  const int64_t tiles = (B - 1 - lowest) / B + 1;
-  /* The strip to the right of strip 0 holds distances below 0: read, and masked. */
-  for (int i = 0; i < B; i++)
-    memset(w.window + (int64_t)i * WINDOW + WINDOW - B, 0, B * sizeof(float));
-  w.at = WINDOW - B;
-  for (int64_t d = 0; d < tiles; d++) {
-    add_strip(a, &w, d);
-    tile(a, &w, d);
+/* Strips d and d - 1 into the window, as far as they are not there. */
+static void need_strips(const lsp_queries *q, const lsp_seen *seen, lsp_attending *w,
+                        int64_t d) {
+  const lsp_distances *r = &q->distances;
+  if (w->strip == d)
+    return;
+  if (w->strip != d - 1) {
+    w->at = WINDOW;
+    add_strip(q, seen, w, d - 1);
   }
-  finish(a, &w);
+  if (r->clamp > 0 && B * d - 1 >= r->clamp)
+    repeat_strip(q, w, d);
+  else
+    add_strip(q, seen, w, d);
+}
+
+static void find_bounds(const lsp_queries *q, const lsp_seen *seen, int64_t back,
+                        bounds *b) {
+  b->partial = 0;
+  for (int i = 0; i < q->rows; i++) {
+    const int64_t low = seen->first[i] + B * back, high = seen->end[i] - 1 + B * back;
+    b->low[i] = low < 0 ? 0 : low > B ? B : (int)low;
+    b->high[i] = high < -1 ? -1 : high > B - 1 ? B - 1 : (int)high;
+    b->partial |= b->low[i] > 0 || b->high[i] < B - 1;
+  }
+}
+
+/* ALiBi's term of a tile: number 63 - i + j belongs to the distance 64 back + i - j. */
+static void fill_slope(const lsp_queries *q, int64_t back, float slope[2 * B]) {
+  for (int x = 0; x < 2 * B; x++)
+    slope[x] = -q->slope * (float)(B * back + B - 1 - x);
+}
+
+static void score_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b,
+                       lsp_attending *w) {
+  const int padded = lsp_padded(q->heads.width);
+  const int shared = q->head / (q->heads.query / q->heads.shared);
+  float slope[2 * B];
+  lsp_product p = {.a = w->qu,
+                   .lda = padded,
+                   .b = t->tile + shared * lsp_tile_head(q->heads),
+                   .ldb = B,
+                   .c = w->score,
+                   .ldc = B,
+                   .rows = q->rows,
+                   .cols = B,
+                   .depth = q->heads.width,
+                   .col_low = b->partial ? b->low : NULL,
+                   .col_high = b->partial ? b->high : NULL};
+  if (q->distances.strips != NULL) {
+    p.init = w->window + w->at + B - 1;
+    p.ldi = WINDOW - 1;
+  } else if (q->slope != 0) {
+    fill_slope(q, t->back, slope);
+    p.init = slope + B - 1;
+    p.ldi = -1;
+  }
+  q->kernels->product(&p);
+  if (q->cap > 0)
+    q->kernels->soft_cap((int64_t)q->rows * B, w->score, q->cap);
+}
+
+static void weigh_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b,
+                       const lsp_attending *w, const float *decay,
+                       const lsp_partial *part) {
+  const int padded = lsp_padded(q->heads.width);
+  const int shared = q->head / (q->heads.query / q->heads.shared);
+  const lsp_product p = {.a = w->score,
+                         .lda = B,
+                         .b = t->tile + shared * lsp_tile_head(q->heads) +
+                              lsp_tile_keys(q->heads),
+                         .ldb = padded,
+                         .init = part->out,
+                         .ldi = padded,
+                         .scale = decay,
+                         .c = part->out,
+                         .ldc = padded,
+                         .rows = q->rows,
+                         .cols = padded,
+                         .depth = B,
+                         .depth_low = b->partial ? b->low : NULL,
+                         .depth_high = b->partial ? b->high : NULL};
+  q->kernels->product(&p);
+}
+
+void lsp_attend_walk(const lsp_queries *q, const lsp_seen *seen, const lsp_visit *visit,
+                     int64_t n, lsp_attending *w, const lsp_partial *p) {
+  float decay[B];
+  bounds b;
+  for (int64_t k = 0; k < n; k++) {
+    const lsp_visit *t = &visit[k];
+    if (q->distances.strips != NULL)
+      need_strips(q, seen, w, t->back);
+    find_bounds(q, seen, t->back, &b);
+    const int *low = b.partial ? b.low : NULL, *high = b.partial ? b.high : NULL;
+    score_tile(q, t, &b, w);
+    if (q->normalize == LSP_NORMALIZE_NONE) {
+      q->kernels->mask_tile(q->rows, w->score, low, high);
+      weigh_tile(q, t, &b, w, NULL, p);
+      continue;
+    }
+    q->kernels->softmax_tile(q->rows, w->score, low, high, p->top, p->sum, decay);
+    weigh_tile(q, t, &b, w, decay, p);
+  }
+}
+
+void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, float weight,
+                       int add, float *out, int64_t ld_out) {
+  for (int i = 0; i < q->rows; i++) {
+    float over = 1.0f;
+    if (q->normalize == LSP_NORMALIZE_SOFTMAX)
+      over = p->sum[i] == 0 ? 0.0f : 1.0f / p->sum[i];
+    if (weight != 1)
+      over *= weight;
+    const float *in = p->out + i * p->ldo;
+    float *row = out + i * ld_out;
+    for (int e = 0; e < q->heads.width; e++)
+      row[e] = add ? row[e] + in[e] * over : in[e] * over;
+  }
 }

@@ -5,16 +5,28 @@
 #include "lsp/store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATH_SIZE = 4096 };
 
+typedef struct {
+  const char *pattern;
+} info_options;
+
+static const lsp_option info_option[] = {
+    {LSP_OPTION_TEXT, 0, "pattern", offsetof(info_options, pattern), 0, 0, 0,
+     "FILE.svg", "also draw what each layer of a model sees"},
+};
+
 static const lsp_command info_command = {
-    .usage = "longspan info PATH",
+    .usage = "longspan info [--pattern FILE.svg] PATH",
     .about = "Says what PATH is: a model folder, an output FILE.h5 (finished or under "
-             "way), or memory snapshots FILE.memory.h5."};
+             "way), or memory snapshots FILE.memory.h5.",
+    .option = info_option,
+    .options = sizeof info_option / sizeof info_option[0]};
 
 static int ends_with(const char *text, const char *end) {
   const size_t n = strlen(text), m = strlen(end);
@@ -42,13 +54,18 @@ static int is_beside(const char *output, const char *suffix) {
          access(path, F_OK) == 0;
 }
 
-static lsp_status info(const char *path, lsp_failure *why) {
+static lsp_status info(const char *path, const char *picture, lsp_failure *why) {
   char output[PATH_SIZE];
   struct stat st;
   const int found = stat(path, &st) == 0;
   const int error = errno;
   if (found && S_ISDIR(st.st_mode))
-    return lsp_info_model(path, why);
+    return lsp_info_model(path, picture, why);
+  if (picture != NULL)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--pattern: %.200s is no model folder; only of a model it can be "
+                    "drawn what its layers see",
+                    path);
   if (output_of(path, output) == NULL)
     return lsp_fail(why, LSP_E_INPUT,
                     "%.200s...: the path is too long; use a shorter one", path);
@@ -66,18 +83,20 @@ static lsp_status info(const char *path, lsp_failure *why) {
 }
 
 int lsp_cmd_info(int argc, char **argv) {
+  info_options options;
   lsp_failure why = {0};
+  int paths = 0;
   if (lsp_answered(stdout, &info_command, argc, argv))
     return 0;
-  const int plain = argc > 1 && strcmp(argv[1], "--") == 0;
-  const char *path = argc == 2 + plain ? argv[1 + plain] : NULL;
-  lsp_status st = LSP_OK;
-  if (path != NULL && path[0] == '-' && !plain)
-    st = lsp_fail(&why, LSP_E_USAGE, "%.80s: no such option; --help lists them", path);
-  else if (path == NULL)
+  const char **path = calloc((size_t)argc + 1, sizeof *path);
+  lsp_status st = path != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
+  if (st == LSP_OK)
+    st = lsp_parse(&info_command, argc, argv, &options, path, &paths, &why);
+  if (st == LSP_OK && paths != 1)
     st = lsp_fail(&why, LSP_E_USAGE,
                   "info takes one PATH: a model folder, an output or a memory file");
-  else
-    st = info(path, &why);
+  if (st == LSP_OK)
+    st = info(path[0], options.pattern, &why);
+  free(path);
   return st == LSP_OK ? 0 : lsp_complain(&why);
 }

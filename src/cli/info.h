@@ -3,10 +3,16 @@
 #define LSP_CLI_INFO_H
 
 #include "lsp/layout.h"
+#include "lsp/model.h"
 #include "lsp/status.h"
 
-/* Local. A folder with config.json and safetensors. */
-lsp_status lsp_info_model(const char *dir, lsp_failure *why);
+/* Local. A folder with config.json and safetensors. picture: a file to draw in what its
+ * layers see, or NULL. */
+lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why);
+
+/* Local. Draws what the layers of a model see, as SVG: the bytes depend on the model
+ * alone. A file of that name is replaced. */
+lsp_status lsp_info_picture(const lsp_model *model, const char *path, lsp_failure *why);
 
 /* Local. A finished output or memory file. replaced: a run is under way that will take
  * its place (--overwrite). */

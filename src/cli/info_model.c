@@ -1,85 +1,286 @@
-/* What a checkpoint is: sizes, parameters, memory, storage. */
+/* What a checkpoint is: sizes, what its layers see, how far back a token looks, memory,
+ * storage. */
 #include "cli.h"
 #include "info.h"
+#include "model_words.h"
 
-#include "lsp/memory.h"
-#include "lsp/plan.h"
+#include "lsp/json.h"
 #include "lsp/safetensors.h"
-#include "lsp/transfo_xl.h"
+#include "lsp/sizes.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* Trained parameters; a tensor that is tied to another counts once. */
-static int64_t parameters(const lsp_txl_config *c) {
-  const int64_t D = c->d_model, A = (int64_t)c->n_head * c->d_head, F = c->d_inner;
-  const int64_t layer = 5 * A * D + 2 * D * F + F + D + 4 * D;
-  const int projected = c->div_val > 1 || c->d_embed != c->d_model;
-  const int tables = c->div_val == 1 ? 1 : c->clusters;
-  int64_t n = c->n_layer * layer + 2 * A * (c->untie_r ? c->n_layer : 1);
-  for (int i = 0; i < tables; i++) {
-    const int64_t rows = tables == 1 ? c->vocab_size : c->cut[i + 1] - c->cut[i];
-    const int64_t e = lsp_txl_width(c, i);
-    n += rows * e * (c->tie_word_embeddings ? 1 : 2) + rows + (projected ? D * e : 0);
-  }
-  for (int i = 0; i < c->clusters && projected; i++)
-    n += c->tie_proj[i] ? 0 : D * lsp_txl_width(c, i);
-  return n + (c->clusters > 1 ? (c->clusters - 1) * ((int64_t)c->d_embed + 1) : 0);
+enum { WORDS_SIZE = 1024 };
+
+/* --- sizes ----------------------------------------------------------------------- */
+
+static const char *norm_words(const lsp_layer *l) {
+  return l->attention_norm.kind == LSP_NORM_RMS ? "RMS norm" : "layer norm";
 }
 
-static void print_sizes(const lsp_txl_config *c) {
+static void print_layers(const lsp_model *m) {
+  static const char *const place[] = {[LSP_PLACE_PRE] = "before",
+                                      [LSP_PLACE_POST] = "after",
+                                      [LSP_PLACE_BOTH] = "before and after"};
+  static const char *const activation[] = {[LSP_RELU] = "relu",
+                                           [LSP_GELU] = "gelu",
+                                           [LSP_GELU_TANH] = "gelu_tanh",
+                                           [LSP_SILU] = "silu"};
+  const lsp_layer *l = &m->layer[0];
+  lsp_print_fact(stdout, "layers", "%d, %s %s each sublayer%s", m->layers,
+                 norm_words(l), place[l->place],
+                 l->query_norm.kind != LSP_NORM_NONE ? ", queries and keys normed, too"
+                                                     : "");
+  lsp_print_fact(stdout, "width", "%d, feed-forward %d (%s%s)", m->width, l->inner,
+                 activation[l->activation], l->gated ? ", gated" : "");
+}
+
+static void print_vocabulary(const lsp_model *m) {
+  const lsp_vocabulary *v = &m->words;
   char number[LSP_NUMBER_SIZE];
-  FILE *f = stdout;
-  lsp_print_fact(f, "layers", "%d, layer norm %s each sublayer", c->n_layer,
-                 c->pre_lnorm ? "before" : "after");
-  lsp_print_fact(f, "width", "%d, feed-forward %d", c->d_model, c->d_inner);
-  lsp_print_fact(f, "heads", "%d of width %d", c->n_head, c->d_head);
-  lsp_print_fact(f, "vocabulary", "%s%s", lsp_grouped(c->vocab_size, number),
-                 c->bytes_tokenizer ? ": bytes, so it reads any text"
+  lsp_print_fact(stdout, "vocabulary", "%s%s", lsp_grouped(v->size, number),
+                 m->bytes_tokenizer ? ": bytes, so it reads any text"
                                     : " tokens (give files of token ids)");
-  lsp_print_fact(f, "parameters", "%s", lsp_grouped(parameters(c), number));
-  for (int i = 0; i < c->clusters && c->clusters > 1; i++)
-    lsp_print_fact(f, i == 0 ? "embeddings" : "", "ids %lld to %lld: width %d",
-                   (long long)c->cut[i], (long long)c->cut[i + 1] - 1,
-                   lsp_txl_width(c, i));
+  for (int i = 0; i < v->clusters && v->clusters > 1; i++)
+    lsp_print_fact(stdout, i == 0 ? "embeddings" : "", "ids %lld to %lld: width %d",
+                   (long long)v->cut[i], (long long)v->cut[i + 1] - 1,
+                   v->cluster[i].width);
+  lsp_print_fact(stdout, "parameters", "%s",
+                 lsp_grouped(lsp_model_parameters(m), number));
 }
 
-static void print_memory(const lsp_txl_config *c) {
+static void print_prefix(const lsp_model *m) {
+  char ids[WORDS_SIZE] = "";
+  for (int i = 0; i < m->prefixes; i++)
+    lsp_words_add(ids, sizeof ids, "%s%d", i > 0 ? ", " : "", (int)m->prefix[i]);
+  if (m->prefixes > 0)
+    lsp_print_fact(stdout, "prefix",
+                   "%d row%s before every document (id%s %s), seen but never part of "
+                   "the output: positions count from there",
+                   m->prefixes, m->prefixes == 1 ? "" : "s",
+                   m->prefixes == 1 ? "" : "s", ids);
+}
+
+/* --- positions and scores -------------------------------------------------------- */
+
+static void position_words(const lsp_model *m, char *text, size_t size) {
+  const lsp_layer *l = &m->layer[0];
   char number[LSP_NUMBER_SIZE];
-  FILE *f = stdout;
-  const int64_t segment = c->tgt_len > 0   ? c->tgt_len
-                          : c->mem_len > 0 ? c->mem_len
-                                           : 128;
-  const lsp_pattern pattern = {
-      .memory = c->mem_len, .segment = segment, .same_length = c->same_length};
-  const int64_t reach = lsp_max(lsp_pattern_reach(&pattern), 0);
-  const double row = 2.0 * 4 * c->n_layer * c->n_head * c->d_head;
-  lsp_print_fact(f, "segment", "%lld tokens%s", (long long)segment,
-                 c->tgt_len > 0 ? "" : " (not in config.json; --segment changes it)");
-  lsp_print_fact(f, "memory", "%lld positions a layer%s", (long long)c->mem_len,
-                 c->same_length ? ", each token sees equally many (same_length)" : "");
-  lsp_print_fact(f, "reach", "a token sees back %lld positions in each layer",
-                 (long long)reach);
-  if (c->clamp_len > 0)
-    lsp_print_fact(f, "distances", "all treated alike from %lld on (clamp_len)",
-                   (long long)c->clamp_len);
-  lsp_print_fact(f, "snapshot", "%s", lsp_bytes(row * (double)reach, number));
-  lsp_print_fact(
-      f, "work", "%.4g MFLOP a token outside attention, %.4g within",
-      lsp_txl_flops_per_token(c) / 1e6,
-      c->n_layer * lsp_txl_flops_per_pair(c) * 1e-6 *
-          ((double)c->mem_len + (c->same_length ? 0 : ((double)segment + 1) / 2)));
+  text[0] = '\0';
+  switch (l->position.kind) {
+  case LSP_POSITION_RELATIVE:
+    lsp_words_add(text, size, "relative, as in Transformer-XL");
+    if (l->position.clamp > 0)
+      lsp_words_add(text, size, "; distances are alike from %s on (clamp_len)",
+                    lsp_grouped(l->position.clamp, number));
+    break;
+  case LSP_POSITION_ROTARY:
+    lsp_words_add(text, size, "rotary, %d of the %d components of a head",
+                  l->position.rotated, l->heads.width);
+    break;
+  case LSP_POSITION_ALIBI:
+    lsp_words_add(text, size, "by distance alone (ALiBi)");
+    break;
+  case LSP_POSITION_NONE:
+    lsp_words_add(text, size, "%s", m->positions_most > 0 ? "learned" : "none");
+    break;
+  }
+  if (m->positions_most > 0)
+    lsp_words_add(text, size, "; there are %s, and a longer document is refused",
+                  lsp_grouped(m->positions_most, number));
 }
 
-static void print_switches(const lsp_txl_config *c) {
-  lsp_print_fact(
-      stdout, "options",
-      "untie_r %s, tie_word_embeddings %s, div_val %d, layer_norm_epsilon %g",
-      c->untie_r ? "true" : "false", c->tie_word_embeddings ? "true" : "false",
-      c->div_val, c->layer_norm_epsilon);
+static void print_positions(const lsp_model *m) {
+  char text[WORDS_SIZE], caps[WORDS_SIZE] = "";
+  const double scores = (double)m->layer[0].score_cap, logits = (double)m->logit_cap;
+  position_words(m, text, sizeof text);
+  lsp_print_fact(stdout, "positions", "%s", text);
+  if (scores > 0)
+    lsp_words_add(caps, sizeof caps, "scores at %g", scores);
+  if (logits > 0)
+    lsp_words_add(caps, sizeof caps, "%slogits at %g", scores > 0 ? ", " : "", logits);
+  if (caps[0] != '\0')
+    lsp_print_fact(stdout, "capped", "%s (by tanh)", caps);
+}
+
+/* --- what a token sees ----------------------------------------------------------- */
+
+static int heads_alike(const lsp_model *m) {
+  for (int i = 1; i < m->layers; i++)
+    if (m->layer[i].heads.query != m->layer[0].heads.query ||
+        m->layer[i].heads.shared != m->layer[0].heads.shared ||
+        m->layer[i].heads.width != m->layer[0].heads.width)
+      return 0;
+  return 1;
+}
+
+/* Layers that see alike are told as one. */
+static void print_sight(const lsp_model *m) {
+  char layers[WORDS_SIZE], heads[WORDS_SIZE], sight[WORDS_SIZE];
+  const int alike = heads_alike(m);
+  int said = 0;
+  lsp_words_heads(m->layer[0].heads, heads, sizeof heads);
+  if (alike)
+    lsp_print_fact(stdout, "heads", "%s", heads);
+  for (int i = 0; i < m->layers; i++) {
+    if (!lsp_words_is_first(m, i))
+      continue;
+    lsp_words_layers(m, lsp_words_alike, i, layers, sizeof layers);
+    lsp_words_heads(m->layer[i].heads, heads, sizeof heads);
+    lsp_words_sight(&m->layer[i], sight, sizeof sight);
+    lsp_print_fact(stdout, said++ == 0 ? "attention" : "", "%s: %s%s%s", layers,
+                   alike ? "" : heads, alike ? "" : "; ", sight);
+  }
+}
+
+static const lsp_pattern *recurrence_of(const lsp_model *m) {
+  for (int i = 0; i < m->layers; i++)
+    for (int b = 0; b < m->layer[i].branches; b++)
+      if (m->layer[i].branch[b].kind == LSP_PATTERN_RECURRENCE)
+        return &m->layer[i].branch[b];
+  return NULL;
+}
+
+static void print_recurrence(const lsp_model *m) {
+  const lsp_pattern *p = recurrence_of(m);
+  char number[LSP_NUMBER_SIZE];
+  if (p == NULL)
+    return;
+  lsp_print_fact(stdout, "segment", "%s tokens (--segment changes it)",
+                 lsp_grouped(p->segment, number));
+  lsp_print_fact(stdout, "memory", "%s positions a layer%s (--mem-len changes it)%s",
+                 lsp_grouped(p->memory, number),
+                 p->same_length ? ", each token sees equally many (same_length)" : "",
+                 p->virtual_past
+                     ? "; before a text it is zeros, which are seen (--mem-init)"
+                     : "");
+}
+
+/* How far back a token looks: in a layer, and through all of them. */
+typedef struct {
+  int64_t least, most, sum;
+  int64_t fixed;
+  int full; /* layers */
+} reaches;
+
+static reaches reaches_of(const lsp_model *m) {
+  reaches r = {.least = INT64_MAX};
+  for (int i = 0; i < m->layers; i++) {
+    const int64_t reach = lsp_layer_reach(&m->layer[i]);
+    r.fixed = lsp_max(r.fixed, lsp_layer_fixed(&m->layer[i]));
+    if (reach == LSP_REACH_ALL) {
+      r.full++;
+      continue;
+    }
+    r.least = lsp_min(r.least, reach);
+    r.most = lsp_max(r.most, reach);
+    r.sum += reach;
+  }
+  return r;
+}
+
+static void print_reach(const lsp_model *m) {
+  const reaches r = reaches_of(m);
+  char text[WORDS_SIZE] = "", layers[WORDS_SIZE], n[LSP_NUMBER_SIZE];
+  if (r.full > 0) {
+    lsp_words_layers(m, lsp_words_is_full, 0, layers, sizeof layers);
+    lsp_print_fact(
+        stdout, "reach",
+        "a token can look back to the beginning of its document: %s %s every "
+        "position before",
+        layers, r.full == 1 ? "sees" : "see");
+    return;
+  }
+  lsp_words_add(text, sizeof text, "a token can look back %s position%s",
+                lsp_grouped(r.least, n), r.most == 1 ? "" : "s");
+  if (r.most > r.least)
+    lsp_words_add(text, sizeof text, " to %s", lsp_grouped(r.most, n));
+  lsp_words_add(text, sizeof text, " in %s layer",
+                r.most > r.least ? "a"
+                : m->layers == 1 ? "the one"
+                                 : "each");
+  if (m->layers > 1)
+    lsp_words_add(text, sizeof text,
+                  ", and at most %s through all %d layers, the sum of them",
+                  lsp_grouped(r.sum, n), m->layers);
+  if (r.fixed > 0)
+    lsp_words_add(text, sizeof text, "; and at the first %s%s at any distance",
+                  r.fixed == 1 ? "position" : lsp_grouped(r.fixed, n),
+                  r.fixed == 1 ? "" : " positions");
+  lsp_print_fact(stdout, "reach", "%s", text);
+}
+
+/* --- memory and work ------------------------------------------------------------- */
+
+static void print_snapshot(const lsp_model *m) {
+  char number[LSP_NUMBER_SIZE];
+  const reaches r = reaches_of(m);
+  double row = 0;
+  for (int i = 0; i < m->layers; i++)
+    row += 2.0 * sizeof(float) * m->layer[i].heads.shared * m->layer[i].heads.width;
+  if (r.full > 0)
+    lsp_print_fact(stdout, "snapshot",
+                   "%s for every position before it: it grows with the text",
+                   lsp_bytes(row, number));
+  else
+    lsp_print_fact(stdout, "snapshot", "%s",
+                   lsp_bytes(row * (double)(r.most + r.fixed), number));
+}
+
+/* Within attention: the mean over some positions far from the beginning, where a token
+ * sees all that it ever will; with `full` there is no such place. */
+static void print_work(const lsp_model *m) {
+  enum { MOST = 1 << 12 };
+  const reaches r = reaches_of(m);
+  const lsp_pattern *p = recurrence_of(m);
+  const int64_t period = p == NULL ? 1 : lsp_min(p->segment, MOST);
+  const int64_t beyond = r.most + r.fixed + 1;
+  const int64_t at =
+      p == NULL ? beyond : lsp_divide_up(beyond, p->segment) * p->segment;
+  const double within = lsp_model_flops_of_pairs(m, at, at + period) / (double)period;
+  const double outside = lsp_model_flops_per_token(m) / 1e6;
+  if (r.full > 0)
+    lsp_print_fact(stdout, "work",
+                   "%.4g MFLOP a token outside attention; within it grows with the "
+                   "position: %.4g at 10,000, %.4g at 1,000,000",
+                   outside, lsp_model_flops_of_pairs(m, 10000, 10001) / 1e6,
+                   lsp_model_flops_of_pairs(m, 1000000, 1000001) / 1e6);
+  else
+    lsp_print_fact(stdout, "work", "%.4g MFLOP a token outside attention, %.4g within",
+                   outside, within / 1e6);
+}
+
+/* --- storage --------------------------------------------------------------------- */
+
+/* Switches as config.json has them: those that say something of the tensors. */
+static lsp_status print_switches(const char *dir, lsp_failure *why) {
+  static const char *const key[] = {"untie_r", "tie_word_embeddings", "div_val",
+                                    "norm_eps", "layer_norm_epsilon"};
+  char said[WORDS_SIZE] = "", *text = NULL;
+  json_t *json = NULL;
+  LSP_TRY(lsp_model_text(dir, &text, why));
+  const lsp_status st = lsp_json_parse(dir, text, strlen(text), &json, why);
+  free(text);
+  LSP_TRY(st);
+  for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
+    const json_t *value = json_object_get(json, key[i]);
+    const char *between = said[0] != '\0' ? ", " : "";
+    if (json_is_boolean(value))
+      lsp_words_add(said, sizeof said, "%s%s %s", between, key[i],
+                    json_is_true(value) ? "true" : "false");
+    else if (json_is_number(value))
+      lsp_words_add(said, sizeof said, "%s%s %g", between, key[i],
+                    json_number_value(value));
+  }
+  json_decref(json);
+  if (said[0] != '\0')
+    lsp_print_fact(stdout, "options", "%s", said);
+  return LSP_OK;
 }
 
 /* "F16" or "F16 and F32": the types of the tensors, in order of appearance. */
-static void print_storage(const lsp_checkpoint *k, const lsp_txl_config *c) {
+static void print_storage(const lsp_checkpoint *k, const lsp_model *m) {
   char types[64] = "", bytes[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
   double sum = 0;
   int files = 0;
@@ -96,19 +297,44 @@ static void print_storage(const lsp_checkpoint *k, const lsp_txl_config *c) {
                  (long long)lsp_checkpoint_count(k), types, files,
                  files == 1 ? "" : "s", lsp_bytes(sum, bytes));
   lsp_print_fact(stdout, "in memory", "%s a node, float32",
-                 lsp_bytes(4.0 * (double)lsp_txl_floats(c), memory));
+                 lsp_bytes(4.0 * (double)lsp_model_floats(m), memory));
 }
 
-lsp_status lsp_info_model(const char *dir, lsp_failure *why) {
-  lsp_txl_config config;
-  lsp_checkpoint *checkpoint = NULL;
-  LSP_TRY(lsp_txl_config_read(dir, &config, why));
-  LSP_TRY(lsp_checkpoint_open(dir, &checkpoint, why));
-  lsp_print_line(stdout, "%s: a Transformer-XL", dir);
-  print_sizes(&config);
-  print_memory(&config);
-  print_switches(&config);
-  print_storage(checkpoint, &config);
-  lsp_checkpoint_close(&checkpoint);
+/* --- all of it ------------------------------------------------------------------- */
+
+static lsp_status print_model(const char *dir, const lsp_model *m,
+                              const lsp_checkpoint *checkpoint, lsp_failure *why) {
+  const int is_txl = strcmp(lsp_model_type(m), "transfo-xl") == 0;
+  lsp_print_line(stdout, "%s: a %s model", dir,
+                 is_txl ? "Transformer-XL" : lsp_model_type(m));
+  print_layers(m);
+  print_vocabulary(m);
+  print_positions(m);
+  print_prefix(m);
+  print_sight(m);
+  print_recurrence(m);
+  print_reach(m);
+  print_snapshot(m);
+  print_work(m);
+  LSP_TRY(print_switches(dir, why));
+  print_storage(checkpoint, m);
   return LSP_OK;
+}
+
+lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why) {
+  const lsp_choices none = {.mem_len = -1, .segment = -1};
+  lsp_model model = {0};
+  lsp_checkpoint *checkpoint = NULL;
+  lsp_status st = lsp_words_model(dir, &none, &model, why);
+  if (st == LSP_OK)
+    st = lsp_checkpoint_open(dir, &checkpoint, why);
+  if (st == LSP_OK)
+    st = print_model(dir, &model, checkpoint, why);
+  if (st == LSP_OK && picture != NULL)
+    st = lsp_info_picture(&model, picture, why);
+  if (st == LSP_OK && picture != NULL)
+    lsp_print_fact(stdout, "drawn", "what each layer sees, in %s", picture);
+  lsp_checkpoint_close(&checkpoint);
+  lsp_model_close(&model);
+  return st;
 }

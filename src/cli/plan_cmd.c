@@ -1,23 +1,20 @@
-/* longspan plan: what one document of N tokens takes on P ranks. Pure functions of the
- * model and a few numbers, the same ones that the engine reserves by (lsp/sizes.h). */
+/* longspan plan: what a run over a text takes on P ranks. Pure functions of the model, the
+ * sizes of the documents and a few numbers, the same ones that the engine reserves by
+ * (lsp/sizes.h). */
 #include "cli.h"
+#include "estimate.h"
+#include "model_words.h"
 
 #include "lsp/json.h"
-#include "lsp/plan.h"
-#include "lsp/sizes.h"
-#include "lsp/transfo_xl.h"
+#include "lsp/layout.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Waves times ranks whose loans are counted one by one. */
+/* Waves times ranks times rounds of borrowing whose loans are counted one by one. */
 enum { BUDGET = 1 << 19 };
 
-typedef struct {
-  const char *model, *like;
-  int64_t tokens, ranks, mem_len, segment, wave_tokens, memory, threads, rate;
-} plan_options;
+enum { FORMAT_TEXT, FORMAT_JSON };
 
 #define ROW(kind, field, initial, low, high, argument, help)                           \
   {                                                                                    \
@@ -27,57 +24,141 @@ typedef struct {
 
 static const lsp_option plan_option[] = {
     ROW(TEXT, model, 0, 0, 0, "DIR", "checkpoint: its config.json is enough"),
-    ROW(INT, tokens, -1, 1, (int64_t)1 << 50, "N", "tokens of the document"),
+    ROW(INT, tokens, -1, 1, (int64_t)1 << 50, "N", "tokens of one document"),
+    ROW(TEXT, input, 0, 0, 0, "INPUT",
+        "a text, as for run, instead of --tokens; more INPUTs may follow"),
+    ROW(WORDS, input_format, LSP_INPUT_AUTO, LSP_INPUT_TEXT, LSP_INPUT_LONGSPAN,
+        "text|u16|u32|megatron|longspan", "as for run"),
     ROW(INT, ranks, -1, 1, 1 << 24, "P", "MPI ranks"),
+    ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
     ROW(INT, mem_len, -1, 0, 1 << 24, "N", "as for run"),
     ROW(INT, segment, -1, 1, 1 << 24, "N", "as for run"),
+    ROW(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, "zeros|empty",
+        "as for run"),
     ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
     ROW(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, "SIZE", "as for run"),
-    ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
         "GFLOP/s that a rank reaches (default: 40 a thread)"),
     ROW(TEXT, like, 0, 0, 0, "FILE.run.json",
         "take what a thread reaches from a run on such a machine"),
+    ROW(WORDS, format, FORMAT_TEXT, FORMAT_TEXT, FORMAT_JSON, "text|json",
+        "how to say it (default: text)"),
 };
 
 static const lsp_command plan_command = {
-    .usage = "longspan plan --model DIR --tokens N --ranks P [options]",
-    .about = "Says what a run over one document of N tokens on P ranks takes: waves, "
-             "memory, messages, time. Runs nothing.",
+    .usage = "longspan plan --model DIR --ranks P [options] --tokens N\n"
+             "       longspan plan --model DIR --ranks P [options] INPUT...",
+    .about =
+        "Says what a run takes on P ranks, over one document of N tokens or over the "
+        "INPUTs as run would take them (of which only the sizes are read): waves, "
+        "memory, messages, work, and what of it grows with the square of the text. "
+        "Runs "
+        "nothing.\n\n"
+        "--format json has the same numbers under keys that stay. As in FILE.run.json: "
+        "ranks, threads, layers, wave_tokens, flops, visits (products of a block of "
+        "queries with a tile), messages_ and bytes_a_layer_and_wave, messages_ and "
+        "bytes_sent (of the rank that has most), loans (of all ranks: halo, kept, "
+        "keep, "
+        "fixed), planned_bytes. Beside them: model_type, tokens, documents, "
+        "longest_rows "
+        "(prefix and text), prefix, panels, waves, idle_ranks; full_layers (which look "
+        "at "
+        "every position before), flops_of_full_layers, full_kept_bytes and "
+        "full_kept_bytes_a_rank; flops_outside_attention, flops_of_attention, "
+        "flops_per_second, seconds; lending_is_exact (false: bounds); rank_bytes, "
+        "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
+        "null: not counted.",
     .option = plan_option,
     .options = sizeof plan_option / sizeof plan_option[0]};
 
-typedef struct {
-  const plan_options *options;
-  lsp_txl_config config;
-  lsp_plan plan;
-  int64_t reach, tile; /* rows; floats */
-  double flops, rate;  /* in all; FLOP/s that all ranks reach */
-  const char *rate_is; /* where the rate comes from */
-  lsp_sizes sizes;
-  lsp_lending lending;
-} estimate;
+/* --- what is asked for ----------------------------------------------------------- */
 
-static lsp_status open_plan(estimate *e, lsp_failure *why) {
-  const plan_options *o = e->options;
-  lsp_txl_config *c = &e->config;
-  LSP_TRY(lsp_txl_config_read(o->model, c, why));
-  LSP_TRY(lsp_sizes_apply(c, o->mem_len, o->segment, why));
-  const lsp_pattern pattern = lsp_sizes_pattern(c, 1);
-  e->tile = lsp_tile_floats(lsp_sizes_heads(c));
-  e->reach = lsp_pattern_reach(&pattern);
-  return lsp_plan_open(&e->plan, 1, &o->tokens, 0, &pattern, why);
+static lsp_status check_options(const plan_options *o, int inputs, const char **input,
+                                lsp_failure *why) {
+  if (o->model == NULL || o->ranks < 0 || (o->tokens < 0 && inputs == 0))
+    return lsp_fail(why, LSP_E_USAGE,
+                    "plan needs --model DIR, --ranks P and --tokens N or INPUTs");
+  if (o->tokens > 0 && inputs > 0)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--tokens and %.200s exclude each other: give a number or a text",
+                    input[0]);
+  if (o->rate > 0 && o->like != NULL)
+    return lsp_fail(why, LSP_E_USAGE, "--rate and --like exclude each other");
+  for (int i = 0; i < inputs; i++)
+    if (strcmp(input[i], "-") == 0)
+      return lsp_fail(why, LSP_E_USAGE,
+                      "plan does not read standard input; give the text as a file, or "
+                      "--tokens N");
+  return LSP_OK;
 }
 
-/* lsp_pattern_pairs takes time with the number of segments. Here every segment has a
- * full memory, so one is counted and multiplied. */
-static double pairs(const estimate *e) {
-  const lsp_pattern *p = &e->plan.pattern;
-  const int64_t n = e->options->tokens, segments = n / p->segment;
-  if (p->same_length)
-    return lsp_pattern_pairs(p, 0, n);
-  return (double)segments * lsp_pattern_pairs(p, 0, p->segment) +
-         lsp_pattern_pairs(p, segments * p->segment, n);
+/* The model must have a use for what a run would read. */
+static lsp_status check_text(const plan_estimate *e, lsp_failure *why) {
+  const plan_options *o = e->options;
+  const int64_t most = e->model.positions_most, longest = lsp_plan_longest(&e->plan);
+  if (most > 0 && longest > most)
+    return lsp_fail(
+        why, LSP_E_INPUT,
+        "%s: the model has learned %lld positions, and the longest text takes "
+        "%lld; cut the text, or use a model with rotary or relative positions",
+        o->model, (long long)most, (long long)longest);
+  if (e->corpus == NULL || lsp_corpus_count(e->corpus) == 0)
+    return LSP_OK;
+  const lsp_document d = lsp_corpus_document(e->corpus, 0);
+  if (d.width == 1 && !e->model.bytes_tokenizer &&
+      o->input_format != LSP_INPUT_MEGATRON)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: is text, but the model takes token ids, since %s/config.json "
+                    "does not say \"tokenizer\": \"bytes\"; give files of token ids "
+                    "(--input-format u16, u32 or megatron)",
+                    d.name, o->model);
+  return LSP_OK;
+}
+
+static lsp_status plan_corpus(plan_estimate *e, lsp_failure *why) {
+  const int64_t n = lsp_corpus_count(e->corpus);
+  int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);
+  if (tokens == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld documents", (long long)n);
+  for (int64_t d = 0; d < n; d++)
+    tokens[d] = lsp_corpus_document(e->corpus, d).tokens;
+  const lsp_status st = lsp_plan_open(&e->plan, n, tokens, 0, e->model.prefixes, why);
+  free(tokens);
+  return st;
+}
+
+static lsp_status open_text(plan_estimate *e, int inputs, const char **input,
+                            lsp_failure *why) {
+  const plan_options *o = e->options;
+  const lsp_corpus_spec spec = {.format = (lsp_input_format)o->input_format,
+                                .inputs = input,
+                                .input_count = inputs,
+                                .hdf5_reader = lsp_output_documents};
+  if (inputs == 0)
+    return lsp_plan_open(&e->plan, 1, &o->tokens, 0, e->model.prefixes, why);
+  LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
+  return plan_corpus(e, why);
+}
+
+/* --- what it takes --------------------------------------------------------------- */
+
+/* Bytes of what a node has one copy of beside the weights: the list of documents (of one
+ * that is not there, about), where they begin, and the hashes of their chunks. */
+static lsp_status size_tables(plan_estimate *e, lsp_failure *why) {
+  enum { LIST = 256, WORD = sizeof(float) };
+  void *packed = NULL;
+  size_t list = LIST;
+  int64_t chunks = lsp_divide_up(lsp_plan_tokens(&e->plan), LSP_CHUNK_TOKENS);
+  if (e->corpus != NULL) {
+    LSP_TRY(lsp_corpus_pack(e->corpus, &packed, &list, why));
+    chunks = lsp_corpus_chunks(e->corpus);
+  }
+  free(packed);
+  e->request.tables =
+      lsp_divide_up((int64_t)list, WORD) * WORD +
+      LSP_PLAN_TABLES * (e->plan.documents + 1) * (int64_t)sizeof(int64_t) +
+      lsp_max(chunks, 1) * (int64_t)sizeof(lsp_chunk_hash);
+  return LSP_OK;
 }
 
 static double number_of(const json_t *object, const char *key) {
@@ -102,7 +183,7 @@ static lsp_status rate_of_run(const char *path, double *rate, lsp_failure *why) 
   return LSP_OK;
 }
 
-static lsp_status find_rate(estimate *e, lsp_failure *why) {
+static lsp_status find_rate(plan_estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
   double thread = lsp_nominal_rate;
   e->rate_is = "assumed; --like FILE.run.json takes it from a run";
@@ -118,152 +199,91 @@ static lsp_status find_rate(estimate *e, lsp_failure *why) {
   return LSP_OK;
 }
 
-static lsp_status size_waves(estimate *e, lsp_failure *why) {
-  const plan_options *o = e->options;
-  const lsp_txl_config *c = &e->config;
-  const lsp_request request = {.wave_tokens = o->wave_tokens,
-                               .memory = o->memory,
-                               .ranks = o->ranks,
-                               .threads = o->threads};
-  LSP_TRY(find_rate(e, why));
-  e->flops = (double)o->tokens * lsp_txl_flops_per_token(c) +
-             c->n_layer * pairs(e) * lsp_txl_flops_per_pair(c);
-  LSP_TRY(lsp_sizes_choose(c, &e->plan, &request, &e->sizes, why));
-  return lsp_sizes_lending(c, &e->plan, e->sizes.wave_rows, o->ranks, BUDGET,
-                           &e->lending, why);
+/* Layers that see alike work alike. */
+static void add_work(plan_estimate *e) {
+  const lsp_model *m = &e->model;
+  e->outside = (double)lsp_plan_tokens(&e->plan) * lsp_model_flops_per_token(m);
+  for (int i = 0; i < m->layers; i++) {
+    if (!lsp_words_is_first(m, i))
+      continue;
+    const plan_work one = lsp_plan_work(m, i, &e->plan);
+    int alike = 0;
+    for (int k = i; k < m->layers; k++)
+      alike += lsp_words_alike(m, i, k);
+    e->within += alike * one.flops;
+    if (lsp_words_is_full(m, 0, i))
+      e->quadratic += alike * one.flops;
+    e->visits = one.visits < 0 || e->visits < 0 ? -1 : e->visits + alike * one.visits;
+  }
 }
 
-/* --- memory ---------------------------------------------------------------------- */
-
-static void print_part(const char *name, int64_t bytes) {
-  (void)printf("    %-50s %12.1f\n", name, (double)bytes / (1 << 20));
+/* A layer that borrows in many rounds has many loans to count. */
+static int64_t budget_of(const plan_estimate *e) {
+  int64_t rounds = 1;
+  for (int i = 0; i < e->model.layers; i++)
+    rounds =
+        lsp_max(rounds, lsp_divide_up(e->layer[i].tiles, lsp_max(1, e->layer[i].room)));
+  return BUDGET / rounds;
 }
 
-static void print_floats(const char *name, int64_t floats) {
-  print_part(name, (int64_t)sizeof(float) * floats);
-}
-
-static void print_memory(const estimate *e) {
-  const lsp_txl_config *c = &e->config;
-  const lsp_sizes *z = &e->sizes;
-  (void)puts("\n  memory in MiB, the same for a text of any length");
-  print_floats("weights (one copy a node)", lsp_txl_floats(c));
-  print_floats("positions, packed rows (one copy a node)",
-               lsp_sizes_prepared(c, &e->plan.pattern));
-  print_floats("hidden states x", z->x);
-  print_floats("queries q", z->q);
-  print_floats("keys and values of the span", z->tiles);
-  print_floats("keys and values borrowed", z->halo);
-  print_floats("rows of snapshots", z->memory_rows);
-  print_floats("scratch of the threads", z->scratch * e->options->threads);
-  print_floats("ids, results, sums", 2 * z->tokens + z->sums + z->shares);
-  print_part("lists of panels", z->lists);
-  print_part("the program, MPI, HDF5, BLAS (about)", z->process);
-  print_part("a rank in all, without the node's copy", lsp_sizes_rank(z) - z->root);
-  print_part("rank 0 more: memory from wave to wave, sums", z->root);
-  print_part("rank 0 in all: what --memory limits", lsp_sizes_rank(z));
-}
-
-/* --- messages -------------------------------------------------------------------- */
-
-static void print_sent(const char *name, const char *bound, const lsp_sent *s,
-                       const char *of_what) {
-  char bytes[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
-  lsp_print_fact(stdout, name, "%s%s message%s, %s, %s",
-                 s->messages == INT64_MAX || s->bytes == INT64_MAX ? "over " : bound,
-                 lsp_grouped(s->messages, number), s->messages == 1 ? "" : "s",
-                 lsp_bytes((double)s->bytes, bytes), of_what);
-}
-
-static void print_messages(const estimate *e) {
-  const lsp_lending *l = &e->lending;
-  const char *bound = l->exact ? "" : "at most ";
-  char bytes[LSP_NUMBER_SIZE];
-  print_sent("keys, values", bound, &l->wave, "a rank, layer and wave (most)");
-  print_sent("", bound, &l->rank, "a rank in the whole run (most)");
-  lsp_print_fact(stdout, "weights", "%s from rank 0 to one rank of every other node",
-                 lsp_bytes(4.0 * (double)lsp_txl_floats(&e->config), bytes));
-  lsp_print_fact(
-      stdout, "results",
-      "at most 3 messages, 3 MiB, a rank, wave and dataset, so that a MiB of "
-      "the file has one writer");
-}
-
-/* --- all of it ------------------------------------------------------------------- */
-
-static void print_time(const estimate *e) {
-  char time[64];
-  const double seconds = e->flops / e->rate;
-  if (seconds < 86400 * 365.0)
-    (void)snprintf(time, sizeof time, "%lld days %02lld:%02lld:%02lld",
-                   (long long)seconds / 86400, (long long)seconds / 3600 % 24,
-                   (long long)seconds / 60 % 60, (long long)seconds % 60);
-  else
-    (void)snprintf(time, sizeof time, "%.3g years", seconds / 86400 / 365);
-  lsp_print_fact(stdout, "work", "%.4g FLOP", e->flops);
-  lsp_print_fact(stdout, "time", "%s, if each rank reaches %.4g GFLOP/s (%s)",
-                 strncmp(time, "0 days ", 7) == 0 ? time + 7 : time,
-                 e->rate / 1e9 / (double)e->options->ranks, e->rate_is);
-}
-
-/* Ranks without work, in the wave that has most of them. */
-static void print_ranks(const estimate *e, int64_t wave_tokens) {
-  char tokens[LSP_NUMBER_SIZE], ranks[LSP_NUMBER_SIZE];
-  const int64_t share = wave_tokens / e->options->ranks;
-  if (e->lending.idle < 0)
-    lsp_print_fact(stdout, "a rank", "about %s tokens of a wave",
-                   lsp_grouped(share, tokens));
-  else
-    lsp_print_fact(stdout, "a rank",
-                   "about %s tokens of a wave; %s ranks without work (most)",
-                   lsp_grouped(share, tokens), lsp_grouped(e->lending.idle, ranks));
-}
-
-static void print_estimate(const estimate *e) {
-  const plan_options *o = e->options;
-  char tokens[LSP_NUMBER_SIZE], panels[LSP_NUMBER_SIZE], waves[LSP_NUMBER_SIZE],
-      ranks[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
+/* Tokens of a wave with one before it and one after it, if there is one. */
+static int64_t tokens_of_wave(const plan_estimate *e) {
   lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
-  if (e->lending.waves > 2) /* a wave with one before it and one after it */
+  if (e->lending.waves > 2)
     wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
-  const int64_t wave_tokens = lsp_plan_tokens_before(&e->plan, wave.end) -
-                              lsp_plan_tokens_before(&e->plan, wave.first);
-  (void)printf("%s tokens in one document on %s rank%s of %lld thread%s\n",
-               lsp_grouped(o->tokens, tokens), lsp_grouped(o->ranks, ranks),
-               o->ranks == 1 ? "" : "s", (long long)o->threads,
-               o->threads == 1 ? "" : "s");
-  lsp_print_fact(stdout, "panels", "%s",
-                 lsp_grouped(lsp_plan_panels(&e->plan), panels));
-  lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",
-                 lsp_grouped(e->lending.waves, waves),
-                 lsp_grouped(wave_tokens, tokens));
-  print_ranks(e, wave_tokens);
-  lsp_print_fact(stdout, "reach", "%lld positions, %lld tiles", (long long)e->reach,
-                 (long long)e->plan.reach_tiles);
-  print_messages(e);
-  print_time(e);
-  lsp_print_fact(stdout, "output", "%s with id and nll",
-                 lsp_bytes(8.0 * (double)o->tokens, bytes));
-  print_memory(e);
+  return lsp_plan_tokens_before(&e->plan, wave.end) -
+         lsp_plan_tokens_before(&e->plan, wave.first);
 }
 
-static lsp_status plan_run(const plan_options *o, int inputs, lsp_failure *why) {
-  estimate e;
+static lsp_status size_run(plan_estimate *e, lsp_failure *why) {
+  const plan_options *o = e->options;
+  const lsp_sizing z = {&e->model, e->layer, &e->plan, &e->request};
+  e->request = (lsp_request){.wave_tokens = o->wave_tokens,
+                             .memory = o->memory,
+                             .ranks = o->ranks,
+                             .threads = o->threads,
+                             .longest = lsp_plan_longest(&e->plan)};
+  LSP_TRY(size_tables(e, why));
+  LSP_TRY(lsp_sizes_layers(&e->model, e->request.longest, o->ranks, e->layer, why));
+  LSP_TRY(lsp_sizes_choose(&z, &e->sizes, why));
+  LSP_TRY(lsp_sizes_lending(&z, e->sizes.wave_rows, budget_of(e), &e->lending, why));
+  e->least_memory = lsp_sizes_least(&z);
+  e->wave_tokens = tokens_of_wave(e);
+  return LSP_OK;
+}
+
+static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
+                           lsp_failure *why) {
+  const plan_options *o = e->options;
+  const lsp_choices choices = {o->mem_len, o->segment, o->mem_init};
+  LSP_TRY(lsp_words_model(o->model, &choices, &e->model, why));
+  e->layer = calloc((size_t)e->model.layers, sizeof *e->layer);
+  if (e->layer == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %d layers", e->model.layers);
+  LSP_TRY(find_rate(e, why));
+  LSP_TRY(open_text(e, inputs, input, why));
+  LSP_TRY(check_text(e, why));
+  LSP_TRY(size_run(e, why));
+  add_work(e);
+  return LSP_OK;
+}
+
+static lsp_status plan_run(const plan_options *o, int inputs, const char **input,
+                           lsp_failure *why) {
+  plan_estimate e;
   memset(&e, 0, sizeof e);
   e.options = o;
-  if (o->model == NULL || o->tokens < 0 || o->ranks < 0)
-    return lsp_fail(why, LSP_E_USAGE,
-                    "plan needs --model DIR, --tokens N and --ranks P");
-  if (o->rate > 0 && o->like != NULL)
-    return lsp_fail(why, LSP_E_USAGE, "--rate and --like exclude each other");
-  if (inputs > 0)
-    return lsp_fail(why, LSP_E_USAGE, "plan reads no inputs; give --tokens N");
-  LSP_TRY(open_plan(&e, why));
-  const lsp_status status = size_waves(&e, why);
-  if (status == LSP_OK)
-    print_estimate(&e);
+  LSP_TRY(check_options(o, inputs, input, why));
+  lsp_status st = estimate(&e, inputs, input, why);
+  if (st == LSP_OK && o->format == FORMAT_JSON)
+    st = lsp_plan_print_json(&e, why);
+  else if (st == LSP_OK)
+    lsp_plan_print(&e);
   lsp_plan_close(&e.plan);
-  return status;
+  lsp_corpus_close(&e.corpus);
+  free(e.layer);
+  lsp_model_close(&e.model);
+  return st;
 }
 
 int lsp_cmd_plan(int argc, char **argv) {
@@ -272,12 +292,16 @@ int lsp_cmd_plan(int argc, char **argv) {
   int inputs = 0;
   if (lsp_answered(stdout, &plan_command, argc, argv))
     return 0;
-  const char **input = calloc((size_t)argc + 1, sizeof *input);
+  /* input[0] is kept for --input */
+  const char **input = calloc((size_t)argc + 2, sizeof *input);
   lsp_status st = input != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
   if (st == LSP_OK)
-    st = lsp_parse(&plan_command, argc, argv, &options, input, &inputs, &why);
+    st = lsp_parse(&plan_command, argc, argv, &options, input + 1, &inputs, &why);
+  if (st == LSP_OK) {
+    const int given = options.input != NULL;
+    input[0] = options.input;
+    st = plan_run(&options, inputs + given, input + !given, &why);
+  }
   free(input);
-  if (st == LSP_OK)
-    st = plan_run(&options, inputs, &why);
   return st == LSP_OK ? 0 : lsp_complain(&why);
 }

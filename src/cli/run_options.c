@@ -32,7 +32,7 @@ static const lsp_command run_command = {
     .usage = "longspan run --model DIR --output FILE.h5 [options] INPUT...\n"
              "       mpirun -n P longspan run ...",
     .about =
-        "Runs a Transformer-XL over texts of any length, on all MPI ranks together, "
+        "Runs a transformer over texts of any length, on all MPI ranks together, "
         "and writes how well it predicts each token to FILE.h5. The answer is the same "
         "for any number of ranks and threads, and for a run stopped and resumed.\n\n"
         "An INPUT is a file, a folder (all files below it, by name), @LIST (a file "

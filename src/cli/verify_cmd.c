@@ -6,10 +6,10 @@
 #include "cli.h"
 
 #include "lsp/corpus.h"
+#include "lsp/model.h"
 #include "lsp/safetensors.h"
 #include "lsp/store.h"
 #include "lsp/text.h"
-#include "lsp/transfo_xl.h"
 #include "lsp/verify.h"
 
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static const lsp_command verify_command = {
 
 /* What all files are compared with; "": not asked for. */
 typedef struct {
-  char model[HEX], config[HEX], input[HEX];
+  char model[HEX], config[LSP_FACT_SIZE], input[HEX];
 } expected;
 
 typedef struct {
@@ -77,11 +77,36 @@ static lsp_status verify_memory(lsp_verification v, const lsp_file_view *view,
   return lsp_verify_memory(&v, why);
 }
 
+/* What the file says of itself; NULL: nothing. */
+static const char *attribute_of(const lsp_file_view *view, const char *key) {
+  const lsp_attribute *list =
+      view->is_memory ? view->memory.attribute : view->output.attribute;
+  const int n = view->is_memory ? view->memory.attributes : view->output.attributes;
+  for (int i = 0; i < n; i++)
+    if (strcmp(list[i].key, key) == 0)
+      return list[i].value;
+  return NULL;
+}
+
+/* Rows before each document's text; -1: no number of them. */
+static int prefix_of(const lsp_file_view *view) {
+  const char *text = attribute_of(view, "prefix");
+  char *end = NULL;
+  if (text == NULL)
+    return 0;
+  const long n = strtol(text, &end, 10);
+  return end != text && *end == '\0' && n >= 0 && n <= LSP_PREFIX_MAX ? (int)n : -1;
+}
+
 static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
                                 lsp_failure *why) {
-  const lsp_pattern none = {0};
   const lsp_output_spec *s = &view->output;
+  const int prefix = prefix_of(view);
   lsp_plan plan;
+  if (prefix < 0) {
+    v.damaged(v.arg, "its attribute \"prefix\" is no number of rows");
+    return LSP_OK;
+  }
   int64_t *tokens = malloc(((size_t)s->documents + 1) * sizeof *tokens);
   if (tokens == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory for its documents",
@@ -89,7 +114,7 @@ static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
   for (int64_t d = 0; d < s->documents; d++)
     tokens[d] = s->token_start[d + 1] - s->token_start[d];
   lsp_status st =
-      lsp_plan_open(&plan, s->documents, tokens, s->first_position, &none, why);
+      lsp_plan_open(&plan, s->documents, tokens, s->first_position, prefix, why);
   free(tokens);
   LSP_TRY(st);
   v.plan = &plan;
@@ -129,13 +154,26 @@ static void put_hex(const unsigned char hash[16], char out[HEX]) {
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
+/* What the configuration makes of the weights. What options decide, too, is not compared:
+ * a run may have been given others. */
+static lsp_status hash_config(const char *dir, expected *e, lsp_failure *why) {
+  const lsp_choices none = {.mem_len = -1, .segment = -1};
+  lsp_model model = {0};
+  char *text = NULL;
+  LSP_TRY(lsp_model_text(dir, &text, why));
+  const lsp_status st = lsp_model_describe(dir, text, &none, &model, why);
+  for (int i = 0; i < model.facts && st == LSP_OK; i++)
+    if (strcmp(model.fact[i].key, "config") == 0)
+      (void)snprintf(e->config, sizeof e->config, "%s", model.fact[i].value);
+  lsp_model_close(&model);
+  free(text);
+  return st;
+}
+
 static lsp_status hash_model(const char *dir, expected *e, lsp_failure *why) {
   lsp_checkpoint *c = NULL;
-  lsp_txl_config config;
   unsigned char hash[16];
-  LSP_TRY(lsp_txl_config_read(dir, &config, why));
-  lsp_txl_config_hash(&config, hash);
-  put_hex(hash, e->config);
+  LSP_TRY(hash_config(dir, e, why));
   LSP_TRY(lsp_checkpoint_open(dir, &c, why));
   const lsp_status st = lsp_checkpoint_hash(c, hash, why);
   lsp_checkpoint_close(&c);
@@ -174,20 +212,12 @@ static lsp_status hash_text(int64_t format, const char *const *input, int inputs
 
 static void compare(findings *f, const lsp_file_view *view, const char *key,
                     const char *what, const char *is) {
-  const lsp_attribute *list =
-      view->is_memory ? view->memory.attribute : view->output.attribute;
-  const int n = view->is_memory ? view->memory.attributes : view->output.attributes;
-  const char *was = "(not recorded)";
+  const char *was = attribute_of(view, key);
   char place[256];
-  if (is[0] == '\0')
-    return;
-  for (int i = 0; i < n; i++)
-    if (strcmp(list[i].key, key) == 0)
-      was = list[i].value;
-  if (strcmp(was, is) == 0)
+  if (is[0] == '\0' || (was != NULL && strcmp(was, is) == 0))
     return;
   (void)snprintf(place, sizeof place, "made from another %s: %.64s, and this one is %s",
-                 what, was, is);
+                 what, was != NULL ? was : "(not recorded)", is);
   say(f->path, place, "give the one that it was made from");
   f->places++;
 }

@@ -1,5 +1,5 @@
 /* Isend and Irecv of a list, tested while compute runs, waited for at the end. Tags are
- * the kinds of message and are used again for every layer: messages of one pair and tag
+ * the kinds of message and are used again for every list: messages of one pair and tag
  * do not overtake each other. */
 #include "lsp/exchange.h"
 
@@ -21,7 +21,7 @@ struct lsp_exchange {
   MPI_Status *status; /* never read: with MPICH, gcc warns of MPI_STATUSES_IGNORE */
   int count, room;
   int pending; /* begun and not yet all done */
-  lsp_traffic traffic;
+  lsp_traffic traffic[LSP_EXCHANGE_KINDS];
 };
 
 lsp_status lsp_exchange_open(lsp_ctx *ctx, lsp_exchange **out) {
@@ -90,13 +90,13 @@ static lsp_status enlist(lsp_exchange *x, message m, int64_t n) {
 
 lsp_status lsp_exchange_send(lsp_exchange *x, int peer, int kind, const float *from,
                              int64_t n) {
-  LSP_ASSERT(peer != x->ctx->rank && kind >= 0 && kind < 4);
+  LSP_ASSERT(peer != x->ctx->rank && kind >= 0 && kind < LSP_EXCHANGE_KINDS);
   return enlist(x, (message){.peer = peer, .tag = kind, .sends = 1, .from = from}, n);
 }
 
 lsp_status lsp_exchange_receive(lsp_exchange *x, int peer, int kind, float *to,
                                 int64_t n) {
-  LSP_ASSERT(peer != x->ctx->rank && kind >= 0 && kind < 4);
+  LSP_ASSERT(peer != x->ctx->rank && kind >= 0 && kind < LSP_EXCHANGE_KINDS);
   return enlist(x, (message){.peer = peer, .tag = kind, .to = to}, n);
 }
 
@@ -114,8 +114,8 @@ void lsp_exchange_begin(lsp_exchange *x) {
       continue;
     LSP_MPI(MPI_Isend(m->from, m->count, MPI_FLOAT, m->peer, m->tag, x->comm,
                       &x->request[i]));
-    x->traffic.messages++;
-    x->traffic.bytes += (int64_t)m->count * (int64_t)sizeof(float);
+    x->traffic[m->tag].messages++;
+    x->traffic[m->tag].bytes += (int64_t)m->count * (int64_t)sizeof(float);
   }
   x->pending = x->count > 0;
 }
@@ -135,6 +135,15 @@ void lsp_exchange_end(lsp_exchange *x) {
   x->pending = 0;
 }
 
+lsp_traffic lsp_exchange_traffic_of(const lsp_exchange *x, int kind) {
+  return x->traffic[kind];
+}
+
 lsp_traffic lsp_exchange_traffic(const lsp_exchange *x) {
-  return x->traffic;
+  lsp_traffic all = {0, 0};
+  for (int kind = 0; kind < LSP_EXCHANGE_KINDS; kind++) {
+    all.messages += x->traffic[kind].messages;
+    all.bytes += x->traffic[kind].bytes;
+  }
+  return all;
 }

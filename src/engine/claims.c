@@ -61,7 +61,7 @@ static lsp_status name_all(claims *c) {
 }
 
 static lsp_status open_claims(const lsp_run *e, claims *c) {
-  *c = (claims){.options = e->options, .why = &e->ctx->why};
+  *c = (claims){.options = e->job.options, .why = &e->job.ctx->why};
   c->claim = calloc(CLAIMS, sizeof *c->claim);
   if (c->claim == NULL)
     return lsp_fail(c->why, LSP_E_MEMORY, "no memory for the names of the output");
@@ -262,32 +262,32 @@ static lsp_status check_before(const lsp_run *e) {
   lsp_status st = check_named(&c);
   if (st == LSP_OK)
     st = check_log(&c);
-  if (st == LSP_OK && e->ctx->rank == 0)
-    st = lsp_store_check_names(e->options->output, c.why);
-  if (st == LSP_OK && e->ctx->rank == 0)
+  if (st == LSP_OK && e->job.ctx->rank == 0)
+    st = lsp_store_check_names(e->job.options->output, c.why);
+  if (st == LSP_OK && e->job.ctx->rank == 0)
     st = check_run_json(&c);
-  if (st == LSP_OK && e->ctx->rank == 0)
+  if (st == LSP_OK && e->job.ctx->rank == 0)
     st = check_spool(&c);
   free(c.claim);
   return st;
 }
 
 lsp_status lsp_claims_check(const lsp_run *e) {
-  const int compares = e->ctx->leaders != MPI_COMM_NULL;
-  return lsp_agree(e->ctx, compares ? check_before(e) : LSP_OK);
+  const int compares = e->job.ctx->leaders != MPI_COMM_NULL;
+  return lsp_agree(e->job.ctx, compares ? check_before(e) : LSP_OK);
 }
 
 lsp_status lsp_claims_check_documents(const lsp_run *e) {
   claims c;
   lsp_status st = LSP_OK;
-  if (e->ctx->leaders != MPI_COMM_NULL && has_folders_or_lists(e->options)) {
+  if (e->job.ctx->leaders != MPI_COMM_NULL && has_folders_or_lists(e->job.options)) {
     st = open_claims(e, &c);
     if (st == LSP_OK) {
-      st = check_documents(&c, e->corpus);
+      st = check_documents(&c, e->text.corpus);
       free(c.claim);
     }
   }
-  return lsp_agree(e->ctx, st);
+  return lsp_agree(e->job.ctx, st);
 }
 
 int lsp_claims_log_is_known(const lsp_options *o) {

@@ -1,7 +1,15 @@
-/* What the files of the engine share: the state of a run, and of the wave under way.
+/* What the files of the engine share. The state of a run falls into what it is about:
  *
- * Memory: `shared` (weights and what is made of them, one a node), `arena` (everything
- * of a wave, sized once). Letters: D model width, A = H E attention width. */
+ *   job        the ranks, the options, the kernels, the clock
+ *   weights    the model and what is made from its weights: read-only, one copy a node
+ *   text       the documents, their plan, where snapshots are taken
+ *   span       this rank's part of the wave under way, and its buffers
+ *   kept       what earlier waves left with this rank
+ *   progress   what has been committed
+ *
+ * Memory: `weights.shared` (one a node), `span.arena` (everything of a wave, and what is
+ * kept, sized once). Letters: D model width, H query heads, G key/value heads, E head
+ * width. */
 #ifndef LSP_ENGINE_INTERNAL_H
 #define LSP_ENGINE_INTERNAL_H
 
@@ -12,13 +20,13 @@
 #include "lsp/exchange.h"
 #include "lsp/gemm.h"
 #include "lsp/limits.h"
-#include "lsp/memory.h"
+#include "lsp/model.h"
 #include "lsp/plan.h"
 #include "lsp/shared.h"
 #include "lsp/sizes.h"
 #include "lsp/store.h"
 #include "lsp/text_hash.h"
-#include "lsp/transfo_xl.h"
+#include "lsp/tiles.h"
 #include "lsp/watch.h"
 
 #include <jansson.h>
@@ -77,20 +85,16 @@ typedef struct {
   int64_t pieces, panels, rows;
   int64_t token_first, token_end; /* of the span */
   int64_t nll_first, nll_end;     /* tokens whose nll this span computes */
-  lsp_tiles past;                 /* of the span's first panel */
-  lsp_tiles carried;              /* into the wave */
-  lsp_tiles next;                 /* carried out of it */
-  int64_t tail_from;              /* panels from here on hold tiles that are lent */
-  int64_t border_end;             /* panels before here look into the halo */
-  lsp_loan *lent, *borrowed;
-  int lents, borroweds, lent_room, borrowed_room;
+  lsp_tiles next;                 /* of the document that goes on in the next wave, all
+                                     tiles before that wave */
 } lsp_wave;
 
 typedef struct {
   double seconds[LSP_PHASES];
-  double flops;  /* useful ones */
-  double cpu;    /* CPU time of all threads in compute */
-  lsp_sent sent; /* in a layer of a wave, the most messages and the most bytes */
+  double flops;   /* useful ones */
+  double cpu;     /* CPU time of all threads in compute */
+  int64_t visits; /* products of a block of queries with a tile, of one head */
+  lsp_sent sent;  /* in a layer of a wave, the most messages and the most bytes */
 } lsp_clock;
 
 /* The last wave; rows 0: none yet. */
@@ -105,62 +109,99 @@ typedef struct {
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
-  double
-      gemm_rate; /* FLOP/s of all ranks, measured at start: for the report, and for the first
-                       wave under --max-time */
+  double gemm_rate; /* FLOP/s of all ranks, measured at start: for the report, and for
+                       the first wave under --max-time */
+  lsp_limit limit;  /* memory of this node, before anything was reserved */
+  lsp_watch *watch;
+  lsp_clock clock;
+  lsp_pace pace;
+  double last_progress;
+} lsp_job;
 
-  lsp_txl_config config; /* with segment and mem_len of this run */
-  lsp_txl model;
-  unsigned char model_hash[16];
-  int mem_zeros;
-  lsp_heads heads;
+/* What is made from the weights of a layer, once. */
+typedef struct {
+  lsp_view view[LSP_BRANCHES_MAX]; /* what its softmaxes look at */
+  int views;
+  const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
+  const float *strips; /* relative positions; NULL: none */
+  int64_t strip_count;
+  const float *ghost; /* tile of positions before 0; NULL: there are none */
+  const double *turn; /* (64, rotated / 2, 2) cosine and sine of 0 .. 63 steps */
+} lsp_prepared;
+
+typedef struct {
+  lsp_model model;
+  unsigned char hash[16];
   lsp_shared shared;
-  int64_t strip_count;                     /* strips of each layer */
-  const float **strips;                    /* (L) */
-  const float **ghost;                     /* (L) tile of positions before 0 */
-  const float *tail[LSP_TXL_CLUSTERS_MAX]; /* (tiles, e, 64) packed out[i] */
+  lsp_prepared *layer; /* (L) */
+  const float *zeros;  /* as many as any bias has */
+  const float **tail;  /* (clusters) (tiles, e, 64) packed out[i] */
+  double *turns;       /* owned: what lsp_prepared.turn points to */
+} lsp_weights;
 
+typedef struct {
   lsp_shared list;   /* the documents, as they are packed */
   lsp_shared tables; /* of the plan */
   lsp_corpus *corpus;
   lsp_spooling spooling;  /* rank 0: what became of standard input */
-  lsp_text_hash text;     /* what the corpus must read */
+  lsp_text_hash hash;     /* what the corpus must read */
   int64_t start_position; /* of the first token of document 0 */
   lsp_plan plan;
-  int64_t reach;  /* rows of memory R */
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
+} lsp_text;
+
+typedef struct {
+  lsp_exchange *exchange;
+  lsp_sizes sizes;
+  lsp_layer_sizes *layer; /* (L) */
+  lsp_arena arena;
+  float *x;        /* (span_rows, D) hidden states */
+  float *q;        /* (span_rows, H E) queries, then weighted values */
+  float *tiles;    /* (span_rows / 64) tiles of the span */
+  float *halo;     /* (rooms, room) tiles of the past: of the round that is walked,
+                          and of the one on its way */
+  float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
+  float *partials; /* of walks in more than one round */
+  float *memory_rows;  /* (2, LSP_PANEL, G E) rows on their way to the store */
+  float *scratch;      /* (threads, sizes.scratch) */
+  float *nll;          /* (span_rows + 1) */
+  int32_t *id;         /* (span_rows + 1) */
+  uint64_t *panel_sum; /* (span_rows / 64) */
+  lsp_wave wave;
+  lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
+} lsp_span;
+
+/* Tiles by layer, at the offsets of lsp_layer_sizes. */
+typedef struct {
+  float *rings;   /* kept tiles, dealt by position (lsp/plan.h) */
+  float *fixed;   /* the first tiles of the document under way */
+  float *opening; /* rank 0: tiles of the panel within which the run began, as far as
+                      its snapshot goes: (L, 4) */
+  int64_t opening_first, opening_end; /* which tiles; equal: none */
+} lsp_kept;
+
+typedef struct {
   lsp_store *store;
   lsp_commit commit;     /* the last one */
   int64_t first_token;   /* where this process began: tokens before it were done */
   int64_t next_document; /* documents before it have been written */
-
-  lsp_watch *watch;
-  lsp_exchange *exchange;
-  lsp_limit limit; /* memory of this node, before anything was reserved */
-  lsp_sizes sizes;
-  lsp_arena arena;
-  float *x;              /* (span_rows, D) hidden states */
-  float *q;              /* (span_rows, A) queries, then weighted values */
-  float *tiles;          /* (span_rows / 64) tiles of the span */
-  float *halo;           /* (reach_tiles) */
-  float *carry[2];       /* rank 0: (L, carry_tiles): in, out */
-  float *memory_rows;    /* (2, reach, A) for snapshots */
-  float *scratch;        /* (threads, sizes.scratch) */
-  float *nll;            /* (span_rows + 1) */
-  int32_t *id;           /* (span_rows + 1) */
-  uint64_t *panel_sum;   /* (span_rows / 64) */
+  int64_t slot_row;      /* rows that the commit to come adds to the store's ring */
   lsp_share *share;      /* (pieces) */
   lsp_share *all_shares; /* rank 0: of all ranks */
   int *share_count;      /* rank 0: (2 P) bytes of each and where they go */
-  float *
-      start_hidden; /* (D) rank 0: hidden row before the first token, from a snapshot */
+  float *start_hidden;   /* (D) rank 0: hidden row before the first token, from a
+                            snapshot */
   int has_start_hidden;
-  lsp_wave wave;
-  lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
-  lsp_clock clock;
-  lsp_pace pace;
-  double last_progress;
+} lsp_progress;
+
+typedef struct {
+  lsp_job job;
+  lsp_weights weights;
+  lsp_text text;
+  lsp_span span;
+  lsp_kept kept;
+  lsp_progress progress;
 } lsp_run;
 
 /* setup.c */
@@ -194,7 +235,9 @@ lsp_inputs_done(const lsp_run *e);        /* Local: the copy of standard input g
 void lsp_inputs_forget(const lsp_run *e); /* Local: so does one of a refused run */
 
 /* prepare.c: what is made from the weights, once */
-void lsp_prepare(lsp_run *e, float *block, int fill);
+void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill);
+lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why); /* Local: its tables */
+void lsp_prepare_close(lsp_weights *w);
 
 /* pace.c */
 int64_t lsp_pace_rows(lsp_run *e); /* Collective: of the next wave; 0: stop */
@@ -203,15 +246,38 @@ lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why
 
 /* wave.c */
 /* rows: at most sizes.wave_rows. */
-lsp_status lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
+void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
 void lsp_forward_embed(lsp_run *e);
 void lsp_forward_layer(lsp_run *e, int layer);
-/* Tile of a piece that holds positions 64 tile .. 64 tile + 63. */
-const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piece,
-                              int64_t tile);
+
+/* past.c: tiles that cross ranks and waves. A round of the past is in the halo from
+ * lsp_past_end on; until then it is on its way, and what was lent is not written. */
+int64_t lsp_past_rounds(const lsp_run *e, int layer);
+void lsp_past_begin(lsp_run *e, int layer, int64_t round);
+void lsp_past_end(lsp_run *e);
+/* Which tiles of the past a round brings to this rank. */
+lsp_tiles lsp_past_round(const lsp_run *e, int layer, int64_t round);
+/* Tile of a round, in the halo. */
+const float *lsp_past_tile(const lsp_run *e, int layer, int64_t round, int64_t tile);
+/* 1: of the fixed tiles of the document of the span's first piece, some are computed in
+ * this wave, before the span or in part. */
+int lsp_past_enters(const lsp_run *e, int layer);
+/* Fixed tiles of the document of the span's first piece, from tile 0 on, as far as they lie
+ * before that piece. */
+const float *lsp_past_fixed(const lsp_run *e, int layer);
+/* What the next waves will look back into goes to the ranks that keep it. */
+void lsp_past_keep_begin(lsp_run *e, int layer);
+void lsp_past_keep_end(lsp_run *e, int layer);
+
+/* Tile of a piece of the span. */
+float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t tile);
+/* Tile of the ring of this rank. */
+float *lsp_kept_tile(const lsp_run *e, int layer, int64_t tile);
+/* Fixed tile of the document under way. */
+float *lsp_kept_fixed(const lsp_run *e, int layer, int64_t tile);
 
 /* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
  * what the library and the kernels make of an overflow does not show in the bits. */
@@ -220,28 +286,31 @@ void lsp_finite_note(lsp_run *e, int64_t token, int layer);
 /* Local, thread-safe. The hidden rows of a panel, after a layer (-1: the embedding).
  * Rows that are no token do not count. */
 void lsp_finite_hidden(lsp_run *e, const lsp_panel *p, int layer);
-/* Local. 1 if a row (3 A) of query, key and value is not finite. It then becomes NaN,
- * NaN and 0: the key spoils the queries that see it, and the value spoils no other. */
-int lsp_finite_spoil(const lsp_run *e, float *qkv);
-/* Local, thread-safe. The same for rows (rows, 3 A), of which the first is that of
- * `token`. */
-void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int layer);
+/* Local. 1 if a row ((H + 2 G) E) of query, key and value is not finite. It then becomes
+ * NaN, NaN and 0: the key spoils the queries that see it, and the value spoils no other.
+ */
+int lsp_finite_spoil(const lsp_kernels *k, lsp_heads heads, float *qkv);
+/* Local, thread-safe. The same for rows of a piece, from `position` on. */
+void lsp_finite_projected(lsp_run *e, const lsp_piece *p, int64_t position, int rows,
+                          float *qkv, int layer);
 /* Collective. The lowest row of the wave that is not finite stops the run: the same row
  * for any ranks, threads and waves. */
 lsp_status lsp_finite_agree(lsp_run *e);
 
-/* heads.c */
-void lsp_heads_span(lsp_run *e);
+/* logprobs.c */
+void lsp_logprobs_span(lsp_run *e);
 /* nll of `id` after a hidden row at `position`. */
-float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t id);
+float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_t id);
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);
+void lsp_snapshot_before(lsp_run *e,
+                         int layer); /* what was kept before the first wave */
 void lsp_snapshot_layer(lsp_run *e, int layer);
 void lsp_snapshot_ends(lsp_run *e);
-/* Local. What the wave appends to the slot, into its record. */
-void lsp_snapshot_record(const lsp_run *e, lsp_commit *commit);
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from);
+/* What the commit of this wave says of the memory. */
+void lsp_snapshot_commit(lsp_run *e, lsp_commit *next);
 
 /* results.c: per-token results and document sums of a wave to the store */
 void lsp_results_write(lsp_run *e);

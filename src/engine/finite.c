@@ -22,8 +22,14 @@ static int is_before(lsp_spot a, lsp_spot b) {
 void lsp_finite_note(lsp_run *e, int64_t token, int layer) {
   const lsp_spot spot = {token, layer};
 #pragma omp critical(lsp_not_finite)
-  if (is_before(spot, e->lowest))
-    e->lowest = spot;
+  if (is_before(spot, e->span.lowest))
+    e->span.lowest = spot;
+}
+
+/* A row of the prefix counts as the document's first token. */
+static int64_t token_of(const lsp_run *e, const lsp_piece *p, int64_t position) {
+  return lsp_max(lsp_plan_token(&e->text.plan, p->document, position),
+                 e->text.plan.token_start[p->document]);
 }
 
 static void fill_row(float *x, int64_t n, float value) {
@@ -32,62 +38,65 @@ static void fill_row(float *x, int64_t n, float value) {
 }
 
 void lsp_finite_hidden(lsp_run *e, const lsp_panel *p, int layer) {
-  const int64_t D = e->config.d_model;
+  const int64_t D = e->weights.model.width;
   const int64_t first = lsp_max(p->start, p->piece->first);
   const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
-  float *x = e->x + (p->row + first - p->start) * D;
-  if (e->kernels.finite((end - first) * D, x))
+  float *x = e->span.x + (p->row + first - p->start) * D;
+  if (e->job.kernels.finite((end - first) * D, x))
     return;
   for (int64_t i = 0; i < end - first; i++, x += D)
-    if (!e->kernels.finite(D, x)) {
-      lsp_finite_note(e, p->piece->token + first - p->piece->first + i, layer);
+    if (!e->job.kernels.finite(D, x)) {
+      lsp_finite_note(e, token_of(e, p->piece, first + i), layer);
       fill_row(x, D, NAN);
     }
 }
 
-int lsp_finite_spoil(const lsp_run *e, float *qkv) {
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  if (e->kernels.finite(3 * A, qkv))
+int lsp_finite_spoil(const lsp_kernels *k, lsp_heads heads, float *qkv) {
+  const int64_t A = (int64_t)heads.query * heads.width;
+  const int64_t K = (int64_t)heads.shared * heads.width;
+  if (k->finite(A + 2 * K, qkv))
     return 0;
-  fill_row(qkv, 2 * A, NAN);
-  fill_row(qkv + 2 * A, A, 0);
+  fill_row(qkv, A + K, NAN);
+  fill_row(qkv + A + K, K, 0);
   return 1;
 }
 
-void lsp_finite_projected(lsp_run *e, float *qkv, int rows, int64_t token, int layer) {
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  if (e->kernels.finite(3 * A * rows, qkv))
+void lsp_finite_projected(lsp_run *e, const lsp_piece *p, int64_t position, int rows,
+                          float *qkv, int layer) {
+  const lsp_heads h = e->weights.model.layer[layer].heads;
+  const int64_t ld = (int64_t)(h.query + 2 * h.shared) * h.width;
+  if (e->job.kernels.finite(ld * rows, qkv))
     return;
-  for (int i = 0; i < rows; i++, qkv += 3 * A)
-    if (lsp_finite_spoil(e, qkv))
-      lsp_finite_note(e, token + i, layer);
+  for (int i = 0; i < rows; i++, qkv += ld)
+    if (lsp_finite_spoil(&e->job.kernels, h, qkv))
+      lsp_finite_note(e, token_of(e, p, position + i), layer);
 }
 
 static lsp_status refuse(lsp_run *e, lsp_spot spot) {
-  const int64_t d = lsp_plan_documents_before(&e->plan, spot.token);
-  const int64_t position =
-      lsp_plan_origin(&e->plan, d) + spot.token - e->plan.token_start[d];
+  const int64_t d = lsp_plan_documents_before(&e->text.plan, spot.token);
+  const int64_t position = lsp_plan_position(&e->text.plan, d, spot.token);
   char where[64] = "embedding";
-  if (spot.layer == e->config.n_layer)
+  if (spot.layer == e->weights.model.layers)
     (void)snprintf(where, sizeof where, "log-probabilities");
   else if (spot.layer >= 0)
     (void)snprintf(where, sizeof where, "layer %d (of 0 to %d)", spot.layer,
-                   e->config.n_layer - 1);
-  return lsp_fail(&e->ctx->why, LSP_E_INPUT,
+                   e->weights.model.layers - 1);
+  return lsp_fail(&e->job.ctx->why, LSP_E_INPUT,
                   "%s (document %lld), position %lld, %s: the result is not a finite "
                   "number: the weights are damaged or overflow float32; check the "
                   "checkpoint, or count such results: --resume --not-finite count",
-                  lsp_corpus_document(e->corpus, d).name, (long long)d,
+                  lsp_corpus_document(e->text.corpus, d).name, (long long)d,
                   (long long)position, where);
 }
 
 lsp_status lsp_finite_agree(lsp_run *e) {
   lsp_spot lowest = {INT64_MAX, INT_MAX};
-  LSP_MPI(MPI_Allreduce(&e->lowest.token, &lowest.token, 1, MPI_INT64_T, MPI_MIN,
-                        e->ctx->comm));
-  if (lowest.token == INT64_MAX || e->options->not_finite == LSP_NOT_FINITE_COUNT)
+  LSP_MPI(MPI_Allreduce(&e->span.lowest.token, &lowest.token, 1, MPI_INT64_T, MPI_MIN,
+                        e->job.ctx->comm));
+  if (lowest.token == INT64_MAX || e->job.options->not_finite == LSP_NOT_FINITE_COUNT)
     return LSP_OK;
-  const int mine = e->lowest.token == lowest.token ? e->lowest.layer : INT_MAX;
-  LSP_MPI(MPI_Allreduce(&mine, &lowest.layer, 1, MPI_INT, MPI_MIN, e->ctx->comm));
+  const int mine =
+      e->span.lowest.token == lowest.token ? e->span.lowest.layer : INT_MAX;
+  LSP_MPI(MPI_Allreduce(&mine, &lowest.layer, 1, MPI_INT, MPI_MIN, e->job.ctx->comm));
   return refuse(e, lowest);
 }

@@ -1,327 +1,259 @@
-/* Transformer-XL over a span: embedding, and layer by layer
+/* The model over a span, layer by layer.
  *
- *   project    rows of a panel -> queries, keys, values; keys and values into tiles
- *   attend     a block of queries of a head over its tiles
- *   feed       weighted values -> output projection, norm, feed-forward, norm
+ *   project    q, k, v = W N(x); heads normed and turned; keys and values into tiles
+ *   attend     blocks of queries over their tiles (attending.c)
+ *   feed       x += O y;  x += F(N x)
  *
- * The panels that neighbours look into are projected first and lent while the others
- * are; the panels that look into the halo are attended last.
+ *   | border panels: look into the past | interior ............ | tail: lent |
  *
- * Post-norm: x = LN(x + attention(x)); x = LN(x + FF(x)). pre_lnorm norms what goes
- * into attention and FF instead of the sums. */
+ * The tail is projected first and lent while the rest is; the border is attended last, as
+ * the rounds of its past arrive. Where there is more than one round, it walks its own
+ * tiles while the first is on its way. */
+#include "attending.h"
 #include "engine_internal.h"
 
-#include <math.h>
 #include <omp.h>
 #include <string.h>
 
-static float *scratch_of(const lsp_run *e) {
-  return e->scratch + omp_get_thread_num() * e->sizes.scratch;
+float *lsp_scratch_of(const lsp_run *e) {
+  return e->span.scratch + omp_get_thread_num() * e->span.sizes.scratch;
 }
 
-static void poll(const lsp_run *e) {
+void lsp_poll(const lsp_run *e) {
   lsp_beat();
   if (omp_get_thread_num() == 0)
-    lsp_exchange_poll(e->exchange);
+    lsp_exchange_poll(e->span.exchange);
 }
 
-static int64_t width_a(const lsp_run *e) {
-  return (int64_t)e->heads.heads * e->heads.width;
+/* c = a W^T: the one door of all products with weights. */
+static void matmul(int64_t rows, const float *x, const lsp_matrix *w, float *y) {
+  LSP_ASSERT(w->storage == LSP_STORED_F32);
+  lsp_gemm(rows, w->rows, w->cols, x, w->data, y);
 }
 
-/* --- embedding ------------------------------------------------------------------- */
-
-/* Rows of cluster i of a panel: looked up, each in its own place, projected, and taken
- * over where the token is of that cluster. */
-static void embed_cluster(const lsp_run *e, const lsp_panel *p, const int32_t *id,
-                          int first, int rows, int i) {
-  const lsp_txl_cluster *k = &e->model.cluster[i];
-  const int D = e->config.d_model;
-  float *in = scratch_of(e), *out = in + (int64_t)LSP_PANEL * k->width;
-  int any = 0;
-  for (int r = 0; r < rows && !any; r++)
-    any = lsp_txl_cluster_of(&e->config, id[r]) == i;
-  if (!any)
+/* y = N(x + add); add may be NULL, y may be x. */
+static void norm(const lsp_run *e, const lsp_norm *n, int64_t rows, const float *x,
+                 const float *add, float *y) {
+  const int64_t D = e->weights.model.width;
+  if (n->kind == LSP_NORM_LAYER) {
+    e->job.kernels.layer_norm(rows, D, x, add, n->gain,
+                              n->bias != NULL ? n->bias : e->weights.zeros, n->eps, y);
     return;
-  memset(in, 0, (size_t)p->rows * (size_t)k->width * sizeof(float));
-  for (int r = 0; r < rows; r++)
-    if (lsp_txl_cluster_of(&e->config, id[r]) == i) {
-      memcpy(in + (int64_t)(first + r) * k->width,
-             k->embed + (id[r] - e->config.cut[i]) * k->width,
-             (size_t)k->width * sizeof(float));
-    }
-  if (k->in_proj != NULL)
-    lsp_gemm(p->rows, D, k->width, in, k->in_proj, out);
-  else
-    out = in;
-  const float scale = sqrtf((float)D);
-  for (int r = 0; r < rows; r++)
-    if (lsp_txl_cluster_of(&e->config, id[r]) == i) {
-      float *x = e->x + (p->row + first + r) * D;
-      for (int j = 0; j < D; j++)
-        x[j] = out[(int64_t)(first + r) * D + j] * scale;
-    }
+  }
+  const lsp_rms rms = {.x = x,
+                       .add = add,
+                       .gain = n->gain,
+                       .y = y,
+                       .ldx = D,
+                       .ldy = D,
+                       .rows = rows,
+                       .width = D,
+                       .eps = n->eps};
+  e->job.kernels.rms_norm(&rms);
 }
 
-static void embed_panel(lsp_run *e, const lsp_panel *p) {
-  const int64_t first = lsp_max(p->start, p->piece->first);
-  const int64_t end = lsp_min(p->start + p->rows, p->piece->end);
-  const int64_t token = p->piece->token + first - p->piece->first;
-  memset(e->x + p->row * e->config.d_model, 0,
-         (size_t)p->rows * (size_t)e->config.d_model * sizeof(float));
-  for (int i = 0; i < e->config.clusters; i++)
-    embed_cluster(e, p, e->id + (token - e->wave.token_first), (int)(first - p->start),
-                  (int)(end - first), i);
-  lsp_finite_hidden(e, p, -1);
+/* What goes into a part of a layer: x, or its norm in `room`. */
+static const float *input(const lsp_run *e, const lsp_layer *l, const lsp_norm *n,
+                          int64_t rows, const float *x, float *room) {
+  if (l->place == LSP_PLACE_POST)
+    return x;
+  norm(e, n, rows, x, NULL, room);
+  return room;
 }
 
-void lsp_forward_embed(lsp_run *e) {
-#pragma omp parallel for schedule(dynamic) num_threads(e->threads)
-  for (int64_t i = 0; i < e->wave.panels; i++)
-    embed_panel(e, &e->wave.panel[i]);
+/* x and what came out of a part of a layer, added in the way of the layer. */
+static void add_result(const lsp_run *e, const lsp_layer *l, const lsp_norm *before,
+                       const lsp_norm *after, int64_t rows, float *x, float *y) {
+  if (l->place == LSP_PLACE_POST) {
+    norm(e, before, rows, x, y, x);
+    return;
+  }
+  if (l->place == LSP_PLACE_BOTH)
+    norm(e, after, rows, y, NULL, y);
+  e->job.kernels.add(rows * e->weights.model.width, x, y);
 }
 
 /* --- projections ----------------------------------------------------------------- */
 
-static float *own_tile(const lsp_run *e, const lsp_piece *piece, int64_t tile) {
-  const int64_t own = piece->row / LSP_BLOCK + tile - piece->start / LSP_BLOCK;
-  return e->tiles + own * lsp_tile_floats(e->heads);
-}
-
-static float *carry_tile(const lsp_run *e, int which, int layer, int64_t tile) {
-  return e->carry[which] +
-         (layer * e->sizes.carry_tiles + tile) * lsp_tile_floats(e->heads);
-}
-
-/* Queries of a block of a panel to their place, its keys and values into its tile. Rows
- * before the piece's first token (a document taken up in mid-panel) come from the
- * carried memory. What is not finite is found here, where the rows are read anyway. */
+/* Rows [first, 64) of a block into its tile; those before come from the snapshot that the
+ * run began with (a document taken up within a panel). */
 static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
                         float *qkv) {
-  const int64_t A = width_a(e);
-  const int64_t position = p->start + row;
-  const int64_t tile = position / LSP_BLOCK;
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  const lsp_heads h = l->heads;
+  const int64_t A = (int64_t)h.query * h.width, ld = l->qkv.matrix.rows;
+  const int64_t position = p->start + row, tile = position / LSP_BLOCK;
   const int64_t real = lsp_max(position, p->piece->first);
   const int64_t end = lsp_min(position + LSP_BLOCK, p->piece->end);
-  float *to = own_tile(e, p->piece, tile);
+  float *to = lsp_own_tile(e, layer, p->piece, tile);
   int first = 0;
   if (real < end)
-    lsp_finite_projected(e, qkv + (real - position) * (3 * A), (int)(end - real),
-                         p->piece->token + real - p->piece->first, layer);
+    lsp_finite_projected(e, p->piece, real, (int)(end - real),
+                         qkv + (real - position) * ld, layer);
+  lsp_turn_block(e, layer, position, qkv);
   for (int i = 0; i < LSP_BLOCK; i++)
-    memcpy(e->q + (p->row + row + i) * A, qkv + i * (3 * A), (size_t)A * sizeof(float));
+    memcpy(e->span.q + (p->row + row + i) * A, qkv + i * ld, (size_t)A * sizeof(float));
   if (position < p->piece->first) {
-    memcpy(to, carry_tile(e, 0, layer, tile - e->wave.carried.first),
-           (size_t)lsp_tile_floats(e->heads) * sizeof(float));
+    const lsp_layer_sizes *y = &e->span.layer[layer];
     first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
+    memcpy(to,
+           e->kept.opening + y->opening_at + (tile - e->kept.opening_first) * y->tile,
+           (size_t)y->tile * sizeof(float));
   }
-  const float *key = qkv + first * (3 * A) + A;
-  lsp_tile_put(e->heads, to, first, LSP_BLOCK - first, key, key + A, 3 * A);
+  const float *key = qkv + first * ld + A;
+  lsp_tile_put(h, to, first, LSP_BLOCK - first, key, key + (int64_t)h.shared * h.width,
+               ld);
 }
 
 static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
-  const lsp_txl_layer *w = &e->model.layer[layer];
-  const int64_t A = width_a(e), D = e->config.d_model;
-  const float *x = e->x + p->row * D;
-  float *qkv = scratch_of(e), *normed = qkv + 3 * A * LSP_PANEL;
-  if (e->config.pre_lnorm) {
-    e->kernels.layer_norm(p->rows, D, x, NULL, w->norm1_gain, w->norm1_bias,
-                          (float)e->config.layer_norm_epsilon, normed);
-    x = normed;
-  }
-  lsp_gemm(p->rows, 3 * A, D, x, w->qkv, qkv);
-  poll(e);
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  const int64_t D = e->weights.model.width, ld = l->qkv.matrix.rows;
+  float *qkv = lsp_scratch_of(e), *normed = qkv + ld * LSP_PANEL;
+  const float *x =
+      input(e, l, &l->attention_norm, p->rows, e->span.x + p->row * D, normed);
+  matmul(p->rows, x, &l->qkv.matrix, qkv);
+  lsp_poll(e);
+  if (l->qkv.bias != NULL)
+    e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
   for (int row = 0; row < p->rows; row += LSP_BLOCK)
-    place_block(e, p, layer, row, qkv + row * (3 * A));
-  poll(e);
+    place_block(e, p, layer, row, qkv + row * ld);
+  lsp_poll(e);
 }
 
 static void project(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
-#pragma omp parallel for schedule(dynamic) num_threads(e->threads)
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
-    project_panel(e, &e->wave.panel[i], layer);
-  e->clock.seconds[LSP_PHASE_PROJECT] += MPI_Wtime() - begin;
-}
-
-/* --- attention ------------------------------------------------------------------- */
-
-const float *lsp_forward_tile(const lsp_run *e, int layer, const lsp_piece *piece,
-                              int64_t tile) {
-  if (tile < 0)
-    return e->ghost[layer];
-  if (tile >= piece->start / LSP_BLOCK)
-    return own_tile(e, piece, tile);
-  if (e->ctx->rank == 0)
-    return carry_tile(e, 0, layer, tile - e->wave.carried.first);
-  return e->halo + (tile - e->wave.past.first) * lsp_tile_floats(e->heads);
-}
-
-/* Blocks of the panels [first, end), one head at a time. A block is found by its
- * number: panels are whole blocks and lie side by side. */
-static void attend_block(const lsp_run *e, int layer, const lsp_panel *p, int block,
-                         int head) {
-  enum { TILES_MAX = 1024 };
-  const lsp_txl_layer *w = &e->model.layer[layer];
-  const int64_t A = width_a(e);
-  const int64_t position = p->start + (int64_t)block * LSP_BLOCK;
-  float *q =
-      e->q + (p->row + (int64_t)block * LSP_BLOCK) * A + (int64_t)head * e->heads.width;
-  const int64_t rows = lsp_min(LSP_BLOCK, p->piece->end - position);
-  for (int64_t i = lsp_max(rows, 0); i < LSP_BLOCK; i++)
-    memset(q + i * A, 0, (size_t)e->heads.width * sizeof(float));
-  if (rows <= 0)
-    return;
-  int64_t first_key[LSP_BLOCK], lowest = 0;
-  for (int i = 0; i < rows; i++) {
-    first_key[i] = lsp_pattern_first(&e->plan.pattern, position + i) - position;
-    lowest = lsp_min(lowest, first_key[i]);
-  }
-  const int64_t count = (LSP_BLOCK - 1 - lowest) / LSP_BLOCK + 1;
-  const float *few[TILES_MAX];
-  float *scratch = scratch_of(e);
-  const float **tile = few;
-  if (count > TILES_MAX) /* a very long reach: the list lies behind the scratch */
-    tile = (const float **)(void *)(scratch + lsp_attend_scratch(e->heads));
-  for (int64_t d = 0; d < count; d++)
-    tile[d] = lsp_forward_tile(e, layer, p->piece, position / LSP_BLOCK - d);
-  const lsp_attention a = {
-      .kernels = &e->kernels,
-      .heads = e->heads,
-      .head = head,
-      .u = w->u + (int64_t)head * e->heads.width,
-      .v = w->v + (int64_t)head * e->heads.width,
-      .distances = {e->strips[layer], e->strip_count, e->config.clamp_len},
-      .rows = (int)rows,
-      .query = q,
-      .ld_query = A,
-      .first_key = first_key,
-      .tile = tile,
-      .out = q,
-      .ld_out = A};
-  lsp_attend_block(&a, scratch);
-}
-
-static void attend(lsp_run *e, int layer, int64_t first, int64_t end) {
-  const double begin = MPI_Wtime();
-  const lsp_panel *panel = e->wave.panel;
-#pragma omp parallel for schedule(dynamic) collapse(2) num_threads(e->threads)
-  for (int64_t i = first; i < end; i++)
-    for (int head = 0; head < e->heads.heads; head++) {
-      for (int block = 0; block < panel[i].rows / LSP_BLOCK; block++)
-        attend_block(e, layer, &panel[i], block, head);
-      poll(e);
-    }
-  e->clock.seconds[LSP_PHASE_ATTEND] += MPI_Wtime() - begin;
+    project_panel(e, &e->span.wave.panel[i], layer);
+  e->job.clock.seconds[LSP_PHASE_PROJECT] += MPI_Wtime() - begin;
 }
 
 /* --- output projection and feed-forward ------------------------------------------ */
 
-static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
-  const lsp_txl_layer *w = &e->model.layer[layer];
-  const lsp_kernels *k = &e->kernels;
-  const int64_t A = width_a(e), D = e->config.d_model, F = e->config.d_inner;
-  const float eps = (float)e->config.layer_norm_epsilon;
-  float *x = e->x + p->row * D;
-  float *y = scratch_of(e), *inner = y + LSP_PANEL * D;
-  const float *in = x;
-  lsp_gemm(p->rows, D, A, e->q + p->row * A, w->o, y);
-  poll(e);
-  if (e->config.pre_lnorm) {
-    k->add(p->rows * D, x, y);
-    k->layer_norm(p->rows, D, x, NULL, w->norm2_gain, w->norm2_bias, eps, y);
-    in = y;
-  } else {
-    k->layer_norm(p->rows, D, x, y, w->norm1_gain, w->norm1_bias, eps, x);
+/* inner (rows, F or 2 F) -> what goes into the product downwards. */
+static const float *activated(const lsp_run *e, const lsp_layer *l, int64_t rows,
+                              float *inner) {
+  const lsp_kernels *k = &e->job.kernels;
+  const int64_t F = l->inner;
+  if (!l->gated) {
+    k->activate(l->activation, rows, F, inner, l->up.bias);
+    return inner;
   }
-  lsp_gemm(p->rows, F, D, in, w->ff1, inner);
-  poll(e);
-  k->activate(LSP_RELU, p->rows, F, inner, w->ff1_bias);
-  lsp_gemm(p->rows, D, F, inner, w->ff2, y);
-  k->bias_add(p->rows, D, y, w->ff2_bias);
-  if (e->config.pre_lnorm)
-    k->add(p->rows * D, x, y);
-  else
-    k->layer_norm(p->rows, D, x, y, w->norm2_gain, w->norm2_bias, eps, x);
+  float *out = inner + (int64_t)2 * LSP_PANEL * F;
+  k->gate(l->activation, rows, F, inner, l->up.bias,
+          l->up.bias != NULL ? l->up.bias + F : NULL, out);
+  return out;
+}
+
+static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
+  const lsp_model *m = &e->weights.model;
+  const lsp_layer *l = &m->layer[layer];
+  const lsp_kernels *k = &e->job.kernels;
+  const int64_t D = m->width, A = l->output.matrix.cols;
+  float *x = e->span.x + p->row * D;
+  float *y = lsp_scratch_of(e), *inner = y + LSP_PANEL * D;
+  matmul(p->rows, e->span.q + p->row * A, &l->output.matrix, y);
+  lsp_poll(e);
+  if (l->output.bias != NULL)
+    k->bias_add(p->rows, D, y, l->output.bias);
+  add_result(e, l, &l->attention_norm, &l->attention_post, p->rows, x, y);
+  const float *in = input(e, l, &l->feed_norm, p->rows, x, y);
+  matmul(p->rows, in, &l->up.matrix, inner);
+  lsp_poll(e);
+  matmul(p->rows, activated(e, l, p->rows, inner), &l->down.matrix, y);
+  if (l->down.bias != NULL)
+    k->bias_add(p->rows, D, y, l->down.bias);
+  add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);
+  if (layer + 1 == m->layers && m->last_norm.kind != LSP_NORM_NONE)
+    norm(e, &m->last_norm, p->rows, x, NULL, x);
   lsp_finite_hidden(e, p, layer);
-  poll(e);
+  lsp_poll(e);
 }
 
 static void feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
-#pragma omp parallel for schedule(dynamic) num_threads(e->threads)
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
-    feed_panel(e, &e->wave.panel[i], layer);
-  e->clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
+    feed_panel(e, &e->span.wave.panel[i], layer);
+  e->job.clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
 }
 
-/* --- exchange -------------------------------------------------------------------- */
+/* --- a layer --------------------------------------------------------------------- */
 
-static int kind_of(const lsp_loan *loan) {
-  return loan->from_carry + 2 * loan->to_carry;
-}
+/* The panels that are lent in the first round: from the lowest tile that a rank after this
+ * one looks into, or all where somebody needs the first tiles of a document. */
+typedef struct {
+  const lsp_run *e;
+  int64_t from;
+} lent_part;
 
-static const float *lent_from(const lsp_run *e, int layer, const lsp_loan *loan) {
-  const lsp_wave *w = &e->wave;
-  if (loan->from_carry)
-    return carry_tile(e, 0, layer, loan->first - w->carried.first);
-  return own_tile(e, &w->piece[w->pieces - 1], loan->first);
-}
-
-static float *borrowed_to(const lsp_run *e, int layer, const lsp_loan *loan) {
-  const lsp_wave *w = &e->wave;
-  if (loan->to_carry)
-    return carry_tile(e, 1, layer, loan->first - w->next.first);
-  return e->halo + (loan->first - w->past.first) * lsp_tile_floats(e->heads);
-}
-
-static lsp_status list_messages(lsp_run *e, int layer) {
-  const int64_t tile = lsp_tile_floats(e->heads);
-  lsp_exchange_clear(e->exchange);
-  for (int i = 0; i < e->wave.lents; i++) {
-    const lsp_loan *loan = &e->wave.lent[i];
-    if (loan->peer != e->ctx->rank)
-      LSP_TRY(lsp_exchange_send(e->exchange, loan->peer, kind_of(loan),
-                                lent_from(e, layer, loan),
-                                (loan->end - loan->first) * tile));
+static void extend_tail(const lsp_loan *loan, void *arg) {
+  lent_part *t = arg;
+  const lsp_wave *w = &t->e->span.wave;
+  if (loan->from != t->e->job.ctx->rank || loan->kind == LSP_LOAN_KEPT)
+    return;
+  if (loan->kind == LSP_LOAN_FIXED) {
+    t->from = 0;
+    return;
   }
-  for (int i = 0; i < e->wave.borroweds; i++) {
-    const lsp_loan *loan = &e->wave.borrowed[i];
-    if (loan->peer != e->ctx->rank)
-      LSP_TRY(lsp_exchange_receive(e->exchange, loan->peer, kind_of(loan),
-                                   borrowed_to(e, layer, loan),
-                                   (loan->end - loan->first) * tile));
-  }
-  return LSP_OK;
+  while (t->from > 0 && w->panel[t->from - 1].piece == &w->piece[w->pieces - 1] &&
+         (w->panel[t->from - 1].start + w->panel[t->from - 1].rows) / LSP_BLOCK >
+             loan->first)
+    t->from--;
 }
 
-/* Rank 0 to itself: what the next wave will look back into. (Its own past is read where
- * it lies, in the carried memory.) */
-static void copy_own_carry(lsp_run *e, int layer) {
-  const size_t tile = (size_t)lsp_tile_floats(e->heads) * sizeof(float);
-  for (int i = 0; i < e->wave.lents; i++) {
-    const lsp_loan *loan = &e->wave.lent[i];
-    if (loan->peer == e->ctx->rank && loan->to_carry)
-      memcpy(borrowed_to(e, layer, loan), lent_from(e, layer, loan),
-             (size_t)(loan->end - loan->first) * tile);
+static int64_t tail_of(const lsp_run *e, int layer) {
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
+                              e->job.ctx->size};
+  lent_part t = {e, e->span.wave.panels};
+  lsp_plan_round_loans(&v, y->tiles, y->room, 0, extend_tail, &t);
+  lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);
+  return t.from;
+}
+
+/* Panels before this one wait for the past: those that look before the span, and, where
+ * the first tiles of their document come with it, all of that document. */
+static int64_t border_of(const lsp_run *e, int layer) {
+  const lsp_wave *w = &e->span.wave;
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const int waits = lsp_past_enters(e, layer);
+  int64_t end = 0;
+  if (w->panels == 0 || w->piece[0].start == 0)
+    return 0;
+  while (end < w->panels && w->panel[end].piece == &w->piece[0] &&
+         (waits || w->panel[end].start - y->reach < w->piece[0].start))
+    end++;
+  return end;
+}
+
+static void layer_rounds(lsp_run *e, int layer, int64_t border) {
+  const int64_t rounds = lsp_past_rounds(e, layer);
+  if (rounds > 1)
+    lsp_attend(e, layer, 0, border, (lsp_pass){.opens = 1});
+  for (int64_t round = 0; round < rounds; round++) {
+    lsp_past_end(e);
+    if (round + 1 < rounds)
+      lsp_past_begin(e, layer, round + 1);
+    else
+      lsp_past_keep_begin(e, layer);
+    lsp_attend(e, layer, 0, border,
+               (lsp_pass){.opens = rounds == 1,
+                          .closes = round + 1 == rounds,
+                          .walks = 1,
+                          .round = round});
   }
 }
 
 void lsp_forward_layer(lsp_run *e, int layer) {
-  const lsp_wave *w = &e->wave;
-  project(e, layer, w->tail_from, w->panels);
-  /* The list of a layer is as long as that of the layer before: growing it can fail in
-   * the first layer of the first wave alone, before anything was sent. */
-  const lsp_status listed = list_messages(e, layer);
-  LSP_ASSERT(listed == LSP_OK);
-  lsp_exchange_begin(e->exchange);
-  project(e, layer, 0, w->tail_from);
-  attend(e, layer, w->border_end, w->panels);
-  feed(e, layer, w->border_end, w->panels);
-  const double begin = MPI_Wtime();
-  lsp_exchange_end(e->exchange);
-  e->clock.seconds[LSP_PHASE_WAIT] += MPI_Wtime() - begin;
-  attend(e, layer, 0, w->border_end);
-  feed(e, layer, 0, w->border_end);
-  copy_own_carry(e, layer);
+  const lsp_wave *w = &e->span.wave;
+  const int64_t tail = tail_of(e, layer), border = border_of(e, layer);
+  project(e, layer, tail, w->panels);
+  lsp_past_begin(e, layer, 0);
+  project(e, layer, 0, tail);
+  lsp_attend(e, layer, border, w->panels, (lsp_pass){.opens = 1, .closes = 1});
+  feed(e, layer, border, w->panels);
+  layer_rounds(e, layer, border);
+  feed(e, layer, 0, border);
+  lsp_past_keep_end(e, layer);
 }

@@ -12,6 +12,8 @@
 #include "lsp/text.h"
 #include "lsp/verify.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@
 /* Changes when the definition of a kernel does, and with it bits. */
 static const char kernels_version[] = "1";
 
-enum { PAIRS_MAX = 24, VALUE_SIZE = 256 };
+enum { PAIRS_MAX = 32, VALUE_SIZE = 256 };
 
 typedef struct {
   const char *key[PAIRS_MAX];
@@ -48,19 +50,15 @@ static void hex(const unsigned char hash[16], char out[33]) {
 
 /* What memory depends on: a snapshot can only be continued with the same. */
 static void put_model(const lsp_run *e, pairs *p) {
-  unsigned char config[16];
+  const lsp_model *m = &e->weights.model;
   char hash[33];
-  hex(e->model_hash, hash);
-  put(p, "model_type", "transfo-xl");
+  hex(e->weights.hash, hash);
+  put(p, "model_type", "%s", lsp_model_type(m));
   put(p, "model", "%s", hash);
-  lsp_txl_config_hash(&e->config, config);
-  hex(config, hash);
-  put(p, "config", "%s", hash);
-  put(p, "segment", "%lld", (long long)e->plan.pattern.segment);
-  put(p, "mem_len", "%lld", (long long)e->plan.pattern.memory);
-  put(p, "mem_init", "%s", e->mem_zeros ? "zeros" : "empty");
-  put(p, "same_length", "%s", e->config.same_length ? "true" : "false");
-  put(p, "clamp_len", "%lld", (long long)e->config.clamp_len);
+  for (int i = 0; i < m->facts; i++)
+    put(p, m->fact[i].key, "%s", m->fact[i].value);
+  if (m->prefixes > 0)
+    put(p, "prefix", "%d", m->prefixes);
   put(p, "blas", "%s", lsp_blas_description());
   put(p, "blas_core", "%s", lsp_blas_core());
   put(p, "kernels", "%s", kernels_version);
@@ -68,17 +66,18 @@ static void put_model(const lsp_run *e, pairs *p) {
 
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   static const char *const when[] = {"last", "documents", "none"};
-  const int64_t w = e->options->write;
+  const int64_t w = e->job.options->write;
   char hash[33];
-  hex(e->text.hash, hash);
+  hex(e->text.hash.hash, hash);
   put(p, "input", "%s", hash);
-  put(p, "documents", "%lld", (long long)e->plan.documents);
-  put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->plan));
+  put(p, "documents", "%lld", (long long)e->text.plan.documents);
+  put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
   put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id" : "",
       (w & LSP_WRITE_NLL) != 0 ? " nll" : "",
       (w & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
-  put(p, "snapshots", "%s", when[e->options->snapshots]);
-  put(p, "snapshot_every", "%lld", (long long)lsp_max(0, e->options->snapshot_every));
+  put(p, "snapshots", "%s", when[e->job.options->snapshots]);
+  put(p, "snapshot_every", "%lld",
+      (long long)lsp_max(0, e->job.options->snapshot_every));
   put(p, "from_snapshot", "%s", from_hash);
 }
 
@@ -99,8 +98,8 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
   json_t *identity = NULL;
   lsp_failure ignored; /* the store will say what is wrong with a journal */
   memset(core, 0, LSP_BLAS_NAME_SIZE);
-  if (e->ctx->rank == 0 && e->options->resume &&
-      lsp_store_beside(e->options->output, ".h5.journal", path, sizeof path,
+  if (e->job.ctx->rank == 0 && e->job.options->resume &&
+      lsp_store_beside(e->job.options->output, ".h5.journal", path, sizeof path,
                        &ignored) == LSP_OK &&
       lsp_journal_peek(path, &text, &ignored) == LSP_OK &&
       lsp_json_parse(path, text, strlen(text), &identity, &ignored) == LSP_OK) {
@@ -110,32 +109,44 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
     json_decref(identity);
   }
   free(text);
-  lsp_bcast(e->ctx->comm, core, LSP_BLAS_NAME_SIZE);
+  lsp_bcast(e->job.ctx->comm, core, LSP_BLAS_NAME_SIZE);
 }
 
 /* --- the store ------------------------------------------------------------------- */
 
 typedef struct {
   int64_t *bytes, *document, *position;
+  int64_t *layer_rows;
   const char **name;
 } arrays;
 
+/* Of keys, and of values, in every layer. */
+static int memory_width(const lsp_run *e) {
+  const lsp_heads h = e->weights.model.layer[0].heads;
+  return h.shared * h.width;
+}
+
 static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
-  const int64_t n = e->plan.documents, s = e->stops;
+  const int64_t n = e->text.plan.documents, s = e->text.stops;
   a->bytes = malloc(((size_t)n + 1) * sizeof *a->bytes);
   a->name = malloc(((size_t)n + 1) * sizeof *a->name);
   a->document = malloc(((size_t)s + 1) * sizeof *a->document);
   a->position = malloc(((size_t)s + 1) * sizeof *a->position);
-  if (!a->bytes || !a->name || !a->document || !a->position)
-    return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for the list of documents");
+  a->layer_rows = malloc((size_t)e->weights.model.layers * sizeof *a->layer_rows);
+  if (!a->bytes || !a->name || !a->document || !a->position || !a->layer_rows)
+    return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
+                    "no memory for the list of documents");
   for (int64_t d = 0; d < n; d++) {
-    const lsp_document doc = lsp_corpus_document(e->corpus, d);
+    const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
-    a->bytes[d] = e->config.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
+    a->bytes[d] =
+        e->weights.model.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
   }
+  for (int i = 0; i < e->weights.model.layers; i++)
+    a->layer_rows[i] = lsp_sizes_layer_reach(&e->weights.model, i, e->span.sizes.reach);
   for (int64_t i = 0; i < s; i++) {
-    a->document[i] = e->stop[i].document;
-    a->position[i] = e->stop[i].position;
+    a->document[i] = e->text.stop[i].document;
+    a->position[i] = e->text.stop[i].position;
   }
   return LSP_OK;
 }
@@ -143,30 +154,32 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
 static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                 const lsp_attribute *attribute, int attributes,
                                 const char *identity) {
-  const int64_t w = e->options->write;
-  return (lsp_store_spec){.path = e->options->output,
-                          .resume = e->options->resume != 0,
-                          .overwrite = e->options->overwrite != 0,
+  const int64_t w = e->job.options->write;
+  return (lsp_store_spec){.path = e->job.options->output,
+                          .resume = e->job.options->resume != 0,
+                          .overwrite = e->job.options->overwrite != 0,
                           .identity = identity,
-                          .plan = &e->plan,
-                          .output = {.tokens = lsp_plan_tokens(&e->plan),
-                                     .documents = e->plan.documents,
-                                     .panels = lsp_plan_panels(&e->plan),
-                                     .hidden_width = e->config.d_model,
+                          .plan = &e->text.plan,
+                          .output = {.tokens = lsp_plan_tokens(&e->text.plan),
+                                     .documents = e->text.plan.documents,
+                                     .panels = lsp_plan_panels(&e->text.plan),
+                                     .hidden_width = e->weights.model.width,
                                      .write_id = (w & LSP_WRITE_ID) != 0,
                                      .write_nll = (w & LSP_WRITE_NLL) != 0,
                                      .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                                     .first_position = e->plan.first_position,
-                                     .token_start = e->plan.token_start,
+                                     .first_position = e->text.plan.first_position,
+                                     .token_start = e->text.plan.token_start,
                                      .n_bytes = a->bytes,
                                      .name = a->name,
                                      .attribute = attribute,
                                      .attributes = attributes},
-                          .memory = {.snapshots = e->stops,
-                                     .layers = e->config.n_layer,
-                                     .rows = e->reach,
-                                     .width = e->heads.heads * e->heads.width,
-                                     .hidden_width = e->config.d_model,
+                          .memory = {.snapshots = e->text.stops,
+                                     .layers = e->weights.model.layers,
+                                     .rows = e->span.sizes.reach,
+                                     .fixed = e->span.sizes.fixed_rows,
+                                     .layer_rows = a->layer_rows,
+                                     .width = memory_width(e),
+                                     .hidden_width = e->weights.model.width,
                                      .document = a->document,
                                      .position = a->position,
                                      .attribute = attribute,
@@ -175,34 +188,36 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
 
 /* The numbers of a record are those of a panel border of this corpus. */
 static lsp_status check_commit(lsp_run *e) {
-  const int64_t panels = e->commit.panel_end, tokens = e->commit.token_end;
-  if (panels <= lsp_plan_panels(&e->plan) &&
-      tokens == lsp_plan_tokens_before(&e->plan, panels))
+  const int64_t panels = e->progress.commit.panel_end,
+                tokens = e->progress.commit.token_end;
+  if (panels <= lsp_plan_panels(&e->text.plan) &&
+      tokens == lsp_plan_tokens_before(&e->text.plan, panels))
     return LSP_OK;
-  return lsp_fail(&e->ctx->why, LSP_E_FORMAT,
+  return lsp_fail(&e->job.ctx->why, LSP_E_FORMAT,
                   "%s: --resume refused: the journal says that %lld panels with %lld "
                   "tokens are done, which is no place in these texts; use --overwrite "
                   "to begin anew",
-                  e->options->output, (long long)panels, (long long)tokens);
+                  e->job.options->output, (long long)panels, (long long)tokens);
 }
 
 lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
   lsp_attribute attribute[PAIRS_MAX];
-  arrays a = {NULL, NULL, NULL, NULL};
+  arrays a = {NULL, NULL, NULL, NULL, NULL};
   put_model(e, &p);
   put_run(e, from_hash, &p);
   for (int i = 0; i < p.count; i++)
     attribute[i] = (lsp_attribute){p.key[i], p.value[i]};
   char *identity = pairs_json(&p);
-  lsp_status st = identity == NULL ? lsp_fail(&e->ctx->why, LSP_E_MEMORY,
+  lsp_status st = identity == NULL ? lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
                                               "no memory for the identity of the run")
                                    : fill_arrays(e, &a);
-  st = lsp_agree(e->ctx, st);
+  st = lsp_agree(e->job.ctx, st);
   if (st == LSP_OK) {
     const lsp_store_spec spec = make_spec(e, &a, attribute, p.count, identity);
-    st = lsp_store_open(e->ctx, &spec, &e->store, state, &e->commit);
+    st = lsp_store_open(e->job.ctx, &spec, &e->progress.store, state,
+                        &e->progress.commit);
   }
   if (st == LSP_OK)
     st = check_commit(e);
@@ -211,6 +226,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   free(a.name);
   free(a.document);
   free(a.position);
+  free(a.layer_rows);
   return st;
 }
 
@@ -231,8 +247,8 @@ static void keep_place(void *arg, const char *place) {
 
 /* The last snapshot is as it was written. */
 static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
-  const char *path = e->options->from_snapshot;
-  lsp_failure *why = &e->ctx->why;
+  const char *path = e->job.options->from_snapshot;
+  lsp_failure *why = &e->job.ctx->why;
   char place[VALUE_SIZE] = "";
   if (!from->is_memory || from->memory.snapshots < 1)
     return lsp_fail(why, LSP_E_INPUT,
@@ -264,9 +280,9 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 }
 
 static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
-  const char *path = e->options->from_snapshot;
+  const char *path = e->job.options->from_snapshot;
   const lsp_memory_spec *m = &from->memory;
-  lsp_failure *why = &e->ctx->why;
+  lsp_failure *why = &e->job.ctx->why;
   pairs p = {.count = 0};
   put_model(e, &p);
   for (int i = 0; i < p.count; i++)
@@ -275,15 +291,21 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
                       "%s: was made with %s = %s, but this run has %s; continue with "
                       "the model and options that made it",
                       path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
-  if (m->layers != e->config.n_layer || m->hidden_width != e->config.d_model ||
-      m->width != e->heads.heads * e->heads.width || m->rows != e->reach)
-    return lsp_fail(why, LSP_E_MISMATCH,
-                    "%s: holds %d layers of %lld rows of width %d, but the model needs "
-                    "%d layers of %lld rows of width %d; continue with the model and "
-                    "options that made it",
-                    path, m->layers, (long long)m->rows, m->width, e->config.n_layer,
-                    (long long)e->reach, e->heads.heads * e->heads.width);
-  return LSP_OK;
+  const lsp_model *model = &e->weights.model;
+  const int64_t position = m->position[m->snapshots - 1];
+  /* What looks back without end needs all rows, however many that are. */
+  const int64_t rows = lsp_sizes_reach(model, position);
+  if (m->layers == model->layers && m->hidden_width == model->width &&
+      m->width == memory_width(e) && m->fixed == lsp_sizes_fixed(model) &&
+      (m->rows == rows ||
+       (m->rows > rows && lsp_sizes_reach(model, INT64_MAX) == INT64_MAX)))
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_MISMATCH,
+                  "%s: holds %d layers of %lld rows of width %d, but the model needs "
+                  "%d layers of %lld rows of width %d; continue with the model and "
+                  "options that made it",
+                  path, m->layers, (long long)m->rows, m->width, model->layers,
+                  (long long)rows, memory_width(e));
 }
 
 static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
@@ -292,12 +314,12 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
   char *piece = malloc(PIECE);
   lsp_status st = LSP_OK;
   if (piece == NULL)
-    st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "%s: not enough memory to read it",
-                  e->options->from_snapshot);
+    st = lsp_fail(&e->job.ctx->why, LSP_E_MEMORY, "%s: not enough memory to read it",
+                  e->job.options->from_snapshot);
   for (int64_t at = 0; st == LSP_OK && at < bytes; at += PIECE) {
     const int64_t n = lsp_min(PIECE, bytes - at);
-    st = lsp_read_at(from->fd, e->options->from_snapshot, piece, n, offset + at,
-                     &e->ctx->why);
+    st = lsp_read_at(from->fd, e->job.options->from_snapshot, piece, n, offset + at,
+                     &e->job.ctx->why);
     if (st == LSP_OK)
       (void)XXH3_128bits_update(state, piece, (size_t)n);
   }
@@ -308,8 +330,8 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
 /* Rank 0: the last snapshot of the file; its position and hidden row are taken, its
  * content becomes part of the run's identity. */
 static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
-  lsp_failure *why = &e->ctx->why;
-  LSP_TRY(lsp_file_open(e->options->from_snapshot, from, why));
+  lsp_failure *why = &e->job.ctx->why;
+  LSP_TRY(lsp_file_open(e->job.options->from_snapshot, from, why));
   LSP_TRY(verify_snapshot(e, from));
   LSP_TRY(check_snapshot(e, from));
   const int64_t last = from->memory.snapshots - 1;
@@ -319,8 +341,9 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
   XXH3_state_t state;
   XXH3_INITSTATE(&state);
   (void)XXH3_128bits_reset(&state);
-  e->start_position = from->memory.position[last];
-  (void)XXH3_128bits_update(&state, &e->start_position, sizeof e->start_position);
+  e->text.start_position = from->memory.position[last];
+  (void)XXH3_128bits_update(&state, &e->text.start_position,
+                            sizeof e->text.start_position);
   for (int i = LSP_SNAPSHOT_HIDDEN; i <= LSP_SNAPSHOT_VALUES; i++)
     LSP_TRY(hash_range(e, from, x[i].offset + last * x[i].row_bytes, x[i].row_bytes,
                        &state));
@@ -330,16 +353,38 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
   return LSP_OK;
 }
 
+/* Every rank reads what it keeps. */
+static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
+  lsp_ctx *ctx = e->job.ctx;
+  lsp_memory_spec *m = &from->memory;
+  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed};
+  lsp_bcast(ctx->comm, number, sizeof number);
+  lsp_bcast(ctx->comm, from->extent, sizeof from->extent);
+  lsp_bcast(ctx->comm, &e->text.start_position, sizeof e->text.start_position);
+  if (ctx->rank == 0)
+    return LSP_OK;
+  m->snapshots = number[0];
+  m->layers = (int)number[1];
+  m->rows = number[2];
+  m->width = (int)number[3];
+  m->fixed = number[4];
+  from->fd = open(e->job.options->from_snapshot, O_RDONLY | O_CLOEXEC);
+  if (from->fd >= 0)
+    return LSP_OK;
+  return lsp_fail(&ctx->why, LSP_E_INPUT,
+                  "%s: cannot be opened here: %s; put it where every host sees it",
+                  e->job.options->from_snapshot, strerror(errno));
+}
+
 lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
   lsp_status st = LSP_OK;
   memset(from, 0, sizeof *from);
   from->fd = -1;
   (void)snprintf(from_hash, 33, "none");
-  if (e->options->from_snapshot == NULL)
+  if (e->job.options->from_snapshot == NULL)
     return LSP_OK;
-  if (e->ctx->rank == 0)
+  if (e->job.ctx->rank == 0)
     st = take_snapshot(e, from, from_hash);
-  st = lsp_agree(e->ctx, st);
-  lsp_bcast(e->ctx->comm, &e->start_position, sizeof e->start_position);
-  return st;
+  LSP_TRY(lsp_agree(e->job.ctx, st));
+  return lsp_agree(e->job.ctx, share_snapshot(e, from));
 }

@@ -29,20 +29,21 @@ static lsp_status remove_file(const char *path, lsp_failure *why) {
 }
 
 static lsp_status spool_path(const lsp_run *e, char *path, size_t size) {
-  return lsp_store_beside(e->options->output, ".stdin", path, size, &e->ctx->why);
+  return lsp_store_beside(e->job.options->output, ".stdin", path, size,
+                          &e->job.ctx->why);
 }
 
 lsp_status lsp_inputs_done(const lsp_run *e) {
   char spool[4096];
-  if (e->ctx->rank != 0 || !takes_standard_input(e->options))
+  if (e->job.ctx->rank != 0 || !takes_standard_input(e->job.options))
     return LSP_OK;
   LSP_TRY(spool_path(e, spool, sizeof spool));
-  return remove_file(spool, &e->ctx->why);
+  return remove_file(spool, &e->job.ctx->why);
 }
 
 static int is_there(const lsp_run *e, const char *suffix) {
   char path[4096];
-  return lsp_store_beside(e->options->output, suffix, path, sizeof path, NULL) ==
+  return lsp_store_beside(e->job.options->output, suffix, path, sizeof path, NULL) ==
              LSP_OK &&
          access(path, F_OK) == 0;
 }
@@ -50,23 +51,23 @@ static int is_there(const lsp_run *e, const char *suffix) {
 /* Local. A copy that no run needs: it was made for one that has been refused. */
 void lsp_inputs_forget(const lsp_run *e) {
   char spool[4096];
-  if (e->spooling == LSP_SPOOL_COPIED &&
-      lsp_store_beside(e->options->output, ".stdin", spool, sizeof spool, NULL) ==
+  if (e->text.spooling == LSP_SPOOL_COPIED &&
+      lsp_store_beside(e->job.options->output, ".stdin", spool, sizeof spool, NULL) ==
           LSP_OK)
     (void)unlink(spool);
 }
 
 static lsp_status check_tokenizer(const lsp_run *e) {
-  if (lsp_corpus_count(e->corpus) == 0)
+  if (lsp_corpus_count(e->text.corpus) == 0)
     return LSP_OK;
-  const lsp_document d = lsp_corpus_document(e->corpus, 0);
-  if (d.width == 1 && !e->config.bytes_tokenizer &&
-      e->options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(&e->ctx->why, LSP_E_INPUT,
+  const lsp_document d = lsp_corpus_document(e->text.corpus, 0);
+  if (d.width == 1 && !e->weights.model.bytes_tokenizer &&
+      e->job.options->input_format != LSP_INPUT_MEGATRON)
+    return lsp_fail(&e->job.ctx->why, LSP_E_INPUT,
                     "%s: is text, but the model takes token ids, since %s/config.json "
                     "does not say \"tokenizer\": \"bytes\"; give files of token ids "
                     "(--input-format u16, u32 or megatron)",
-                    d.name, e->options->model);
+                    d.name, e->job.options->model);
   return LSP_OK;
 }
 
@@ -74,7 +75,7 @@ static lsp_status check_tokenizer(const lsp_run *e) {
 static lsp_status nobody_writes(const lsp_run *e) {
   char journal[4096];
   int fd = -1;
-  if (lsp_store_beside(e->options->output, ".h5.journal", journal, sizeof journal,
+  if (lsp_store_beside(e->job.options->output, ".h5.journal", journal, sizeof journal,
                        NULL) != LSP_OK)
     return LSP_OK;
   const lsp_status st = lsp_lock_file(journal, &fd, NULL);
@@ -82,28 +83,28 @@ static lsp_status nobody_writes(const lsp_run *e) {
     (void)close(fd);
   if (st != LSP_E_MISMATCH)
     return LSP_OK; /* what else is wrong with it, the store will say */
-  return lsp_fail(&e->ctx->why, st,
+  return lsp_fail(&e->job.ctx->why, st,
                   "%s: another run is writing this output; wait for its end, or name "
                   "another output",
-                  e->options->output);
+                  e->job.options->output);
 }
 
 /* Standard input is not read to its end for a run that cannot begin. */
 static lsp_status may_spool(const lsp_run *e, int begun) {
-  const lsp_options *o = e->options;
+  const lsp_options *o = e->job.options;
   if (!begun || o->resume || !takes_standard_input(o))
     return LSP_OK;
   if (o->overwrite)
     return nobody_writes(e);
-  return lsp_fail(&e->ctx->why, LSP_E_MISMATCH,
+  return lsp_fail(&e->job.ctx->why, LSP_E_MISMATCH,
                   "%s: there is a run of this name; use --resume to continue it, or "
                   "--overwrite to begin anew",
                   o->output);
 }
 
 static void say_silent(const lsp_run *e, const char *spool) {
-  if (e->spooling == LSP_SPOOL_SILENT && !e->ctx->quiet)
-    lsp_say(e->ctx,
+  if (e->text.spooling == LSP_SPOOL_SILENT && !e->job.ctx->quiet)
+    lsp_say(e->job.ctx,
             "longspan: nothing comes from standard input; its copy %s of the run that "
             "is resumed is used",
             spool);
@@ -111,52 +112,54 @@ static void say_silent(const lsp_run *e, const char *spool) {
 
 static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   char spool[4096];
-  lsp_failure *why = &e->ctx->why;
-  const int begun = access(e->options->output, F_OK) == 0 || is_there(e, ".h5.journal");
+  lsp_failure *why = &e->job.ctx->why;
+  const int begun =
+      access(e->job.options->output, F_OK) == 0 || is_there(e, ".h5.journal");
   LSP_TRY(spool_path(e, spool, sizeof spool));
   LSP_TRY(may_spool(e, begun));
-  const lsp_corpus_spec spec = {.format = (lsp_input_format)e->options->input_format,
-                                .inputs = e->options->inputs,
-                                .input_count = e->options->input_count,
+  const lsp_corpus_spec spec = {.format =
+                                    (lsp_input_format)e->job.options->input_format,
+                                .inputs = e->job.options->inputs,
+                                .input_count = e->job.options->input_count,
                                 .spool = spool,
-                                .resumed = begun && e->options->resume != 0,
-                                .spooling = &e->spooling,
+                                .resumed = begun && e->job.options->resume != 0,
+                                .spooling = &e->text.spooling,
                                 .hdf5_reader = lsp_output_documents};
-  LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
+  LSP_TRY(lsp_corpus_open(&spec, &e->text.corpus, why));
   say_silent(e, spool);
   LSP_TRY(check_tokenizer(e));
-  LSP_TRY(lsp_corpus_pack(e->corpus, packed, bytes, why));
-  lsp_corpus_close(&e->corpus); /* what is shared takes its place */
+  LSP_TRY(lsp_corpus_pack(e->text.corpus, packed, bytes, why));
+  lsp_corpus_close(&e->text.corpus); /* what is shared takes its place */
   return LSP_OK;
 }
 
 /* The list of rank 0 to all nodes, one copy each. *packed is freed as soon as it is in
  * the shared copy. */
 static lsp_status spread_list(lsp_run *e, void **packed, size_t bytes) {
-  lsp_ctx *ctx = e->ctx;
+  lsp_ctx *ctx = e->job.ctx;
   int64_t floats = (int64_t)((bytes + sizeof(float) - 1) / sizeof(float));
   lsp_bcast(ctx->comm, &bytes, sizeof bytes);
   lsp_bcast(ctx->comm, &floats, sizeof floats);
-  LSP_TRY(lsp_shared_open(ctx, floats, &e->list));
+  LSP_TRY(lsp_shared_open(ctx, floats, &e->text.list));
   if (ctx->rank == 0) {
     LSP_ASSERT(*packed != NULL);
-    memcpy(e->list.floats, *packed, bytes);
+    memcpy(e->text.list.floats, *packed, bytes);
     free(*packed);
     *packed = NULL;
   }
-  lsp_shared_spread(ctx, &e->list, 0, floats);
-  lsp_shared_seal(ctx, &e->list);
-  return lsp_agree(ctx,
-                   lsp_corpus_unpack(e->list.floats, bytes, &e->corpus, &ctx->why));
+  lsp_shared_spread(ctx, &e->text.list, 0, floats);
+  lsp_shared_seal(ctx, &e->text.list);
+  return lsp_agree(
+      ctx, lsp_corpus_unpack(e->text.list.floats, bytes, &e->text.corpus, &ctx->why));
 }
 
 static lsp_status share_corpus(lsp_run *e) {
   void *packed = NULL;
   size_t bytes = 0;
   lsp_status st = LSP_OK;
-  if (e->ctx->rank == 0)
+  if (e->job.ctx->rank == 0)
     st = list_corpus(e, &packed, &bytes);
-  st = lsp_agree(e->ctx, st);
+  st = lsp_agree(e->job.ctx, st);
   if (st == LSP_OK)
     st = spread_list(e, &packed, bytes);
   free(packed);
@@ -164,18 +167,18 @@ static lsp_status share_corpus(lsp_run *e) {
 }
 
 static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
-  const lsp_pattern pattern = e->plan.pattern;
   int64_t *tokens = NULL;
-  if (e->tables.owner) {
+  if (e->text.tables.owner) {
     tokens = malloc(((size_t)n + 1) * sizeof *tokens);
     if (tokens == NULL)
-      return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
+      return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
                       (long long)n);
     for (int64_t d = 0; d < n; d++)
-      tokens[d] = lsp_corpus_document(e->corpus, d).tokens;
+      tokens[d] = lsp_corpus_document(e->text.corpus, d).tokens;
   }
-  const lsp_status st = lsp_plan_lay(&e->plan, n, tokens, e->start_position, &pattern,
-                                     table, &e->ctx->why);
+  const lsp_status st =
+      lsp_plan_lay(&e->text.plan, n, tokens, e->text.start_position,
+                   e->weights.model.prefixes, table, &e->job.ctx->why);
   free(tokens);
   return st;
 }
@@ -183,17 +186,19 @@ static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
 /* Where documents begin, in tokens, panels and rows: one table a node. */
 static lsp_status open_plan(lsp_run *e) {
   static const int64_t FLOATS = (int64_t)(sizeof(int64_t) / sizeof(float));
-  const int64_t n = lsp_corpus_count(e->corpus);
-  LSP_TRY(lsp_shared_open(e->ctx, LSP_PLAN_TABLES * (n + 1) * FLOATS, &e->tables));
-  LSP_TRY(lsp_agree(e->ctx, lay_plan(e, n, (int64_t *)(void *)e->tables.floats)));
-  lsp_shared_seal(e->ctx, &e->tables);
+  const int64_t n = lsp_corpus_count(e->text.corpus);
+  LSP_TRY(
+      lsp_shared_open(e->job.ctx, LSP_PLAN_TABLES * (n + 1) * FLOATS, &e->text.tables));
+  LSP_TRY(
+      lsp_agree(e->job.ctx, lay_plan(e, n, (int64_t *)(void *)e->text.tables.floats)));
+  lsp_shared_seal(e->job.ctx, &e->text.tables);
   return LSP_OK;
 }
 
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
   LSP_TRY(lsp_claims_check_documents(e));
-  LSP_TRY(lsp_text_hash_open(e->ctx, e->corpus, &e->text));
+  LSP_TRY(lsp_text_hash_open(e->job.ctx, e->text.corpus, &e->text.hash));
   LSP_TRY(open_plan(e));
-  return lsp_agree(e->ctx, lsp_list_stops(e));
+  return lsp_agree(e->job.ctx, lsp_list_stops(e));
 }

@@ -1,9 +1,5 @@
-/* The lending of a run before it runs.
- *
- * In a long document nearly all waves are alike: they begin where the reach before them
- * is whole, have panels of LSP_PANEL rows only, and are followed by another wave. One
- * of them is counted and stands for all. What differs is walked: the first waves, and
- * the last one. */
+/* The lending of a run before it runs: every wave's loans are listed as the run will list
+ * them, and counted. Layers that lend alike are counted once. */
 #include "lsp/sizes.h"
 
 #include "lsp/exchange.h"
@@ -11,30 +7,15 @@
 #include <stdlib.h>
 
 typedef struct {
-  const lsp_plan *plan;
-  int64_t wave_rows, ranks, tile;
-  int rank;      /* whose loans are being counted */
-  lsp_sent *sum; /* (ranks) of one layer, all waves so far */
-  lsp_sent now;  /* of `rank`, in a layer of this wave */
+  const lsp_sizing *sizing;
+  int64_t wave_rows;
+  const lsp_layer_sizes *layer; /* whose loans are being counted */
+  int alike;                    /* layers that lend as it does */
+  int rank;
+  lsp_sent now;  /* of `rank`, in that layer of this wave */
+  lsp_sent *sum; /* (ranks) all layers, all waves so far */
+  lsp_lending *out;
 } counting;
-
-/* Messages of one loan. */
-static int64_t pieces(int64_t tiles, int64_t tile) {
-  return lsp_divide_up(tiles * tile, LSP_EXCHANGE_PIECE);
-}
-
-static void count_loan(const lsp_loan *loan, void *arg) {
-  counting *c = arg;
-  const int64_t tiles = loan->end - loan->first;
-  if (loan->peer == c->rank)
-    return;
-  c->now.messages += pieces(tiles, c->tile);
-  c->now.bytes += tiles * c->tile * (int64_t)sizeof(float);
-}
-
-static lsp_sent more_of(lsp_sent a, lsp_sent b) {
-  return (lsp_sent){lsp_max(a.messages, b.messages), lsp_max(a.bytes, b.bytes)};
-}
 
 /* a + n b; INT64_MAX where a number cannot hold it. */
 static int64_t add_times(int64_t a, int64_t n, int64_t b) {
@@ -50,96 +31,166 @@ static lsp_sent add_sent(lsp_sent a, int64_t n, lsp_sent b) {
                     add_times(a.bytes, n, b.bytes)};
 }
 
-/* A wave that stands for `times` waves. */
-static void count_wave(counting *c, lsp_range wave, int64_t times, lsp_lending *out) {
-  int64_t idle = 0;
-  for (c->rank = 0; c->rank < c->ranks; c->rank++) {
-    const lsp_range span = lsp_plan_span(c->plan, wave, c->rank, (int)c->ranks);
-    c->now = (lsp_sent){0, 0};
-    lsp_plan_lent(c->plan, wave, c->rank, (int)c->ranks, count_loan, c);
-    idle += span.first == span.end;
-    out->wave = more_of(out->wave, c->now);
-    c->sum[c->rank] = add_sent(c->sum[c->rank], times, c->now);
-  }
-  out->idle = lsp_max(out->idle, idle);
+static lsp_sent more_of(lsp_sent a, lsp_sent b) {
+  return (lsp_sent){lsp_max(a.messages, b.messages), lsp_max(a.bytes, b.bytes)};
 }
 
-/* How many waves, from this one on, are alike. */
-static int64_t alike(const lsp_plan *plan, lsp_range wave) {
-  const int64_t start = lsp_plan_rows_before(plan, wave.first);
-  const lsp_tiles past = lsp_plan_past(plan, wave.first);
-  if (start < LSP_PANEL || past.end - past.first < plan->reach_tiles)
-    return 1;
-  return lsp_max(1, (lsp_plan_panels(plan) - 1 - wave.first) / (wave.end - wave.first));
+static lsp_sent of_tiles(int64_t tiles, int64_t tile) {
+  return (lsp_sent){lsp_divide_up(tiles * tile, LSP_EXCHANGE_PIECE),
+                    tiles * tile * (int64_t)sizeof(float)};
+}
+
+static void count_loan(const lsp_loan *loan, void *arg) {
+  counting *c = arg;
+  if (loan->from != c->rank || loan->to == c->rank)
+    return;
+  const lsp_sent sent = of_tiles(loan->end - loan->first, c->layer->tile);
+  c->now = add_sent(c->now, 1, sent);
+  c->out->kind[loan->kind] = add_sent(c->out->kind[loan->kind], c->alike, sent);
+}
+
+static void count_layer(counting *c, const lsp_view_of_wave *v) {
+  const lsp_layer_sizes *y = c->layer;
+  const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->tiles, y->room);
+  c->now = (lsp_sent){0, 0};
+  c->rank = v->rank;
+  for (int64_t round = 0; round < rounds; round++)
+    lsp_plan_round_loans(v, y->tiles, y->room, round, count_loan, c);
+  lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
+  lsp_plan_keep_loans(v, y->tiles, count_loan, c);
+  c->out->layer = more_of(c->out->layer, c->now);
+  c->sum[v->rank] = add_sent(c->sum[v->rank], c->alike, c->now);
+}
+
+static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
+  return a->tiles == b->tiles && a->room == b->room && a->fixed == b->fixed &&
+         a->tile == b->tile;
+}
+
+/* Layers that lend as layer i does; 0 if one before it does. */
+static int count_alike(const lsp_sizing *z, int i) {
+  int n = 0;
+  for (int k = 0; k < z->model->layers; k++)
+    if (lends_alike(&z->layer[k], &z->layer[i])) {
+      if (k < i)
+        return 0;
+      n++;
+    }
+  return n;
+}
+
+static void count_wave(counting *c, lsp_range wave) {
+  const lsp_sizing *z = c->sizing;
+  lsp_view_of_wave v = {z->plan, wave, 0, (int)z->request->ranks};
+  int64_t idle = 0;
+  for (int r = 0; r < v.ranks; r++) {
+    const lsp_range span = lsp_plan_span(z->plan, wave, r, v.ranks);
+    idle += span.first == span.end;
+  }
+  c->out->idle = lsp_max(c->out->idle, idle);
+  for (int i = 0; i < z->model->layers; i++) {
+    c->layer = &z->layer[i];
+    c->alike = count_alike(z, i);
+    for (v.rank = 0; c->alike > 0 && v.rank < v.ranks; v.rank++)
+      count_layer(c, &v);
+  }
 }
 
 /* 0: the budget did not suffice. */
-static int count_waves(counting *c, int64_t budget, lsp_lending *out) {
-  const int64_t panels = lsp_plan_panels(c->plan);
+static int count_waves(counting *c, int64_t budget) {
+  const lsp_plan *plan = c->sizing->plan;
+  const int64_t panels = lsp_plan_panels(plan);
   for (int64_t panel = 0; panel < panels;) {
-    const lsp_range wave = lsp_plan_wave(c->plan, panel, c->wave_rows);
-    const int64_t times = alike(c->plan, wave);
-    budget -= c->ranks;
+    const lsp_range wave = lsp_plan_wave(plan, panel, c->wave_rows);
+    budget -= c->sizing->request->ranks;
     if (budget < 0)
       return 0;
-    count_wave(c, wave, times, out);
-    panel += times * (wave.end - wave.first);
+    count_wave(c, wave);
+    panel = wave.end;
   }
   return 1;
 }
 
-/* Spans that hold something begin at borders of panels, and where they were cut lies
- * less than a panel before; so at most this many begin within the reach. Each borrows
- * once of a rank, as does the next wave; rank 0 lends what it carries, too. rows: what the
- * wave has at least. */
-static lsp_sent bound_of_wave(const counting *c, int64_t rows) {
-  const int64_t reach = c->plan->reach_tiles * LSP_GRID_BLOCK;
-  const int64_t share = rows / c->ranks;
-  int64_t spans = lsp_min(c->ranks - 1, lsp_divide_up(reach, LSP_PANEL) + 3);
+/* --- bounds ---------------------------------------------------------------------- */
+
+/* What a rank lends at most in a layer of a wave. To spans that begin within the reach
+ * after its own one, in rounds that may cut a loan in two; to all of them what it keeps,
+ * and to those who keep it what it computed; and the first tiles to everyone. rows: what
+ * the wave has at least. */
+static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
+                               int64_t rows) {
+  const int64_t P = z->request->ranks;
+  const int64_t reach = y->tiles * LSP_GRID_BLOCK, share = rows / P;
+  int64_t spans = lsp_min(P, lsp_divide_up(reach, LSP_PANEL) + 4);
   if (share > 0)
-    spans = lsp_min(spans, (reach + LSP_PANEL) / share + 1);
-  const int64_t loans = c->ranks == 1 || reach == 0 ? 0 : lsp_max(spans + 1, 2 * spans);
-  return (lsp_sent){loans * pieces(c->plan->reach_tiles, c->tile),
-                    loans * c->plan->reach_tiles * c->tile * (int64_t)sizeof(float)};
+    spans = lsp_min(spans, (reach + LSP_PANEL) / share + 2);
+  if (P == 1)
+    return (lsp_sent){0, 0};
+  const int64_t groups = lsp_divide_up(y->tiles, LSP_GROUP) + 2;
+  const int64_t rounds = lsp_divide_up(y->tiles, lsp_max(1, y->room));
+  const lsp_sent all = of_tiles(y->tiles, y->tile);
+  lsp_sent sent = {0, 0};
+  if (y->tiles > 0) { /* a borrower gets groups and spans, cut where rounds end */
+    sent.messages = add_times(groups, spans, groups + 2 * rounds + all.messages + 2);
+    sent.bytes = add_times(all.bytes, 2 * spans, all.bytes);
+  }
+  return add_sent(sent, 2 * P, of_tiles(y->fixed, y->tile));
 }
 
 static int64_t count_of_waves(const counting *c) {
-  const int64_t panels = lsp_plan_panels(c->plan);
+  const lsp_plan *plan = c->sizing->plan;
+  const int64_t panels = lsp_plan_panels(plan);
   if (panels == 0)
     return 0;
-  const lsp_range first = lsp_plan_wave(c->plan, 0, c->wave_rows);
+  const lsp_range first = lsp_plan_wave(plan, 0, c->wave_rows);
   if (first.end == panels)
     return 1;
-  const lsp_range second = lsp_plan_wave(c->plan, first.end, c->wave_rows);
-  return 1 + lsp_divide_up(panels - first.end, second.end - second.first);
+  if (plan->documents == 1) {
+    const lsp_range second = lsp_plan_wave(plan, first.end, c->wave_rows);
+    return 1 + lsp_divide_up(panels - first.end, second.end - second.first);
+  }
+  int64_t waves = 0;
+  for (int64_t panel = 0; panel < panels; waves++)
+    panel = lsp_plan_wave(plan, panel, c->wave_rows).end;
+  return waves;
 }
 
-lsp_status lsp_sizes_lending(const lsp_txl_config *config, const lsp_plan *plan,
-                             int64_t wave_rows, int64_t ranks, int64_t budget,
+static void bound_all(counting *c) {
+  const lsp_sizing *z = c->sizing;
+  const int64_t rows = c->wave_rows / LSP_PANEL * LSP_PANEL;
+  lsp_lending *out = c->out;
+  out->idle = -1;
+  out->layer = out->rank = (lsp_sent){0, 0};
+  for (int k = 0; k < LSP_LOAN_KINDS; k++)
+    out->kind[k] = (lsp_sent){-1, -1};
+  for (int i = 0; i < z->model->layers; i++) {
+    const lsp_sent last =
+        bound_of_layer(z, &z->layer[i], 0); /* of it nothing is known */
+    out->layer = more_of(out->layer, last);
+    out->rank = add_sent(out->rank, 1, last);
+    out->rank = add_sent(out->rank, lsp_max(0, out->waves - 1),
+                         bound_of_layer(z, &z->layer[i], rows));
+  }
+}
+
+lsp_status lsp_sizes_lending(const lsp_sizing *z, int64_t wave_rows, int64_t budget,
                              lsp_lending *out, lsp_failure *why) {
-  counting c = {.plan = plan,
-                .wave_rows = wave_rows,
-                .ranks = ranks,
-                .tile = lsp_tile_floats(lsp_sizes_heads(config))};
-  LSP_ASSERT(plan->documents == 1 && wave_rows >= LSP_PANEL && ranks <= INT32_MAX);
-  *out = (lsp_lending){.exact = ranks <= budget, .waves = count_of_waves(&c)};
+  const int64_t ranks = z->request->ranks;
+  counting c = {.sizing = z, .wave_rows = wave_rows, .out = out};
+  LSP_ASSERT(wave_rows >= LSP_PANEL && ranks <= INT32_MAX);
+  *out = (lsp_lending){.exact = ranks <= budget};
+  out->waves = count_of_waves(&c);
   if (out->exact) {
     c.sum = calloc((size_t)ranks, sizeof *c.sum);
     if (c.sum == NULL)
       return lsp_fail(why, LSP_E_MEMORY, "no memory for the loans of %lld ranks",
                       (long long)ranks);
-    out->exact = count_waves(&c, budget, out);
+    out->exact = count_waves(&c, budget);
   }
-  lsp_sent layer = {0, 0};
   for (int64_t r = 0; out->exact && r < ranks; r++)
-    layer = more_of(layer, c.sum[r]);
+    out->rank = more_of(out->rank, c.sum[r]);
   free(c.sum);
-  if (!out->exact) {
-    out->idle = -1;
-    out->wave = bound_of_wave(&c, 0); /* of the last wave nothing is known */
-    layer = add_sent(out->wave, out->waves - 1,
-                     bound_of_wave(&c, wave_rows / LSP_PANEL * LSP_PANEL));
-  }
-  out->rank = add_sent((lsp_sent){0, 0}, config->n_layer, layer);
+  if (!out->exact)
+    bound_all(&c);
   return LSP_OK;
 }

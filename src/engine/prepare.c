@@ -1,72 +1,117 @@
 /* What is made from the weights once, and lies beside them in the shared block:
  *
- *   strips   of each layer: the relative positions through W_r, by falling distance
+ *   zeros    where a bias is absent
+ *   strips   of each layer: the relative positions through R, by falling distance
  *   ghost    of each layer: the tile of positions before 0, whose hidden rows are zero
- *            (with pre_lnorm a zero row is normed to the norm's bias, so its keys and
- *            values are not zero)
- *   tails    the output rows of the clusters beyond the shortlist, packed for the
- *            block kernel
+ *            (normed first, a zero row becomes the norm's bias, so its keys and values
+ *            are not zero)
+ *   gate     of each layer: the weights of its views' results
+ *   tails    the output rows of the clusters beyond the shortlist, packed for the block
+ *            kernel
  *
  * Angles are products and sines in double precision. */
 #include "engine_internal.h"
+
+#include "lsp/rotary.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t padded_floats(int64_t n) {
-  return (n + 15) / 16 * 16;
+typedef struct {
+  const lsp_job *job;
+  lsp_weights *weights;
+  float *at;   /* the next free float of the block */
+  float *work; /* (64, D), (64, widest product) */
+  int fill;
+} preparing;
+
+static float *take(preparing *p, int64_t floats) {
+  float *at = p->at;
+  p->at += lsp_divide_up(floats, LSP_LANES) * LSP_LANES;
+  return at;
 }
 
 /* Rows of sinusoids: row c of strip d is distance 64 d + 63 - c. */
-static void sinusoids(const lsp_run *e, int64_t d, float *rows) {
-  const int D = e->config.d_model;
+static void sinusoids(const lsp_model *m, int64_t clamp, int64_t d, float *rows) {
+  const int D = m->width;
   for (int c = 0; c < LSP_BLOCK; c++) {
     int64_t t = LSP_BLOCK * d + LSP_BLOCK - 1 - c;
-    if (e->config.clamp_len > 0)
-      t = lsp_min(t, e->config.clamp_len);
+    if (clamp > 0)
+      t = lsp_min(t, clamp);
     for (int j = 0; j < D / 2; j++) {
-      const double angle = (double)t * (double)e->model.inv_freq[j];
+      const double angle = (double)t * (double)m->inv_freq[j];
       rows[(int64_t)c * D + j] = (float)sin(angle);
       rows[(int64_t)c * D + D / 2 + j] = (float)cos(angle);
     }
   }
 }
 
-static void make_strips(lsp_run *e, float *work) {
-  const int64_t D = e->config.d_model;
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  const int64_t strip = lsp_strip_floats(e->heads, 1);
-  float *rows = work, *projected = work + LSP_BLOCK * D;
-  for (int64_t d = 0; d < e->strip_count; d++) {
-    sinusoids(e, d, rows);
-    for (int layer = 0; layer < e->config.n_layer; layer++) {
-      lsp_gemm(LSP_BLOCK, A, D, rows, e->model.layer[layer].r, projected);
-      lsp_strip_put(e->heads, projected,
-                    (float *)(uintptr_t)e->strips[layer] + d * strip);
-    }
+static void make_strips(preparing *p, const lsp_layer *l, lsp_prepared *made) {
+  const lsp_model *m = &p->weights->model;
+  const int64_t strip = lsp_strip_floats(l->heads, 1);
+  made->strip_count = lsp_sizes_strips(l);
+  if (made->strip_count <= 0)
+    return;
+  float *out = take(p, made->strip_count * strip);
+  float *rows = p->work, *projected = rows + (int64_t)LSP_BLOCK * m->width;
+  made->strips = out;
+  for (int64_t d = 0; p->fill && d < made->strip_count; d++) {
+    sinusoids(m, l->position.clamp, d, rows);
+    lsp_gemm(LSP_BLOCK, l->position.relative.rows, m->width, rows,
+             l->position.relative.data, projected);
+    lsp_strip_put(l->heads, projected, out + d * strip);
   }
 }
 
-static void make_ghosts(lsp_run *e, float *work) {
-  const int64_t D = e->config.d_model;
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  float *rows = work, *qkv = work + LSP_BLOCK * D;
-  for (int layer = 0; layer < e->config.n_layer; layer++) {
-    const lsp_txl_layer *w = &e->model.layer[layer];
-    memset(rows, 0, (size_t)(LSP_BLOCK * D) * sizeof(float));
-    if (e->config.pre_lnorm)
-      e->kernels.layer_norm(LSP_BLOCK, D, rows, NULL, w->norm1_gain, w->norm1_bias,
-                            (float)e->config.layer_norm_epsilon, rows);
-    lsp_gemm(LSP_BLOCK, 3 * A, D, rows, w->qkv, qkv);
-    for (int i = 0; i < LSP_BLOCK; i++)
-      (void)lsp_finite_spoil(e, qkv + 3 * A * i);
-    lsp_tile_put(e->heads, (float *)(uintptr_t)e->ghost[layer], 0, LSP_BLOCK, qkv + A,
-                 qkv + 2 * A, 3 * A);
+static int has_virtual_past(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].virtual_past)
+      return 1;
+  return 0;
+}
+
+static void make_ghost(preparing *p, const lsp_layer *l, lsp_prepared *made) {
+  const lsp_kernels *k = &p->job->kernels;
+  const int64_t D = p->weights->model.width, ld = l->qkv.matrix.rows;
+  const int64_t A = (int64_t)l->heads.query * l->heads.width;
+  if (!has_virtual_past(l))
+    return;
+  float *tile = take(p, lsp_tile_floats(l->heads));
+  float *rows = p->work, *qkv = rows + LSP_BLOCK * D;
+  made->ghost = tile;
+  if (!p->fill)
+    return;
+  memset(rows, 0, (size_t)(LSP_BLOCK * D) * sizeof(float));
+  if (l->place != LSP_PLACE_POST)
+    k->layer_norm(LSP_BLOCK, D, rows, NULL, l->attention_norm.gain,
+                  l->attention_norm.bias, l->attention_norm.eps, rows);
+  lsp_gemm(LSP_BLOCK, ld, D, rows, l->qkv.matrix.data, qkv);
+  for (int i = 0; i < LSP_BLOCK; i++)
+    (void)lsp_finite_spoil(k, l->heads, qkv + ld * i);
+  lsp_tile_put(l->heads, tile, 0, LSP_BLOCK, qkv + A,
+               qkv + A + (int64_t)l->heads.shared * l->heads.width, ld);
+}
+
+/* Softmax over branches of gate[b, h], as weights of the views. */
+static void make_gate(preparing *p, const lsp_layer *l, lsp_prepared *made) {
+  const int H = l->heads.query;
+  if (l->merge != LSP_MERGE_GATE)
+    return;
+  float *out = take(p, (int64_t)made->views * H);
+  made->gate = out;
+  for (int h = 0; p->fill && h < H; h++) {
+    double top = l->gate[h], sum = 0;
+    for (int b = 1; b < made->views; b++)
+      top = fmax(top, (double)l->gate[b * H + h]);
+    for (int b = 0; b < made->views; b++)
+      sum += exp((double)l->gate[b * H + h] - top);
+    for (int b = 0; b < made->views; b++)
+      out[b * H + h] = (float)(exp((double)l->gate[b * H + h] - top) / sum);
   }
 }
 
-static void pack_tail(const lsp_txl_cluster *k, float *out) {
+static void pack_tail(const lsp_cluster *k, float *out) {
   const int64_t width = k->width;
   for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++, out += LSP_BLOCK * width)
     for (int64_t j = 0; j < width; j++)
@@ -76,27 +121,67 @@ static void pack_tail(const lsp_txl_cluster *k, float *out) {
       }
 }
 
-void lsp_prepare(lsp_run *e, float *block, int fill) {
-  float *at = block;
-  for (int layer = 0; layer < e->config.n_layer; layer++) {
-    e->strips[layer] = at;
-    at += padded_floats(lsp_strip_floats(e->heads, e->strip_count));
-    e->ghost[layer] = at;
-    at += padded_floats(lsp_tile_floats(e->heads));
+/* --- tables of this process ------------------------------------------------------ */
+
+lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why) {
+  const lsp_model *m = &w->model;
+  int64_t doubles = 0;
+  for (int i = 0; i < m->layers; i++)
+    doubles += (int64_t)LSP_BLOCK * m->layer[i].position.rotated;
+  w->layer = calloc((size_t)m->layers + 1, sizeof *w->layer);
+  w->tail = calloc((size_t)m->words.clusters, sizeof *w->tail);
+  w->turns = calloc((size_t)doubles + 1, sizeof *w->turns);
+  if (w->layer == NULL || w->tail == NULL || w->turns == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %d layers", m->layers);
+  double *turn = w->turns;
+  for (int i = 0; i < m->layers; i++) {
+    lsp_prepared *made = &w->layer[i];
+    made->views = lsp_layer_views(&m->layer[i], made->view);
+    if (m->layer[i].position.rotated > 0) {
+      lsp_rotary_steps(m->layer[i].position.rotated / 2, m->layer[i].position.frequency,
+                       turn);
+      made->turn = turn;
+      turn += (int64_t)LSP_BLOCK * m->layer[i].position.rotated;
+    }
   }
-  for (int i = 1; i < e->config.clusters; i++) {
+  return LSP_OK;
+}
+
+void lsp_prepare_close(lsp_weights *w) {
+  free(w->layer);
+  free(w->tail);
+  free(w->turns);
+  w->layer = NULL;
+  w->tail = NULL;
+  w->turns = NULL;
+}
+
+/* --- the block ------------------------------------------------------------------- */
+
+void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
+  const lsp_model *m = &w->model;
+  preparing p = {job, w, block, NULL, fill};
+  int64_t widest = m->width, head = m->width;
+  for (int i = 0; i < m->layers; i++) {
+    widest = lsp_max(widest, m->layer[i].qkv.matrix.rows);
+    head = lsp_max(head, m->layer[i].heads.width);
+  }
+  p.work = aligned_alloc(64, (size_t)(LSP_BLOCK * (m->width + widest)) * sizeof(float));
+  LSP_ASSERT(p.work != NULL);
+  float *zeros = take(&p, head);
+  w->zeros = zeros;
+  if (fill)
+    memset(zeros, 0, (size_t)head * sizeof(float));
+  for (int i = 0; i < m->layers; i++) {
+    make_strips(&p, &m->layer[i], &w->layer[i]);
+    make_ghost(&p, &m->layer[i], &w->layer[i]);
+    make_gate(&p, &m->layer[i], &w->layer[i]);
+  }
+  for (int i = 1; i < m->words.clusters; i++) {
+    float *out = take(&p, lsp_sizes_tail(m, i));
+    w->tail[i] = out;
     if (fill)
-      pack_tail(&e->model.cluster[i], at);
-    e->tail[i] = at;
-    at += lsp_sizes_tail(&e->config, i);
+      pack_tail(&m->words.cluster[i], out);
   }
-  if (!fill)
-    return;
-  const int64_t D = e->config.d_model;
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  float *work = aligned_alloc(64, (size_t)(LSP_BLOCK * (D + 3 * A)) * sizeof(float));
-  LSP_ASSERT(work != NULL);
-  make_strips(e, work);
-  make_ghosts(e, work);
-  free(work);
+  free(p.work);
 }

@@ -25,19 +25,19 @@ static void print_duration(double seconds, char out[32]) {
 
 static void print_line(const lsp_run *e, double done, int on_terminal) {
   char left[32];
-  const double all = (double)lsp_plan_tokens(&e->plan);
-  const double passed = MPI_Wtime() - e->ctx->started;
-  const double rate = (done - (double)e->first_token) / passed;
-  const double nats =
-      lsp_nats_value(lsp_nats_of(e->commit.corpus_low, e->commit.corpus_high));
+  const double all = (double)lsp_plan_tokens(&e->text.plan);
+  const double passed = MPI_Wtime() - e->job.ctx->started;
+  const double rate = (done - (double)e->progress.first_token) / passed;
+  const double nats = lsp_nats_value(
+      lsp_nats_of(e->progress.commit.corpus_low, e->progress.commit.corpus_high));
   char bits[64] = "";
-  if (e->commit.corpus_not_finite > 0)
+  if (e->progress.commit.corpus_not_finite > 0)
     (void)snprintf(bits, sizeof bits, ", %lld results not finite",
-                   (long long)e->commit.corpus_not_finite);
-  else if (e->commit.corpus_count > 0)
+                   (long long)e->progress.commit.corpus_not_finite);
+  else if (e->progress.commit.corpus_count > 0)
     (void)snprintf(bits, sizeof bits, ", %.4f bits a %s",
-                   nats / log(2.0) / (double)e->commit.corpus_count,
-                   e->config.bytes_tokenizer ? "byte" : "token");
+                   nats / log(2.0) / (double)e->progress.commit.corpus_count,
+                   e->weights.model.bytes_tokenizer ? "byte" : "token");
   print_duration(rate > 0 ? (all - done) / rate : 0, left);
   (void)fprintf(stderr, "%s%.0f of %.0f tokens (%.1f %%), %.0f tokens/s%s, %s left%s",
                 on_terminal ? "\r\033[K" : "", done, all,
@@ -49,19 +49,20 @@ static void print_line(const lsp_run *e, double done, int on_terminal) {
 
 /* layer -1: between waves. On a terminal twice a second, in a log every half minute. */
 void lsp_report_progress(lsp_run *e, int layer, int force) {
-  if (e->ctx->rank != 0 || e->ctx->quiet)
+  if (e->job.ctx->rank != 0 || e->job.ctx->quiet)
     return;
   const int on_terminal = isatty(STDERR_FILENO);
   const double now = MPI_Wtime();
-  const int last = lsp_plan_panels(&e->plan) == e->commit.panel_end;
-  if (now - e->last_progress < (on_terminal ? 0.5 : 30) && !(force && last))
+  const int last = lsp_plan_panels(&e->text.plan) == e->progress.commit.panel_end;
+  if (now - e->job.last_progress < (on_terminal ? 0.5 : 30) && !(force && last))
     return;
-  e->last_progress = now;
-  double done = (double)e->commit.token_end;
+  e->job.last_progress = now;
+  double done = (double)e->progress.commit.token_end;
   if (layer >= 0) {
-    const double wave = (double)(lsp_plan_tokens_before(&e->plan, e->wave.range.end) -
-                                 e->commit.token_end);
-    done += wave * (layer + 1) / (e->config.n_layer + 1);
+    const double wave =
+        (double)(lsp_plan_tokens_before(&e->text.plan, e->span.wave.range.end) -
+                 e->progress.commit.token_end);
+    done += wave * (layer + 1) / (e->weights.model.layers + 1);
   }
   print_line(e, done, on_terminal);
 }
@@ -85,7 +86,11 @@ typedef struct {
   spread wall, cpu, flops, messages, bytes, written, peak;
   spread compute;                     /* seconds */
   spread layer_messages, layer_bytes; /* in a layer of a wave, the most */
+  spread kind_messages[LSP_LOAN_KINDS], kind_bytes[LSP_LOAN_KINDS];
+  spread visits;
 } totals;
+
+static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed"};
 
 static const char *const phase_name[LSP_PHASES] = {
 #define X(name, words) words,
@@ -94,101 +99,109 @@ static const char *const phase_name[LSP_PHASES] = {
 };
 
 static void collect(const lsp_run *e, totals *t) {
-  const lsp_ctx *ctx = e->ctx;
-  const lsp_traffic traffic = lsp_exchange_traffic(e->exchange);
+  const lsp_ctx *ctx = e->job.ctx;
+  const lsp_traffic traffic = lsp_exchange_traffic(e->span.exchange);
   struct rusage usage;
   memset(&usage, 0, sizeof usage);
   (void)getrusage(RUSAGE_SELF, &usage);
   double compute = 0;
   for (int i = 0; i < LSP_PHASES; i++) {
-    t->phase[i] = spread_of(ctx, e->clock.seconds[i]);
+    t->phase[i] = spread_of(ctx, e->job.clock.seconds[i]);
     if (i >= LSP_PHASE_EMBED && i <= LSP_PHASE_HEAD)
-      compute += e->clock.seconds[i];
+      compute += e->job.clock.seconds[i];
   }
   t->compute = spread_of(ctx, compute);
-  t->layer_messages = spread_of(ctx, (double)e->clock.sent.messages);
-  t->layer_bytes = spread_of(ctx, (double)e->clock.sent.bytes);
+  t->layer_messages = spread_of(ctx, (double)e->job.clock.sent.messages);
+  t->layer_bytes = spread_of(ctx, (double)e->job.clock.sent.bytes);
   t->wall = spread_of(ctx, MPI_Wtime() - ctx->started);
-  t->cpu = spread_of(ctx, e->clock.cpu);
-  t->flops = spread_of(ctx, e->clock.flops);
+  t->cpu = spread_of(ctx, e->job.clock.cpu);
+  t->flops = spread_of(ctx, e->job.clock.flops);
   t->messages = spread_of(ctx, (double)traffic.messages);
   t->bytes = spread_of(ctx, (double)traffic.bytes);
-  t->written = spread_of(ctx, (double)lsp_store_written(e->store).bytes);
+  for (int kind = 0; kind < LSP_LOAN_KINDS; kind++) {
+    const lsp_traffic of = lsp_exchange_traffic_of(e->span.exchange, kind);
+    t->kind_messages[kind] = spread_of(ctx, (double)of.messages);
+    t->kind_bytes[kind] = spread_of(ctx, (double)of.bytes);
+  }
+  t->visits = spread_of(ctx, (double)e->job.clock.visits);
+  t->written = spread_of(ctx, (double)lsp_store_written(e->progress.store).bytes);
   t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
 }
 
 /* --- the table ------------------------------------------------------------------- */
 
 static void print_phases(const lsp_run *e, const totals *t) {
-  const int P = e->ctx->size;
+  const int P = e->job.ctx->size;
   const double wall = t->wall.sum / P;
   double rest = wall;
-  lsp_say(e->ctx, "%-24s %9s %9s %9s %9s %6s", "phase (seconds a rank)", "min", "avg",
-          "max", "imbalance", "%");
+  lsp_say(e->job.ctx, "%-24s %9s %9s %9s %9s %6s", "phase (seconds a rank)", "min",
+          "avg", "max", "imbalance", "%");
   for (int i = 0; i < LSP_PHASES; i++) {
     const spread *s = &t->phase[i];
     const double mean = s->sum / P;
     rest -= mean;
-    lsp_say(e->ctx, "%-24s %9.3f %9.3f %9.3f %9.2f %6.1f", phase_name[i], s->least,
+    lsp_say(e->job.ctx, "%-24s %9.3f %9.3f %9.3f %9.2f %6.1f", phase_name[i], s->least,
             mean, s->most, mean > 0 ? s->most / mean : 1.0, 100 * mean / wall);
   }
-  lsp_say(e->ctx, "%-24s %9s %9.3f %9s %9s %6.1f", "start and rest", "", rest, "", "",
-          100 * rest / wall);
+  lsp_say(e->job.ctx, "%-24s %9s %9.3f %9s %9s %6.1f", "start and rest", "", rest, "",
+          "", 100 * rest / wall);
 }
 
 static void print_rates(const lsp_run *e, const totals *t) {
-  const int P = e->ctx->size;
-  const double tokens = (double)(e->commit.token_end - e->first_token);
+  const int P = e->job.ctx->size;
+  const double tokens =
+      (double)(e->progress.commit.token_end - e->progress.first_token);
   const double seconds = t->compute.sum / P;
   const double rate = seconds > 0 ? t->flops.sum / seconds : 0;
   char wall[32];
   print_duration(t->wall.most, wall);
-  lsp_say(e->ctx, "%d rank%s of %d thread%s, %s kernels, %s, core %s", P,
-          P == 1 ? "" : "s", e->threads, e->threads == 1 ? "" : "s", e->kernels.name,
-          lsp_blas_description(), lsp_blas_core());
-  lsp_say(e->ctx,
+  lsp_say(e->job.ctx, "%d rank%s of %d thread%s, %s kernels, %s, core %s", P,
+          P == 1 ? "" : "s", e->job.threads, e->job.threads == 1 ? "" : "s",
+          e->job.kernels.name, lsp_blas_description(), lsp_blas_core());
+  lsp_say(e->job.ctx,
           "%.0f tokens in %s: %.0f tokens/s; %.1f GFLOP/s in compute, %.0f %% of the "
           "sgemm rate at start",
           tokens, wall, t->wall.most > 0 ? tokens / t->wall.most : 0, rate * 1e-9,
-          e->gemm_rate > 0 ? 100 * rate / e->gemm_rate : 0);
-  lsp_say(e->ctx,
+          e->job.gemm_rate > 0 ? 100 * rate / e->job.gemm_rate : 0);
+  lsp_say(e->job.ctx,
           "sent at most %.0f messages, %.3f MiB a rank, layer and wave; %.0f messages, "
           "%.3f MiB a rank in all",
           t->layer_messages.most, t->layer_bytes.most / (1 << 20), t->messages.most,
           t->bytes.most / (1 << 20));
-  lsp_say(e->ctx, "written %.1f MiB; peak memory %.0f MiB a rank (%.0f planned)",
+  lsp_say(e->job.ctx, "written %.1f MiB; peak memory %.0f MiB a rank (%.0f planned)",
           t->written.sum / (1 << 20), t->peak.most / (1 << 20),
-          (double)(lsp_sizes_rank(&e->sizes) + e->sizes.node) / (1 << 20));
+          (double)(lsp_sizes_rank(&e->span.sizes) + e->span.sizes.node) / (1 << 20));
 }
 
 static void print_score(const lsp_run *e) {
-  const lsp_commit *c = &e->commit;
+  const lsp_commit *c = &e->progress.commit;
   if (c->corpus_count == 0 || c->corpus_not_finite > 0)
     return;
   const double bits =
       lsp_nats_value(lsp_nats_of(c->corpus_low, c->corpus_high)) / log(2.0);
-  if (e->config.bytes_tokenizer)
-    lsp_say(e->ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
-            e->options->output, bits / (double)c->token_end, (long long)c->token_end,
-            (long long)e->plan.documents, e->plan.documents == 1 ? "" : "s");
+  if (e->weights.model.bytes_tokenizer)
+    lsp_say(e->job.ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
+            e->job.options->output, bits / (double)c->token_end,
+            (long long)c->token_end, (long long)e->text.plan.documents,
+            e->text.plan.documents == 1 ? "" : "s");
   else
-    lsp_say(e->ctx,
+    lsp_say(e->job.ctx,
             "%s: %.6f bits a token, perplexity %.6f, over %lld predicted tokens in "
             "%lld document%s",
-            e->options->output, bits / (double)c->corpus_count,
+            e->job.options->output, bits / (double)c->corpus_count,
             exp2(bits / (double)c->corpus_count), (long long)c->corpus_count,
-            (long long)e->plan.documents, e->plan.documents == 1 ? "" : "s");
+            (long long)e->text.plan.documents, e->text.plan.documents == 1 ? "" : "s");
 }
 
 /* Said even to those who asked for silence. */
 static void print_not_finite(const lsp_run *e) {
-  const lsp_commit *c = &e->commit;
+  const lsp_commit *c = &e->progress.commit;
   const int64_t all = c->corpus_not_finite + c->corpus_count;
   if (c->corpus_not_finite > 0)
-    lsp_say(e->ctx,
+    lsp_say(e->job.ctx,
             "longspan: %s: %lld of %lld predicted tokens have no finite nll: the "
             "weights are damaged or overflow float32",
-            e->options->output, (long long)c->corpus_not_finite, (long long)all);
+            e->job.options->output, (long long)c->corpus_not_finite, (long long)all);
 }
 
 /* --- FILE.run.json --------------------------------------------------------------- */
@@ -266,6 +279,17 @@ static json_t *phases_json(const totals *t, int ranks) {
   return o;
 }
 
+/* Of all ranks, by kind of loan (lsp/plan.h). */
+static json_t *loans_json(const totals *t) {
+  json_t *o = json_object();
+  for (int kind = 0; kind < LSP_LOAN_KINDS; kind++)
+    (void)json_object_set_new(o, kind_name[kind],
+                              json_pack("{s:I, s:I}", "messages",
+                                        (json_int_t)t->kind_messages[kind].sum, "bytes",
+                                        (json_int_t)t->kind_bytes[kind].sum));
+  return o;
+}
+
 static void put_environment(json_t *o) {
   static const char *const name[] = {"SLURM_JOB_ID", "SLURM_JOB_NODELIST",
                                      "SLURM_RESTART_COUNT", "PBS_JOBID"};
@@ -290,29 +314,30 @@ static void put_options(json_t *o, const lsp_options *options) {
 
 /* Everything but hosts and state into o. */
 static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
-  const int P = e->ctx->size;
+  const int P = e->job.ctx->size;
   const time_t now = time(NULL);
-  const char *line = e->options->command_line;
+  const char *line = e->job.options->command_line;
   put_text(o, "command_line", line != NULL ? line : "");
   (void)json_object_set_new(o, "ranks", json_integer(P));
-  (void)json_object_set_new(o, "threads", json_integer(e->threads));
-  put_text(o, "kernels", e->kernels.name);
+  (void)json_object_set_new(o, "threads", json_integer(e->job.threads));
+  put_text(o, "kernels", e->job.kernels.name);
   put_text(o, "blas", lsp_blas_description());
   put_text(o, "blas_core", lsp_blas_core());
   (void)json_object_set_new(o, "wave_tokens",
-                            json_integer((json_int_t)e->sizes.wave_rows));
-  (void)json_object_set_new(o, "first_token", json_integer((json_int_t)e->first_token));
+                            json_integer((json_int_t)e->span.sizes.wave_rows));
+  (void)json_object_set_new(o, "first_token",
+                            json_integer((json_int_t)e->progress.first_token));
   (void)json_object_set_new(o, "token_end",
-                            json_integer((json_int_t)e->commit.token_end));
-  put_time(o, "started", now - (time_t)(MPI_Wtime() - e->ctx->started));
+                            json_integer((json_int_t)e->progress.commit.token_end));
+  put_time(o, "started", now - (time_t)(MPI_Wtime() - e->job.ctx->started));
   put_time(o, "ended", now);
   put_environment(o);
-  put_options(o, e->options);
+  put_options(o, e->job.options);
   (void)json_object_set_new(o, "seconds", phases_json(t, P));
   (void)json_object_set_new(o, "wall_seconds", spread_json(&t->wall, P));
   (void)json_object_set_new(o, "cpu_seconds", spread_json(&t->cpu, P));
   (void)json_object_set_new(o, "flops", json_real(t->flops.sum));
-  (void)json_object_set_new(o, "sgemm_flops_per_second", json_real(e->gemm_rate));
+  (void)json_object_set_new(o, "sgemm_flops_per_second", json_real(e->job.gemm_rate));
   (void)json_object_set_new(o, "compute_seconds", spread_json(&t->compute, P));
   (void)json_object_set_new(o, "messages_a_layer_and_wave",
                             spread_json(&t->layer_messages, P));
@@ -320,13 +345,20 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
                             spread_json(&t->layer_bytes, P));
   (void)json_object_set_new(o, "messages_sent", spread_json(&t->messages, P));
   (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
-  (void)json_object_set_new(o, "not_finite", json_integer(e->commit.corpus_not_finite));
-  (void)json_object_set_new(o, "layers", json_integer(e->config.n_layer));
+  (void)json_object_set_new(o, "loans", loans_json(t));
+  /* products of a block of queries of one head with a tile, of all ranks */
+  (void)json_object_set_new(o, "visits", json_integer((json_int_t)t->visits.sum));
+  (void)json_object_set_new(o, "written_bytes",
+                            json_integer((json_int_t)t->written.sum));
+  (void)json_object_set_new(o, "not_finite",
+                            json_integer(e->progress.commit.corpus_not_finite));
+  (void)json_object_set_new(o, "layers", json_integer(e->weights.model.layers));
   (void)json_object_set_new(o, "peak_bytes", spread_json(&t->peak, P));
   /* rank 0's, and with it the node's copies */
-  const int64_t planned = lsp_sizes_rank(&e->sizes) + e->sizes.node;
+  const int64_t planned = lsp_sizes_rank(&e->span.sizes) + e->span.sizes.node;
   (void)json_object_set_new(o, "planned_bytes", json_integer(planned));
-  (void)json_object_set_new(o, "arena_bytes", json_integer((json_int_t)e->arena.size));
+  (void)json_object_set_new(o, "arena_bytes",
+                            json_integer((json_int_t)e->span.arena.size));
 }
 
 static lsp_status write_json(const char *path, const json_t *o, lsp_failure *why) {
@@ -341,7 +373,7 @@ static lsp_status write_json(const char *path, const json_t *o, lsp_failure *why
 /* The results are whole without FILE.run.json. */
 static void warn(const lsp_run *e, const lsp_failure *why) {
   lsp_say(
-      e->ctx,
+      e->job.ctx,
       "longspan: %s (the results are not affected: this file only records hosts and "
       "times)",
       why->text);
@@ -365,18 +397,18 @@ void lsp_report_end(const lsp_run *e, const char *state, int ended) {
   collect(e, &t);
   put_text(o, "format", format);
   put_text(o, "state", state);
-  put_hosts(e->ctx, o);
-  if (e->ctx->rank == 0) {
+  put_hosts(e->job.ctx, o);
+  if (e->job.ctx->rank == 0) {
     put_facts(o, e, &t);
     lsp_status st =
-        lsp_store_beside(e->options->output, ".run.json", path, sizeof path, &why);
+        lsp_store_beside(e->job.options->output, ".run.json", path, sizeof path, &why);
     if (st == LSP_OK)
       st = write_json(path, o, &why);
     if (st != LSP_OK && ended)
       warn(e, &why);
   }
   json_decref(o);
-  if (ended && !e->ctx->quiet && e->ctx->rank == 0) {
+  if (ended && !e->job.ctx->quiet && e->job.ctx->rank == 0) {
     print_phases(e, &t);
     print_rates(e, &t);
     print_score(e);
@@ -392,7 +424,7 @@ void lsp_report_finished(const lsp_run *e) {
   char path[PATH_MAX];
   json_t *o = NULL;
   lsp_failure why = {0};
-  if (lsp_store_beside(e->options->output, ".run.json", path, sizeof path, &why) !=
+  if (lsp_store_beside(e->job.options->output, ".run.json", path, sizeof path, &why) !=
           LSP_OK ||
       access(path, F_OK) != 0 || lsp_json_read(path, MOST_BYTES, &o, NULL) != LSP_OK)
     return; /* nothing depends on this file */

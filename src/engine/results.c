@@ -13,56 +13,58 @@
 /* Rows of hidden states as they will lie in the file: padding between pieces taken out.
  * The span has no further use for it. */
 static void squeeze_hidden(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
-  const int64_t D = e->config.d_model;
+  const lsp_wave *w = &e->span.wave;
+  const int64_t D = e->weights.model.width;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    memmove(e->x + (p->token - w->token_first) * D,
-            e->x + (p->row + p->first - p->start) * D,
-            (size_t)(p->end - p->first) * (size_t)D * sizeof(float));
+    memmove(e->span.x + (p->token - w->token_first) * D,
+            e->span.x + (p->row + p->origin - p->start) * D,
+            (size_t)(p->end - p->origin) * (size_t)D * sizeof(float));
   }
 }
 
 static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
-  const lsp_wave *w = &e->wave;
-  const int64_t D = e->config.d_model, parts = e->options->write;
-  const lsp_panel_output r = lsp_plan_panel_output(&e->plan, panel);
+  const lsp_wave *w = &e->span.wave;
+  const int64_t D = e->weights.model.width, parts = e->job.options->write;
+  const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, panel);
   const lsp_panel_data data = {
-      .id = e->id + (r.token - w->token_first),
+      .id = e->span.id + (r.token - w->token_first),
       .ids = (parts & LSP_WRITE_ID) != 0 ? r.token_end - r.token : 0,
-      .nll = e->nll + (r.nll - w->nll_first),
+      .nll = e->span.nll + (r.nll - w->nll_first),
       .nlls = (parts & LSP_WRITE_NLL) != 0 ? r.nll_end - r.nll : 0,
-      .hidden = e->x + (r.token - w->token_first) * D,
+      .hidden = e->span.x + (r.token - w->token_first) * D,
       .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0};
   return lsp_sum_panel(&data);
 }
 
 void lsp_results_write(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
+  const lsp_wave *w = &e->span.wave;
   const double begin = MPI_Wtime();
   const int64_t tokens = w->token_end - w->token_first;
   squeeze_hidden(e);
   for (int64_t i = 0; i < w->panels; i++)
-    e->panel_sum[i] = panel_sum(e, w->span.first + i);
-  lsp_store_rows(e->store, LSP_TOKENS_ID, w->token_first, tokens, e->id);
-  lsp_store_rows(e->store, LSP_TOKENS_NLL, w->nll_first, w->nll_end - w->nll_first,
-                 e->nll);
-  lsp_store_rows(e->store, LSP_TOKENS_HIDDEN, w->token_first, tokens, e->x);
-  lsp_store_rows(e->store, LSP_INTEGRITY_PANEL, w->span.first, w->panels, e->panel_sum);
-  e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
+    e->span.panel_sum[i] = panel_sum(e, w->span.first + i);
+  lsp_store_rows(e->progress.store, LSP_TOKENS_ID, w->token_first, tokens, e->span.id);
+  lsp_store_rows(e->progress.store, LSP_TOKENS_NLL, w->nll_first,
+                 w->nll_end - w->nll_first, e->span.nll);
+  lsp_store_rows(e->progress.store, LSP_TOKENS_HIDDEN, w->token_first, tokens,
+                 e->span.x);
+  lsp_store_rows(e->progress.store, LSP_INTEGRITY_PANEL, w->span.first, w->panels,
+                 e->span.panel_sum);
+  e->job.clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
 }
 
 /* --- documents ------------------------------------------------------------------- */
 
 /* 1 if no row comes before the token that could predict it. */
 static int is_first(const lsp_run *e, int64_t document, int64_t token) {
-  return token == e->plan.token_start[document] &&
-         !(document == 0 && e->has_start_hidden);
+  return token == e->text.plan.token_start[document] && e->text.plan.prefix == 0 &&
+         !(document == 0 && e->progress.has_start_hidden);
 }
 
 /* What the pieces of the span add to their documents. */
 static void sum_pieces(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
+  const lsp_wave *w = &e->span.wave;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     const int64_t first = lsp_max(p->token, w->nll_first);
@@ -70,7 +72,7 @@ static void sum_pieces(lsp_run *e) {
     lsp_nats sum = 0;
     int64_t count = 0, not_finite = 0;
     for (int64_t t = first; t < end; t++) {
-      const float nll = e->nll[t - w->nll_first];
+      const float nll = e->span.nll[t - w->nll_first];
       if (isnan(nll)) {
         not_finite += !is_first(e, p->document, t);
         continue;
@@ -78,17 +80,17 @@ static void sum_pieces(lsp_run *e) {
       sum += (lsp_nats)round((double)nll * 0x1p40); /* below 2^77: exact */
       count++;
     }
-    e->share[i] = (lsp_share){p->document, count, not_finite, (uint64_t)sum,
-                              (int64_t)(sum >> 64)};
+    e->progress.share[i] = (lsp_share){p->document, count, not_finite, (uint64_t)sum,
+                                       (int64_t)(sum >> 64)};
   }
 }
 
 /* All ranks' shares to rank 0, in rank order; their number there, 0 elsewhere. */
 static int64_t gather_shares(lsp_run *e) {
-  const lsp_ctx *ctx = e->ctx;
-  const int mine = lsp_count(e->wave.pieces * (int64_t)sizeof(lsp_share));
+  const lsp_ctx *ctx = e->job.ctx;
+  const int mine = lsp_count(e->span.wave.pieces * (int64_t)sizeof(lsp_share));
   int64_t bytes = 0;
-  int *count = e->share_count, *place = NULL;
+  int *count = e->progress.share_count, *place = NULL;
   LSP_MPI(MPI_Gather(&mine, 1, MPI_INT, count, 1, MPI_INT, 0, ctx->comm));
   if (ctx->rank == 0) {
     place = count + ctx->size;
@@ -97,8 +99,8 @@ static int64_t gather_shares(lsp_run *e) {
       bytes += count[r];
     }
   }
-  LSP_MPI(MPI_Gatherv(e->share, mine, MPI_BYTE, e->all_shares, count, place, MPI_BYTE,
-                      0, ctx->comm));
+  LSP_MPI(MPI_Gatherv(e->progress.share, mine, MPI_BYTE, e->progress.all_shares, count,
+                      place, MPI_BYTE, 0, ctx->comm));
   return bytes / (int64_t)sizeof(lsp_share);
 }
 
@@ -111,13 +113,13 @@ typedef struct {
 
 static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   const int64_t i = c->count++;
-  const lsp_document d = lsp_corpus_document(e->corpus, e->next_document);
+  const lsp_document d = lsp_corpus_document(e->text.corpus, e->progress.next_document);
   const double nats = lsp_nats_value(lsp_nats_of(commit->open_low, commit->open_high));
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
   c->not_finite[i] = commit->open_not_finite;
   /* A checkpoint with another vocabulary says nothing of bytes. */
-  const int known = e->config.bytes_tokenizer && commit->open_count > 0 &&
+  const int known = e->weights.model.bytes_tokenizer && commit->open_count > 0 &&
                     commit->open_not_finite == 0;
   c->bits[i] = known ? nats / log(2.0) / (double)d.tokens : NAN;
   const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits,
@@ -146,13 +148,15 @@ static void add_share(lsp_commit *commit, const lsp_share *s) {
 static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit,
                              int64_t shares) {
   int64_t s = 0;
-  while (e->next_document < e->plan.documents) {
-    for (; s < shares && e->all_shares[s].document == e->next_document; s++)
-      add_share(commit, &e->all_shares[s]);
-    if (e->plan.token_start[e->next_document + 1] > commit->token_end)
+  while (e->progress.next_document < e->text.plan.documents) {
+    for (;
+         s < shares && e->progress.all_shares[s].document == e->progress.next_document;
+         s++)
+      add_share(commit, &e->progress.all_shares[s]);
+    if (e->text.plan.token_start[e->progress.next_document + 1] > commit->token_end)
       break;
     finish_document(e, c, commit);
-    e->next_document++;
+    e->progress.next_document++;
   }
 }
 
@@ -160,38 +164,39 @@ lsp_status lsp_results_documents(lsp_run *e, lsp_commit *commit) {
   const double begin = MPI_Wtime();
   columns c = {0, NULL, NULL, NULL, NULL, NULL};
   lsp_status st = LSP_OK;
-  const int64_t first = e->next_document;
-  const int64_t count = lsp_plan_documents_before(&e->plan, commit->token_end) - first;
+  const int64_t first = e->progress.next_document;
+  const int64_t count =
+      lsp_plan_documents_before(&e->text.plan, commit->token_end) - first;
   sum_pieces(e);
   const int64_t shares = gather_shares(e);
-  if (e->ctx->rank == 0) {
+  if (e->job.ctx->rank == 0) {
     c.nll_count = malloc(((size_t)count + 1) * sizeof *c.nll_count);
     c.nll_sum = malloc(((size_t)count + 1) * sizeof *c.nll_sum);
     c.bits = malloc(((size_t)count + 1) * sizeof *c.bits);
     c.not_finite = malloc(((size_t)count + 1) * sizeof *c.not_finite);
     c.sum = malloc(((size_t)count + 1) * sizeof *c.sum);
     if (!c.nll_count || !c.nll_sum || !c.bits || !c.not_finite || !c.sum)
-      st = lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
+      st = lsp_fail(&e->job.ctx->why, LSP_E_MEMORY, "no memory for %lld documents",
                     (long long)count);
     else
       finish_documents(e, &c, commit, shares);
   }
-  st = lsp_agree(e->ctx, st);
+  st = lsp_agree(e->job.ctx, st);
   if (st == LSP_OK) {
-    e->next_document = first + count;
-    const int64_t rows = e->ctx->rank == 0 ? count : 0;
-    const int64_t at = e->ctx->rank == 0 ? first : first + count;
-    lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_COUNT, at, rows, c.nll_count);
-    lsp_store_rows(e->store, LSP_DOCUMENTS_NLL_SUM, at, rows, c.nll_sum);
-    lsp_store_rows(e->store, LSP_DOCUMENTS_BITS_PER_BYTE, at, rows, c.bits);
-    lsp_store_rows(e->store, LSP_DOCUMENTS_NOT_FINITE, at, rows, c.not_finite);
-    lsp_store_rows(e->store, LSP_INTEGRITY_DOCUMENT, at, rows, c.sum);
+    e->progress.next_document = first + count;
+    const int64_t rows = e->job.ctx->rank == 0 ? count : 0;
+    const int64_t at = e->job.ctx->rank == 0 ? first : first + count;
+    lsp_store_rows(e->progress.store, LSP_DOCUMENTS_NLL_COUNT, at, rows, c.nll_count);
+    lsp_store_rows(e->progress.store, LSP_DOCUMENTS_NLL_SUM, at, rows, c.nll_sum);
+    lsp_store_rows(e->progress.store, LSP_DOCUMENTS_BITS_PER_BYTE, at, rows, c.bits);
+    lsp_store_rows(e->progress.store, LSP_DOCUMENTS_NOT_FINITE, at, rows, c.not_finite);
+    lsp_store_rows(e->progress.store, LSP_INTEGRITY_DOCUMENT, at, rows, c.sum);
   }
   free(c.nll_count);
   free(c.nll_sum);
   free(c.bits);
   free(c.not_finite);
   free(c.sum);
-  e->clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
+  e->job.clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
   return st;
 }

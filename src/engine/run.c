@@ -20,32 +20,28 @@
 
 /* Tokens of the span, and the one that its last row predicts. */
 static lsp_status read_tokens(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
+  const lsp_wave *w = &e->span.wave;
+  const lsp_plan *plan = &e->text.plan;
   const double begin = MPI_Wtime();
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    const int64_t origin = lsp_plan_origin(&e->plan, p->document);
-    const int64_t in_document =
-        p->token + (p->end - p->first) - e->plan.token_start[p->document];
-    const int64_t all =
-        e->plan.token_start[p->document + 1] - e->plan.token_start[p->document];
-    const int64_t n = p->end - p->first + (in_document < all);
-    LSP_TRY(lsp_corpus_read(e->corpus, p->document, p->first - origin, n,
-                            e->config.vocab_size, e->id + (p->token - w->token_first),
-                            &e->ctx->why));
+    const int64_t n = p->end - p->origin + (p->end < lsp_plan_end(plan, p->document));
+    LSP_TRY(lsp_corpus_read(
+        e->text.corpus, p->document, p->token - plan->token_start[p->document], n,
+        e->weights.model.words.size, e->span.id + (p->token - w->token_first),
+        &e->job.ctx->why));
   }
-  e->clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
+  e->job.clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
   return LSP_OK;
 }
 
 static void count_flops(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
-  double pairs = 0;
+  const lsp_wave *w = &e->span.wave;
+  const lsp_model *m = &e->weights.model;
+  double flops = (double)(w->token_end - w->token_first) * lsp_model_flops_per_token(m);
   for (int64_t i = 0; i < w->pieces; i++)
-    pairs += lsp_pattern_pairs(&e->plan.pattern, w->piece[i].first, w->piece[i].end);
-  e->clock.flops +=
-      (double)(w->token_end - w->token_first) * lsp_txl_flops_per_token(&e->config) +
-      pairs * lsp_txl_flops_per_pair(&e->config) * e->config.n_layer;
+    flops += lsp_model_flops_of_pairs(m, w->piece[i].first, w->piece[i].end);
+  e->job.clock.flops += flops;
 }
 
 static double cpu_seconds(void) {
@@ -54,72 +50,68 @@ static double cpu_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* What a layer of this wave sent: all layers send alike. */
+/* What a layer of this wave sent. */
 static void count_sent(lsp_run *e, lsp_traffic before) {
-  const lsp_traffic now = lsp_exchange_traffic(e->exchange);
-  const int64_t layers = e->config.n_layer;
-  lsp_sent *most = &e->clock.sent;
-  most->messages = lsp_max(most->messages, (now.messages - before.messages) / layers);
-  most->bytes = lsp_max(most->bytes, (now.bytes - before.bytes) / layers);
+  const lsp_traffic now = lsp_exchange_traffic(e->span.exchange);
+  lsp_sent *most = &e->job.clock.sent;
+  most->messages = lsp_max(most->messages, now.messages - before.messages);
+  most->bytes = lsp_max(most->bytes, now.bytes - before.bytes);
 }
 
 static void compute(lsp_run *e) {
-  const lsp_traffic before = lsp_exchange_traffic(e->exchange);
   const double cpu = cpu_seconds();
-  e->lowest.token = INT64_MAX;
+  e->span.lowest.token = INT64_MAX;
   double begin = MPI_Wtime();
   lsp_forward_embed(e);
-  e->clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
-  for (int layer = 0; layer < e->config.n_layer; layer++) {
+  e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
+  for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
+    const lsp_traffic before = lsp_exchange_traffic(e->span.exchange);
+    lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);
     lsp_snapshot_layer(e, layer);
+    count_sent(e, before);
     lsp_report_progress(e, layer, 0);
   }
   begin = MPI_Wtime();
   lsp_beat_phase("log-probabilities", -1);
-  lsp_heads_span(e);
-  if (e->has_start_hidden && e->wave.range.first == 0 && e->wave.pieces > 0 &&
-      e->wave.piece[0].document == 0)
-    e->nll[0] = lsp_heads_one(e, e->start_hidden, e->start_position - 1, e->id[0]);
-  e->clock.seconds[LSP_PHASE_HEAD] += MPI_Wtime() - begin;
-  e->clock.cpu += cpu_seconds() - cpu;
+  lsp_logprobs_span(e);
+  if (e->progress.has_start_hidden && e->span.wave.pieces > 0 &&
+      e->span.wave.token_first == 0)
+    e->span.nll[0] = lsp_logprobs_one(e, e->progress.start_hidden,
+                                      e->text.start_position - 1, e->span.id[0]);
+  e->job.clock.seconds[LSP_PHASE_HEAD] += MPI_Wtime() - begin;
+  e->job.clock.cpu += cpu_seconds() - cpu;
   count_flops(e);
-  count_sent(e, before);
 }
 
 static lsp_status run_wave(lsp_run *e, int64_t rows) {
   lsp_beat_phase("reading tokens", -1);
-  lsp_status st = lsp_wave_open(e, e->commit.panel_end, rows);
-  if (st == LSP_OK)
-    st = read_tokens(e);
-  LSP_TRY(lsp_agree(e->ctx, st));
+  lsp_wave_open(e, e->progress.commit.panel_end, rows);
+  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
   compute(e);
   lsp_beat_phase("writing", -1);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
-  e->clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
+  e->job.clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
   lsp_snapshot_ends(e);
   lsp_results_write(e);
-  lsp_commit next = e->commit;
-  next.panel_end = e->wave.range.end;
-  next.token_end = lsp_plan_tokens_before(&e->plan, next.panel_end);
+  lsp_commit next = e->progress.commit;
+  next.panel_end = e->span.wave.range.end;
+  next.token_end = lsp_plan_tokens_before(&e->text.plan, next.panel_end);
   LSP_TRY(lsp_results_documents(e, &next));
   const double begin = MPI_Wtime();
   lsp_beat_phase("committing", -1);
-  lsp_snapshot_record(e, &next);
-  LSP_TRY(lsp_store_commit(e->store, &next));
-  e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
-  e->commit = next;
-  float *carried = e->carry[0];
-  e->carry[0] = e->carry[1];
-  e->carry[1] = carried;
+  lsp_snapshot_commit(e, &next);
+  LSP_TRY(lsp_store_commit(e->progress.store, &next));
+  e->job.clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
+  e->progress.commit = next;
   return LSP_OK;
 }
 
 static lsp_status run_waves(lsp_run *e) {
-  const int64_t panels = lsp_plan_panels(&e->plan);
-  while (e->commit.panel_end < panels) {
+  const int64_t panels = lsp_plan_panels(&e->text.plan);
+  while (e->progress.commit.panel_end < panels) {
     const int64_t rows = lsp_pace_rows(e);
     if (rows == 0)
       return lsp_pace_stopped(e);
@@ -137,57 +129,59 @@ static lsp_status run_waves(lsp_run *e) {
  * the output is opened first: who does not own it may leave nothing there. */
 static lsp_status open_watch(lsp_run *e, int output_is_open) {
   char path[4096];
-  const int one_host = e->ctx->node_size == e->ctx->size;
-  LSP_TRY(lsp_store_beside(e->options->output, ".h5.alive", path, sizeof path,
-                           &e->ctx->why));
-  if (output_is_open && e->ctx->rank == 0)
+  const int one_host = e->job.ctx->node_size == e->job.ctx->size;
+  LSP_TRY(lsp_store_beside(e->job.options->output, ".h5.alive", path, sizeof path,
+                           &e->job.ctx->why));
+  if (output_is_open && e->job.ctx->rank == 0)
     lsp_watch_forget(path);
   if (output_is_open == one_host)
     return LSP_OK;
-  return lsp_watch_open(e->ctx, path, e->options->watchdog, &e->watch);
+  return lsp_watch_open(e->job.ctx, path, e->job.options->watchdog, &e->job.watch);
 }
 
 /* A corpus without tokens has documents all the same. */
 static lsp_status write_empty_documents(lsp_run *e) {
-  if (lsp_plan_panels(&e->plan) > 0 || e->plan.documents == 0)
+  if (lsp_plan_panels(&e->text.plan) > 0 || e->text.plan.documents == 0)
     return LSP_OK;
-  memset(&e->wave.range, 0, sizeof e->wave.range);
-  e->wave.pieces = 0;
-  lsp_commit next = e->commit;
+  memset(&e->span.wave.range, 0, sizeof e->span.wave.range);
+  e->span.wave.pieces = 0;
+  lsp_commit next = e->progress.commit;
   LSP_TRY(lsp_results_documents(e, &next));
-  return lsp_store_commit(e->store, &next);
+  return lsp_store_commit(e->progress.store, &next);
 }
 
-/* Rank 0: memory before the first token of this run. */
+/* Memory before the first token of this run. */
 static lsp_status load_memory(lsp_run *e, lsp_store_state state,
                               const lsp_file_view *from) {
-  if (e->ctx->rank != 0)
-    return LSP_OK;
-  if (state == LSP_STORE_RESUMED && e->commit.panel_end > 0)
-    return e->commit.memory_rows > 0 ? lsp_snapshot_load(e, NULL) : LSP_OK;
-  if (e->options->from_snapshot == NULL)
+  const lsp_commit *c = &e->progress.commit;
+  const char *path = e->job.options->from_snapshot;
+  if (state == LSP_STORE_RESUMED && c->panel_end > 0)
+    return c->memory_rows > 0 || c->fixed_rows > 0 ? lsp_snapshot_load(e, NULL)
+                                                   : LSP_OK;
+  if (path == NULL)
     return LSP_OK;
   const lsp_extent *x = &from->extent[LSP_SNAPSHOT_HIDDEN];
-  LSP_TRY(lsp_read_at(
-      from->fd, e->options->from_snapshot, e->start_hidden, x->row_bytes,
-      x->offset + (from->memory.snapshots - 1) * x->row_bytes, &e->ctx->why));
-  e->has_start_hidden = 1;
+  LSP_TRY(lsp_read_at(from->fd, path, e->progress.start_hidden, x->row_bytes,
+                      x->offset + (from->memory.snapshots - 1) * x->row_bytes,
+                      &e->job.ctx->why));
+  e->progress.has_start_hidden = 1;
   return lsp_snapshot_load(e, from);
 }
 
 static void find_next_document(lsp_run *e) {
-  const lsp_commit *c = &e->commit;
-  e->next_document =
-      c->panel_end > 0 ? lsp_plan_documents_before(&e->plan, c->token_end) : 0;
+  const lsp_commit *c = &e->progress.commit;
+  e->progress.next_document =
+      c->panel_end > 0 ? lsp_plan_documents_before(&e->text.plan, c->token_end) : 0;
 }
 
 static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *from) {
   const double rate = lsp_run_gemm_rate(e);
-  LSP_MPI(MPI_Allreduce(&rate, &e->gemm_rate, 1, MPI_DOUBLE, MPI_SUM, e->ctx->comm));
+  LSP_MPI(MPI_Allreduce(&rate, &e->job.gemm_rate, 1, MPI_DOUBLE, MPI_SUM,
+                        e->job.ctx->comm));
   LSP_TRY(lsp_run_open_buffers(e));
-  LSP_TRY(lsp_agree(e->ctx, load_memory(e, state, from)));
+  LSP_TRY(lsp_agree(e->job.ctx, load_memory(e, state, from)));
   find_next_document(e);
-  e->first_token = e->commit.token_end;
+  e->progress.first_token = e->progress.commit.token_end;
   const lsp_status st = run_waves(e);
   if (st != LSP_OK) {
     if (st == LSP_E_STOPPED)
@@ -199,20 +193,20 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   lsp_beat_phase("finishing the output", -1);
   lsp_report_end(e, "finishing", 0);
   const double begin = MPI_Wtime();
-  LSP_TRY(lsp_store_finish(e->store));
-  LSP_TRY(lsp_agree(e->ctx, lsp_inputs_done(e)));
-  e->clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
+  LSP_TRY(lsp_store_finish(e->progress.store));
+  LSP_TRY(lsp_agree(e->job.ctx, lsp_inputs_done(e)));
+  e->job.clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
   lsp_report_end(e, "done", 1);
   return LSP_OK;
 }
 
 /* Collective. late: once it is known that a log which was there is no input. */
 static lsp_status open_log(const lsp_run *e, int late) {
-  const char *path = e->options->log;
-  lsp_ctx *ctx = e->ctx;
+  const char *path = e->job.options->log;
+  lsp_ctx *ctx = e->job.ctx;
   lsp_status st = LSP_OK;
   if (ctx->rank == 0 && path != NULL && ctx->log == NULL &&
-      (late || lsp_claims_log_is_known(e->options))) {
+      (late || lsp_claims_log_is_known(e->job.options))) {
     ctx->log = fopen(path, "a");
     if (ctx->log == NULL)
       st = lsp_fail(&ctx->why, LSP_E_IO,
@@ -250,10 +244,10 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
     return st;
   }
   if (state == LSP_STORE_FINISHED) {
-    lsp_say(e->ctx, "longspan: %s is finished already", e->options->output);
-    if (e->ctx->rank == 0)
+    lsp_say(e->job.ctx, "longspan: %s is finished already", e->job.options->output);
+    if (e->job.ctx->rank == 0)
       lsp_report_finished(e);
-    return lsp_agree(e->ctx, lsp_inputs_done(e));
+    return lsp_agree(e->job.ctx, lsp_inputs_done(e));
   }
   LSP_TRY(open_watch(e, 1));
   return compute_all(e, state, from);
@@ -265,8 +259,8 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
   memset(&e, 0, sizeof e);
   memset(&from, 0, sizeof from);
   from.fd = -1;
-  e.ctx = ctx;
-  e.options = options;
+  e.job.ctx = ctx;
+  e.job.options = options;
   ctx->quiet = options->quiet != 0;
   lsp_status st = lsp_claims_check(&e);
   if (st == LSP_OK)
@@ -275,7 +269,7 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
     st = run(&e, &from);
   if (from.fd >= 0)
     lsp_file_close(&from);
-  lsp_watch_close(&e.watch);
+  lsp_watch_close(&e.job.watch);
   lsp_run_close(&e);
   return st;
 }

@@ -35,22 +35,22 @@ static int default_threads(const lsp_ctx *ctx) {
 /* Idle threads of OpenMP spin, and take the time of those that work. */
 static void warn_if_crowded(const lsp_run *e) {
   const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  const int64_t wanted = (int64_t)e->ctx->node_size * e->threads;
-  if (e->threads > 1 && wanted > cores && getenv("OMP_WAIT_POLICY") == NULL)
-    lsp_say(e->ctx,
+  const int64_t wanted = (int64_t)e->job.ctx->node_size * e->job.threads;
+  if (e->job.threads > 1 && wanted > cores && getenv("OMP_WAIT_POLICY") == NULL)
+    lsp_say(e->job.ctx,
             "longspan: %d ranks of %d threads on %ld cores: use fewer, or set "
             "OMP_WAIT_POLICY=passive",
-            e->ctx->node_size, e->threads, cores);
+            e->job.ctx->node_size, e->job.threads, cores);
 }
 
 /* A core that the user has set, perhaps without knowing: some systems set it for all
  * their users. isa: what every processor has. */
 static void warn_if_slow_core(const lsp_run *e, int64_t isa) {
   const char *core = lsp_blas_core();
-  if (getenv("OPENBLAS_CORETYPE") == NULL || e->ctx->quiet ||
+  if (getenv("OPENBLAS_CORETYPE") == NULL || e->job.ctx->quiet ||
       lsp_blas_core_isa(core) >= isa)
     return;
-  lsp_say(e->ctx,
+  lsp_say(e->job.ctx,
           "longspan: OPENBLAS_CORETYPE is set to %s: matrix products at half the speed "
           "of %s or less, which this processor could run; unset it",
           core, lsp_blas_core_for((int)isa));
@@ -61,30 +61,30 @@ static void warn_if_slow_core(const lsp_run *e, int64_t isa) {
 static const char *agreed_core(lsp_run *e, const char *recorded) {
   char name[LSP_BLAS_NAME_SIZE];
   lsp_processor_name(name);
-  const int alike = lsp_all_same(e->ctx, text_hash(name));
+  const int alike = lsp_all_same(e->job.ctx, text_hash(name));
   if (recorded != NULL && recorded[0] != 0)
     return recorded;
   if (alike || getenv("OPENBLAS_CORETYPE") != NULL)
     return NULL;
-  lsp_say(e->ctx, "longspan: processors differ; all ranks use the BLAS core %s",
-          lsp_blas_core_for((int)e->isa));
-  return lsp_blas_core_for((int)e->isa);
+  lsp_say(e->job.ctx, "longspan: processors differ; all ranks use the BLAS core %s",
+          lsp_blas_core_for((int)e->job.isa));
+  return lsp_blas_core_for((int)e->job.isa);
 }
 
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
-  int64_t isa[] = {lsp_isa_here(), lsp_min(lsp_isa_here(), e->options->isa)};
-  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, isa, 2, MPI_INT64_T, MPI_MIN, e->ctx->comm));
-  e->isa = (lsp_isa)isa[1];
-  e->kernels = lsp_kernels_of(e->isa);
-  e->threads =
-      (int)(e->options->threads > 0 ? e->options->threads : default_threads(e->ctx));
+  int64_t isa[] = {lsp_isa_here(), lsp_min(lsp_isa_here(), e->job.options->isa)};
+  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, isa, 2, MPI_INT64_T, MPI_MIN, e->job.ctx->comm));
+  e->job.isa = (lsp_isa)isa[1];
+  e->job.kernels = lsp_kernels_of(e->job.isa);
+  e->job.threads = (int)(e->job.options->threads > 0 ? e->job.options->threads
+                                                     : default_threads(e->job.ctx));
   LSP_TRY(lsp_run_try_threads(e));
   warn_if_crowded(e);
   const char *core = agreed_core(e, recorded_core);
-  LSP_TRY(lsp_agree(e->ctx, lsp_run_try_blas(e, core)));
-  LSP_TRY(lsp_agree(e->ctx, lsp_blas_open(core, &e->ctx->why)));
-  if (!lsp_all_same(e->ctx, text_hash(lsp_blas_core())))
-    return lsp_fail(&e->ctx->why, LSP_E_MISMATCH,
+  LSP_TRY(lsp_agree(e->job.ctx, lsp_run_try_blas(e, core)));
+  LSP_TRY(lsp_agree(e->job.ctx, lsp_blas_open(core, &e->job.ctx->why)));
+  if (!lsp_all_same(e->job.ctx, text_hash(lsp_blas_core())))
+    return lsp_fail(&e->job.ctx->why, LSP_E_MISMATCH,
                     "the BLAS library chose different cores on different ranks (%s "
                     "here); set OPENBLAS_CORETYPE to one that all processors have",
                     lsp_blas_core());
@@ -98,7 +98,7 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   static const int64_t M = 256, N = 512, K = 512;
   double flops = 0;
   const double begin = MPI_Wtime();
-#pragma omp parallel num_threads(e->threads) reduction(+ : flops)
+#pragma omp parallel num_threads(e->job.threads) reduction(+ : flops)
   {
     float *a = calloc((size_t)(M * K + N * K + M * N), sizeof *a);
     while (a != NULL && MPI_Wtime() - begin < 0.05) {
@@ -116,78 +116,92 @@ static void look_for_limits(lsp_run *e) {
   const lsp_limit slurm =
       lsp_slurm_memory(getenv("SLURM_MEM_PER_NODE"), getenv("SLURM_MEM_PER_CPU"),
                        getenv("SLURM_CPUS_ON_NODE"));
-  e->limit = lsp_memory_left("");
-  if (slurm.bytes < e->limit.bytes)
-    e->limit = slurm;
+  e->job.limit = lsp_memory_left("");
+  if (slurm.bytes < e->job.limit.bytes)
+    e->job.limit = slurm;
 }
 
 /* Do `bytes` of each rank of this node, and the node's copies, fit into its memory?
  * least: what a rank needs for the smallest wave. */
 static lsp_status check_room(lsp_run *e, int64_t bytes, int64_t copy, int64_t least) {
-  const double mib = 1 << 20, ranks = e->ctx->node_size;
+  const double mib = 1 << 20, ranks = e->job.ctx->node_size;
   const double needed = ranks * (double)bytes + (double)copy;
-  const double each = floor((e->limit.bytes - (double)copy) / ranks / mib);
+  const double each = floor((e->job.limit.bytes - (double)copy) / ranks / mib);
   char advice[80] = "";
-  if (needed <= e->limit.bytes)
+  if (needed <= e->job.limit.bytes)
     return LSP_OK;
-  if (each * mib >= (double)least && e->options->wave_tokens > 0)
+  if (each * mib >= (double)least && e->job.options->wave_tokens > 0)
     (void)snprintf(advice, sizeof advice,
                    "give --memory %.0fM in place of --wave-tokens, or ", each);
   else if (each * mib >= (double)least)
     (void)snprintf(advice, sizeof advice, "give --memory %.0fM, or ", each);
-  return lsp_fail(&e->ctx->why, LSP_E_MEMORY,
+  return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
                   "%d rank%s of a node need %.0f MiB (%.0f MiB each, and %.0f MiB of "
                   "weights), but %s has %.0f MiB left; %sstart fewer ranks a node",
-                  e->ctx->node_size, e->ctx->node_size == 1 ? "" : "s", needed / mib,
-                  (double)bytes / mib, (double)copy / mib, e->limit.source,
-                  e->limit.bytes / mib, advice);
+                  e->job.ctx->node_size, e->job.ctx->node_size == 1 ? "" : "s",
+                  needed / mib, (double)bytes / mib, (double)copy / mib,
+                  e->job.limit.source, e->job.limit.bytes / mib, advice);
 }
 
 /* --- model ----------------------------------------------------------------------- */
 
-/* The config with what the options change of it. */
-static lsp_status apply_options(lsp_run *e) {
-  const lsp_options *o = e->options;
-  LSP_TRY(lsp_sizes_apply(&e->config, o->mem_len, o->segment, &e->ctx->why));
-  e->mem_zeros = o->mem_init != LSP_MEM_EMPTY;
-  e->heads = lsp_sizes_heads(&e->config);
-  e->plan.pattern = lsp_sizes_pattern(&e->config, e->mem_zeros);
-  e->reach = lsp_pattern_reach(&e->plan.pattern);
-  e->strip_count = lsp_sizes_strips(&e->config, &e->plan.pattern);
-  return LSP_OK;
+/* The same description on every rank, from the text that rank 0 has read. */
+static lsp_status describe(lsp_run *e) {
+  lsp_ctx *ctx = e->job.ctx;
+  const lsp_options *o = e->job.options;
+  const lsp_choices choices = {o->mem_len, o->segment, o->mem_init};
+  char *text = NULL;
+  lsp_status st = LSP_OK;
+  if (ctx->rank == 0)
+    st = lsp_model_text(o->model, &text, &ctx->why);
+  st = lsp_agree(ctx, st);
+  int64_t bytes = text != NULL ? (int64_t)strlen(text) + 1 : 0;
+  if (st == LSP_OK) {
+    lsp_bcast(ctx->comm, &bytes, sizeof bytes);
+    if (ctx->rank != 0)
+      text = malloc((size_t)bytes);
+    st = lsp_agree(ctx, text != NULL
+                            ? LSP_OK
+                            : lsp_fail(&ctx->why, LSP_E_MEMORY,
+                                       "no memory for %lld bytes of config.json",
+                                       (long long)bytes));
+  }
+  if (st == LSP_OK) {
+    lsp_bcast(ctx->comm, text, (size_t)bytes);
+    st = lsp_model_describe(o->model, text, &choices, &e->weights.model, &ctx->why);
+    st = lsp_agree(ctx, st);
+  }
+  free(text);
+  return st;
 }
 
 lsp_status lsp_run_open_model(lsp_run *e) {
-  lsp_ctx *ctx = e->ctx;
-  lsp_status st = LSP_OK;
-  if (ctx->rank == 0)
-    st = lsp_txl_config_read(e->options->model, &e->config, &ctx->why);
-  LSP_TRY(lsp_agree(ctx, st));
-  lsp_bcast(ctx->comm, &e->config, sizeof e->config);
-  LSP_TRY(apply_options(e));
-  e->strips = calloc((size_t)e->config.n_layer, sizeof *e->strips);
-  e->ghost = calloc((size_t)e->config.n_layer, sizeof *e->ghost);
-  if (e->strips == NULL || e->ghost == NULL)
-    st =
-        lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for %d layers", e->config.n_layer);
-  else
-    st = lsp_txl_open(&e->config, NULL, &e->model, &ctx->why);
-  LSP_TRY(lsp_agree(ctx, st));
-  const int64_t weights = lsp_txl_floats(&e->config);
-  const int64_t all = weights + lsp_sizes_prepared(&e->config, &e->plan.pattern);
+  lsp_ctx *ctx = e->job.ctx;
+  lsp_weights *w = &e->weights;
+  LSP_TRY(describe(e));
+  LSP_TRY(lsp_agree(ctx, lsp_prepare_open(w, &ctx->why)));
+  e->span.layer = calloc((size_t)w->model.layers, sizeof *e->span.layer);
+  LSP_TRY(lsp_agree(ctx, e->span.layer != NULL
+                             ? LSP_OK
+                             : lsp_fail(&ctx->why, LSP_E_MEMORY,
+                                        "no memory for %d layers", w->model.layers)));
+  /* Before tables are made: relative positions without end. */
+  LSP_TRY(lsp_sizes_layers(&w->model, 0, ctx->size, e->span.layer, &ctx->why));
+  const int64_t weights = lsp_model_floats(&w->model);
+  const int64_t all = weights + lsp_sizes_prepared(&w->model);
   look_for_limits(e);
   LSP_TRY(lsp_agree(ctx, check_room(e, 0, (int64_t)sizeof(float) * all, INT64_MAX)));
-  LSP_TRY(lsp_shared_open(ctx, all, &e->shared));
-  lsp_txl_close(&e->model);
-  st = lsp_txl_open(&e->config, e->shared.floats, &e->model, &ctx->why);
-  if (st == LSP_OK && ctx->rank == 0)
-    st = lsp_txl_read(e->options->model, &e->config, e->shared.floats, e->model_hash,
-                      &ctx->why);
+  LSP_TRY(lsp_shared_open(ctx, all, &w->shared));
+  lsp_model_place(&w->model, w->shared.floats);
+  lsp_status st = LSP_OK;
+  if (ctx->rank == 0)
+    st = lsp_model_read(e->job.options->model, &w->model, w->shared.floats, w->hash,
+                        &ctx->why);
   LSP_TRY(lsp_agree(ctx, st));
-  lsp_bcast(ctx->comm, e->model_hash, sizeof e->model_hash);
-  lsp_shared_spread(ctx, &e->shared, 0, weights);
-  lsp_prepare(e, e->shared.floats + weights, e->shared.owner);
-  lsp_shared_seal(ctx, &e->shared);
+  lsp_bcast(ctx->comm, w->hash, sizeof w->hash);
+  lsp_shared_spread(ctx, &w->shared, 0, weights);
+  lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
+  lsp_shared_seal(ctx, &w->shared);
   return LSP_OK;
 }
 
@@ -195,90 +209,116 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 
 /* Every buffer in the arena, with its address; room 0: their bytes alone. */
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
-  const lsp_sizes *z = &e->sizes;
+  lsp_span *p = &e->span;
+  const lsp_sizes *z = &p->sizes;
   float *id = NULL, *sums = NULL, *shares = NULL;
   const struct {
     float **at;
     int64_t floats;
-  } buffer[] = {{&e->x, z->x},
-                {&e->q, z->q},
-                {&e->tiles, z->tiles},
-                {&e->halo, z->halo},
-                {&e->memory_rows, z->memory_rows},
-                {&e->scratch, e->threads * z->scratch},
-                {&e->nll, z->tokens},
+  } buffer[] = {{&p->x, z->x},
+                {&p->q, z->q},
+                {&p->tiles, z->tiles},
+                {&p->halo, z->halo},
+                {&p->fixed, z->fixed},
+                {&p->partials, z->partials},
+                {&p->memory_rows, z->memory_rows},
+                {&p->scratch, e->job.threads * z->scratch},
+                {&p->nll, z->tokens},
                 {&id, z->tokens},
                 {&sums, z->sums},
                 {&shares, z->shares},
-                {&e->start_hidden, e->config.d_model},
-                {&e->carry[0], e->ctx->rank == 0 ? z->carry : 0},
-                {&e->carry[1], e->ctx->rank == 0 ? z->carry : 0}};
+                {&e->kept.rings, z->rings},
+                {&e->kept.fixed, z->kept_fixed},
+                {&e->progress.start_hidden, e->weights.model.width},
+                {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0}};
   size_t bytes = 0;
   for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
     bytes += lsp_arena_size(buffer[i].floats);
     if (a != NULL)
       *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
   }
-  e->id = (int32_t *)(void *)id;
-  e->panel_sum = (uint64_t *)(void *)sums;
-  e->share = (lsp_share *)(void *)shares;
+  p->id = (int32_t *)(void *)id;
+  p->panel_sum = (uint64_t *)(void *)sums;
+  e->progress.share = (lsp_share *)(void *)shares;
   return bytes;
+}
+
+/* The model must have positions for every document. */
+static lsp_status check_positions(lsp_run *e, int64_t longest) {
+  const int64_t most = e->weights.model.positions_most;
+  if (most == 0 || longest <= most)
+    return LSP_OK;
+  return lsp_fail(
+      &e->job.ctx->why, LSP_E_INPUT,
+      "%s: the model has learned %lld positions, and the longest text takes "
+      "%lld; cut the text, or use a model with rotary or relative positions",
+      e->job.options->model, (long long)most, (long long)longest);
 }
 
 /* Collective. The waves of this run, and whether they fit. */
 lsp_status lsp_run_size(lsp_run *e) {
   int threads = 0; /* of the rank that has most: all ranks choose alike */
-  LSP_MPI(MPI_Allreduce(&e->threads, &threads, 1, MPI_INT, MPI_MAX, e->ctx->comm));
+  LSP_MPI(
+      MPI_Allreduce(&e->job.threads, &threads, 1, MPI_INT, MPI_MAX, e->job.ctx->comm));
   const int64_t tables =
-      e->list.count + e->tables.count + e->text.table.count; /* floats */
-  const lsp_request request = {.wave_tokens = e->options->wave_tokens,
-                               .memory = e->options->memory,
+      e->text.list.count + e->text.tables.count + e->text.hash.table.count; /* floats */
+  const lsp_request request = {.wave_tokens = e->job.options->wave_tokens,
+                               .memory = e->job.options->memory,
                                .tables = tables * (int64_t)sizeof(float),
-                               .ranks = e->ctx->size,
-                               .threads = threads};
-  lsp_failure *why = &e->ctx->why;
-  lsp_status st = lsp_sizes_choose(&e->config, &e->plan, &request, &e->sizes, why);
+                               .ranks = e->job.ctx->size,
+                               .threads = threads,
+                               .longest = lsp_plan_longest(&e->text.plan)};
+  lsp_failure *why = &e->job.ctx->why;
+  const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
+  LSP_TRY(lsp_agree(e->job.ctx, check_positions(e, request.longest)));
+  LSP_TRY(
+      lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
+  lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);
   if (st == LSP_OK)
-    st = check_room(e, lsp_sizes_rank(&e->sizes),
-                    e->sizes.node * (e->shared.is_window ? 1 : e->ctx->node_size),
-                    lsp_sizes_least(&e->config, &e->plan, &request));
-  return lsp_agree(e->ctx, st);
+    st = check_room(e, lsp_sizes_rank(&e->span.sizes),
+                    e->span.sizes.node *
+                        (e->weights.shared.is_window ? 1 : e->job.ctx->node_size),
+                    lsp_sizes_least(&z));
+  return lsp_agree(e->job.ctx, st);
 }
 
 lsp_status lsp_run_open_buffers(lsp_run *e) {
-  lsp_failure *why = &e->ctx->why;
-  const size_t blocks = (size_t)(e->sizes.span_rows / LSP_BLOCK);
-  lsp_status st = lsp_arena_open(&e->arena, deal_buffers(e, NULL), why);
-  e->wave.piece = calloc(blocks + 1, sizeof *e->wave.piece);
-  e->wave.panel = calloc(blocks + 1, sizeof *e->wave.panel);
-  if (e->ctx->rank == 0) {
-    e->all_shares = calloc((size_t)e->sizes.pieces, sizeof *e->all_shares);
-    e->share_count = calloc(2 * (size_t)e->ctx->size, sizeof *e->share_count);
+  lsp_failure *why = &e->job.ctx->why;
+  const size_t blocks = (size_t)(e->span.sizes.span_rows / LSP_BLOCK);
+  lsp_status st = lsp_arena_open(&e->span.arena, deal_buffers(e, NULL), why);
+  e->span.wave.piece = calloc(blocks + 1, sizeof *e->span.wave.piece);
+  e->span.wave.panel = calloc(blocks + 1, sizeof *e->span.wave.panel);
+  if (e->job.ctx->rank == 0) {
+    e->progress.all_shares =
+        calloc((size_t)e->span.sizes.pieces, sizeof *e->progress.all_shares);
+    e->progress.share_count =
+        calloc(2 * (size_t)e->job.ctx->size, sizeof *e->progress.share_count);
   }
-  const int lists = e->wave.piece != NULL && e->wave.panel != NULL &&
-                    (e->ctx->rank != 0 || (e->all_shares && e->share_count));
+  const int lists =
+      e->span.wave.piece != NULL && e->span.wave.panel != NULL &&
+      (e->job.ctx->rank != 0 || (e->progress.all_shares && e->progress.share_count));
   if (st == LSP_OK && !lists)
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
-  LSP_TRY(lsp_agree(e->ctx, st));
-  (void)deal_buffers(e, &e->arena);
-  return lsp_exchange_open(e->ctx, &e->exchange);
+  LSP_TRY(lsp_agree(e->job.ctx, st));
+  (void)deal_buffers(e, &e->span.arena);
+  return lsp_exchange_open(e->job.ctx, &e->span.exchange);
 }
 
 void lsp_run_close(lsp_run *e) {
-  lsp_exchange_close(&e->exchange);
-  lsp_store_close(&e->store);
-  lsp_wave_lists_free(&e->wave);
-  lsp_arena_close(&e->arena);
-  lsp_plan_close(&e->plan);
-  lsp_corpus_close(&e->corpus);
-  lsp_text_hash_close(&e->text);
-  lsp_txl_close(&e->model);
-  lsp_shared_close(&e->shared);
-  lsp_shared_close(&e->tables);
-  lsp_shared_close(&e->list);
-  free(e->strips);
-  free(e->ghost);
-  free(e->stop);
-  free(e->all_shares);
-  free(e->share_count);
+  lsp_exchange_close(&e->span.exchange);
+  lsp_store_close(&e->progress.store);
+  lsp_wave_lists_free(&e->span.wave);
+  lsp_arena_close(&e->span.arena);
+  lsp_plan_close(&e->text.plan);
+  lsp_corpus_close(&e->text.corpus);
+  lsp_text_hash_close(&e->text.hash);
+  lsp_model_close(&e->weights.model);
+  lsp_prepare_close(&e->weights);
+  lsp_shared_close(&e->weights.shared);
+  lsp_shared_close(&e->text.tables);
+  lsp_shared_close(&e->text.list);
+  free(e->span.layer);
+  free(e->text.stop);
+  free(e->progress.all_shares);
+  free(e->progress.share_count);
 }

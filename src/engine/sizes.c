@@ -5,87 +5,136 @@
 
 #include <math.h>
 
-lsp_status lsp_sizes_apply(lsp_txl_config *c, int64_t mem_len, int64_t segment,
-                           lsp_failure *why) {
-  const int64_t trained = c->mem_len;
-  if (mem_len >= 0)
-    c->mem_len = mem_len;
-  if (segment > 0)
-    c->tgt_len = segment;
-  else if (c->tgt_len == 0)
-    c->tgt_len = trained > 0 ? trained : 128;
-  const double row = 2.0 * sizeof(float) * c->n_layer * c->n_head * c->d_head;
-  if (row * (double)(c->mem_len + c->tgt_len) > 0x1p56)
-    return lsp_fail(why, LSP_E_LIMIT,
-                    "keys and values of %d layers, %d heads of width %d and %lld "
-                    "positions (mem_len and segment) take more than 2^56 bytes; give a "
-                    "smaller --mem-len or --segment, and check config.json",
-                    c->n_layer, c->n_head, c->d_head,
-                    (long long)(c->mem_len + c->tgt_len));
-  if (!c->same_length || c->mem_len > 0)
-    return LSP_OK;
-  if (mem_len == 0)
-    return lsp_fail(
-        why, LSP_E_USAGE,
-        "--mem-len 0 with same_length masks every position; use a memory of "
-        "at least 1");
-  return lsp_fail(why, LSP_E_FORMAT,
-                  "config.json: mem_len 0 with same_length masks every position; give "
-                  "--mem-len of at least 1");
-}
-
-lsp_pattern lsp_sizes_pattern(const lsp_txl_config *c, int virtual_past) {
-  return (lsp_pattern){.memory = c->mem_len,
-                       .segment = c->tgt_len,
-                       .same_length = c->same_length,
-                       .virtual_past = virtual_past};
-}
-
-int64_t lsp_sizes_strips(const lsp_txl_config *c, const lsp_pattern *pattern) {
-  const int64_t all = lsp_divide_up(lsp_pattern_reach(pattern), LSP_BLOCK) + 1;
-  return c->clamp_len > 0 ? lsp_min(all, c->clamp_len / LSP_BLOCK + 1) : all;
-}
-
 static int64_t padded(int64_t floats) {
   return lsp_divide_up(floats, LSP_LANES) * LSP_LANES;
 }
 
-int64_t lsp_sizes_tail(const lsp_txl_config *c, int i) {
-  const int64_t width = lsp_txl_width(c, i);
-  return padded(lsp_divide_up(c->cut[i + 1] - c->cut[i], LSP_BLOCK) * LSP_BLOCK *
-                width);
+/* --- layers ---------------------------------------------------------------------- */
+
+int64_t lsp_sizes_strips(const lsp_layer *layer) {
+  const int64_t reach = lsp_layer_reach(layer), clamp = layer->position.clamp;
+  if (layer->position.kind != LSP_POSITION_RELATIVE)
+    return 0;
+  const int64_t at_clamp = clamp > 0 ? clamp / LSP_BLOCK + 1 : INT64_MAX;
+  if (reach == LSP_REACH_ALL || lsp_layer_fixed(layer) > 0)
+    return clamp > 0 ? at_clamp : -1;
+  return lsp_min(lsp_divide_up(reach, LSP_BLOCK) + 1, at_clamp);
 }
 
-int64_t lsp_sizes_prepared(const lsp_txl_config *c, const lsp_pattern *pattern) {
-  const lsp_heads h = lsp_sizes_heads(c);
-  const int64_t layer = padded(lsp_strip_floats(h, lsp_sizes_strips(c, pattern))) +
-                        padded(lsp_tile_floats(h));
-  int64_t floats = c->n_layer * layer;
-  for (int i = 1; i < c->clusters; i++)
-    floats += lsp_sizes_tail(c, i);
+/* Rows of the past that a layer keeps. Where a layer of the model keeps the first rows of a
+ * document all layers do, and at least the last row: snapshots are alike in all layers. */
+static int64_t reach_of(const lsp_model *m, int layer) {
+  const int64_t reach = lsp_layer_reach(&m->layer[layer]);
+  return reach == 0 && lsp_sizes_fixed(m) > 0 ? 1 : reach;
+}
+
+static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
+                                int64_t ranks) {
+  const lsp_layer *l = &m->layer[i];
+  lsp_layer_sizes s = {.tile = lsp_tile_floats(l->heads)};
+  const int64_t reach = reach_of(m, i);
+  s.reach = reach == LSP_REACH_ALL ? longest : lsp_min(reach, longest);
+  s.tiles = lsp_divide_up(s.reach, LSP_BLOCK);
+  s.room = lsp_min(s.tiles, LSP_ROUND_TILES);
+  s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
+  s.groups = lsp_kept_groups(s.tiles, ranks);
+  s.strips = lsp_sizes_strips(l);
+  return s;
+}
+
+lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ranks,
+                            lsp_layer_sizes *layer, lsp_failure *why) {
+  int64_t ring = 0, fixed = 0, opening = 0;
+  for (int i = 0; i < model->layers; i++) {
+    lsp_layer_sizes *s = &layer[i];
+    *s = layer_of(model, i, longest, ranks);
+    if (s->strips < 0)
+      return lsp_fail(
+          why, LSP_E_LIMIT,
+          "layer %d looks back without end with relative positions, and a "
+          "table of their distances takes %.0f MiB for every million tokens; "
+          "give the model a clamp_len, or rotary positions",
+          i,
+          4e6 * model->layer[i].heads.query * model->layer[i].heads.width / (1 << 20));
+    s->ring_at = ring;
+    s->fixed_at = fixed;
+    s->opening_at = opening;
+    ring += s->groups * LSP_GROUP * s->tile;
+    fixed += s->fixed * s->tile;
+    opening += LSP_PANEL / LSP_BLOCK * s->tile;
+  }
+  return LSP_OK;
+}
+
+int64_t lsp_sizes_tail(const lsp_model *m, int i) {
+  const lsp_vocabulary *v = &m->words;
+  return padded(lsp_divide_up(v->cut[i + 1] - v->cut[i], LSP_BLOCK) * LSP_BLOCK *
+                v->cluster[i].width);
+}
+
+/* Zeros that stand for absent biases. */
+static int64_t widest_bias(const lsp_model *m) {
+  int64_t most = m->width;
+  for (int i = 0; i < m->layers; i++)
+    most = lsp_max(most, m->layer[i].heads.width);
+  return padded(most);
+}
+
+int64_t lsp_sizes_prepared(const lsp_model *m) {
+  int64_t floats = widest_bias(m);
+  for (int i = 0; i < m->layers; i++) {
+    const lsp_layer *l = &m->layer[i];
+    floats += padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
+              padded(lsp_tile_floats(l->heads)) +
+              padded((int64_t)LSP_BRANCHES_MAX * l->heads.query);
+  }
+  for (int i = 1; i < m->words.clusters; i++)
+    floats += lsp_sizes_tail(m, i);
   return floats;
 }
 
-/* Scratch of a thread. */
-static int64_t scratch_of(const lsp_txl_config *c, const lsp_pattern *pattern) {
-  const int64_t A = (int64_t)c->n_head * c->d_head, D = c->d_model;
-  const int64_t widest = lsp_max(D, c->d_embed);
-  const int64_t project = LSP_PANEL * (3 * A + D);
-  const int64_t feed = LSP_PANEL * (D + c->d_inner);
-  const int64_t embed = LSP_PANEL * (D + c->d_embed);
-  /* two floats hold the address of a tile */
-  const int64_t tiles = 2 * (lsp_divide_up(lsp_pattern_reach(pattern), LSP_BLOCK) + 2);
-  const int64_t attend = lsp_attend_scratch(lsp_sizes_heads(c)) + tiles;
-  const int64_t heads =
-      LSP_PANEL * (2 * widest + LSP_HEAD_COLUMNS + D) + LSP_BLOCK * widest;
-  return padded(
-      lsp_max(lsp_max(lsp_max(project, feed), lsp_max(embed, attend)), heads));
+int64_t lsp_sizes_layer_reach(const lsp_model *m, int layer, int64_t longest) {
+  const int64_t reach = reach_of(m, layer);
+  return reach == LSP_REACH_ALL ? longest : reach;
 }
 
-/* FLOPs of a token in the midst of a long document. */
-static double flops_of(const lsp_txl_config *c, const lsp_pattern *p) {
-  const double pairs = (double)(p->memory + (p->same_length ? 0 : p->segment / 2));
-  return lsp_txl_flops_per_token(c) + pairs * lsp_txl_flops_per_pair(c) * c->n_layer;
+int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
+  int64_t most = 0;
+  for (int i = 0; i < m->layers; i++)
+    most = lsp_max(most, lsp_sizes_layer_reach(m, i, longest));
+  return most;
+}
+
+int64_t lsp_sizes_fixed(const lsp_model *m) {
+  int64_t most = 0;
+  for (int i = 0; i < m->layers; i++)
+    most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
+  return most;
+}
+
+/* --- buffers --------------------------------------------------------------------- */
+
+/* Scratch of a thread: the most that a step of a panel takes. */
+static int64_t scratch_of(const lsp_model *m) {
+  const int64_t D = m->width, widest = lsp_max(D, m->words.widest);
+  int64_t most = LSP_PANEL * (2 * widest + LSP_HEAD_COLUMNS + D) + LSP_BLOCK * widest;
+  most = lsp_max(most, LSP_PANEL * (D + widest));
+  for (int i = 0; i < m->layers; i++) {
+    const lsp_layer *l = &m->layer[i];
+    const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
+    const int64_t project =
+        LSP_PANEL * (l->qkv.matrix.rows + D) + LSP_BLOCK * (int64_t)l->position.rotated;
+    const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
+    const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
+                           LSP_BLOCK * (int64_t)l->position.rotated;
+    most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
+  }
+  return padded(most);
+}
+
+double lsp_sizes_token_flops(const lsp_model *m, int64_t longest) {
+  const int64_t at = longest / 2 + 1;
+  return lsp_model_flops_per_token(m) + lsp_model_flops_of_pairs(m, at - 1, at);
 }
 
 /* Bytes of a process before its first wave: the program and its libraries, MPI with a
@@ -109,74 +158,86 @@ static int64_t pieces_of_wave(const lsp_plan *plan, int64_t wave_rows, int64_t r
   return lsp_min(plan->documents, wave_rows / LSP_BLOCK + 1) + ranks;
 }
 
-static void add_bytes(const lsp_txl_config *c, const lsp_plan *plan,
-                      const lsp_request *request, lsp_sizes *s) {
+static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,      s->q,           s->tiles,
-                            s->halo,   s->memory_rows, request->threads * s->scratch,
-                            s->tokens, s->tokens,      s->sums,
-                            s->shares, c->d_model};
-  const int64_t carry[] = {s->carry, s->carry};
+  const int64_t floats[] = {
+      s->x,      s->q,          s->tiles,       s->halo,
+      s->fixed,  s->partials,   s->memory_rows, z->request->threads * s->scratch,
+      s->tokens, s->tokens,     s->sums,        s->shares,
+      s->rings,  s->kept_fixed, z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
-  s->pieces = pieces_of_wave(plan, s->wave_rows, request->ranks);
-  s->root = arena_bytes(carry, 2) +
+  s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
+  s->root = arena_bytes(&s->opening, 1) +
             s->pieces * (int64_t)(sizeof(lsp_share) + 5 * sizeof(double)) +
-            request->ranks * 2 * (int64_t)sizeof(int);
-  s->process = process_bytes(request);
+            z->request->ranks * 2 * (int64_t)sizeof(int);
+  s->process = process_bytes(z->request);
   s->node = (int64_t)sizeof(float) *
-                (lsp_txl_floats(c) + lsp_sizes_prepared(c, &plan->pattern)) +
-            request->tables;
+                (lsp_model_floats(z->model) + lsp_sizes_prepared(z->model)) +
+            z->request->tables;
 }
 
-lsp_sizes lsp_sizes_of(const lsp_txl_config *c, const lsp_plan *plan,
-                       const lsp_request *request, int64_t wave_rows) {
-  const lsp_heads h = lsp_sizes_heads(c);
-  const int64_t A = (int64_t)c->n_head * c->d_head, tile = lsp_tile_floats(h);
-  const int64_t all = lsp_plan_rows_before(plan, lsp_plan_panels(plan));
-  const int64_t reach = lsp_pattern_reach(&plan->pattern);
+/* What the layers need: the most of any for what they use in turn, the sum of what is
+ * kept. */
+static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
+  const int64_t blocks = s->span_rows / LSP_BLOCK;
+  s->rooms = 1;
+  for (int i = 0; i < z->model->layers; i++) {
+    const lsp_layer *l = &z->model->layer[i];
+    const lsp_layer_sizes *y = &z->layer[i];
+    const int64_t A = (int64_t)l->heads.query * l->heads.width;
+    const int64_t row = l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
+    s->q = lsp_max(s->q, s->span_rows * A);
+    s->tiles = lsp_max(s->tiles, blocks * y->tile);
+    s->room = lsp_max(s->room, y->room * y->tile);
+    s->fixed_room = lsp_max(s->fixed_room, y->fixed * y->tile);
+    s->memory_rows = lsp_max(s->memory_rows,
+                             (int64_t)2 * LSP_PANEL * l->heads.shared * l->heads.width);
+    s->rings += y->groups * LSP_GROUP * y->tile;
+    s->kept_fixed += y->fixed * y->tile;
+    s->opening += LSP_PANEL / LSP_BLOCK * y->tile;
+    if (y->tiles <= y->room)
+      continue;
+    lsp_view view[LSP_BRANCHES_MAX];
+    s->rooms = 2;
+    s->partials = lsp_max(s->partials, s->span_rows * row * lsp_layer_views(l, view));
+  }
+  s->halo = s->rooms * s->room;
+  s->fixed = 2 * s->fixed_room;
+  if (z->plan->first_position % LSP_PANEL == 0)
+    s->opening = 0;
+}
+
+lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
+  const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
   lsp_sizes s = {.wave_rows = lsp_max(lsp_min(wave_rows, all), LSP_PANEL)};
-  const int64_t share = lsp_divide_up(s.wave_rows, request->ranks) + LSP_PANEL;
+  const int64_t share = lsp_divide_up(s.wave_rows, z->request->ranks) + LSP_PANEL;
   s.span_rows =
       lsp_divide_up(lsp_min(share, lsp_max(all, LSP_PANEL)), LSP_BLOCK) * LSP_BLOCK;
   const int64_t blocks = s.span_rows / LSP_BLOCK;
-  s.x = s.span_rows * c->d_model;
-  s.q = s.span_rows * A;
-  s.tiles = blocks * tile;
-  s.halo = plan->reach_tiles * tile;
-  s.memory_rows = 2 * reach * A;
-  s.scratch = scratch_of(c, &plan->pattern);
+  s.x = s.span_rows * z->model->width;
+  s.scratch = scratch_of(z->model);
+  s.reach = lsp_sizes_reach(z->model, z->request->longest);
+  s.fixed_rows = lsp_sizes_fixed(z->model);
   s.tokens = s.span_rows + 1;
   s.sums = blocks * (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
-  /* a document taken up in the middle of a panel has tiles of that panel, too */
-  s.carry_tiles = plan->reach_tiles + LSP_PANEL / LSP_BLOCK;
-  s.carry = c->n_layer * s.carry_tiles * tile;
-  add_bytes(c, plan, request, &s);
+  add_layers(z, &s);
+  add_bytes(z, &s);
   return s;
 }
 
 /* --- the choice ------------------------------------------------------------------ */
 
-typedef struct {
-  const lsp_txl_config *config;
-  const lsp_plan *plan;
-  const lsp_request *request;
-  int64_t all; /* rows of the corpus */
-} choice;
-
 /* Waves of `rows` rows a rank, or the whole corpus. */
-static lsp_sizes with_rows(const choice *c, int64_t rows) {
-  const int64_t ranks = c->request->ranks;
-  const int64_t wave = rows >= lsp_divide_up(c->all, ranks) ? c->all : rows * ranks;
-  return lsp_sizes_of(c->config, c->plan, c->request, wave);
+static lsp_sizes with_rows(const lsp_sizing *z, int64_t rows) {
+  const int64_t ranks = z->request->ranks;
+  const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
+  return lsp_sizes_of(z, rows >= lsp_divide_up(all, ranks) ? all : rows * ranks);
 }
 
-int64_t lsp_sizes_least(const lsp_txl_config *config, const lsp_plan *plan,
-                        const lsp_request *request) {
-  const choice c = {config, plan, request,
-                    lsp_plan_rows_before(plan, lsp_plan_panels(plan))};
-  const lsp_sizes s = with_rows(&c, LSP_PANEL);
+int64_t lsp_sizes_least(const lsp_sizing *z) {
+  const lsp_sizes s = with_rows(z, LSP_PANEL);
   return lsp_sizes_rank(&s);
 }
 
@@ -190,52 +251,55 @@ static lsp_status too_little(const char *what, int64_t needed, int64_t memory,
                   ceil((double)needed / mib));
 }
 
+/* Floats of a row in the buffers of a span. */
+static double row_floats(const lsp_model *m) {
+  double most = 0;
+  for (int i = 0; i < m->layers; i++)
+    most = fmax(most, 4.0 * m->layer[i].heads.query * m->layer[i].heads.width);
+  return most + m->width;
+}
+
 /* What was asked for. Bytes of such waves must be countable before they are counted. */
-static lsp_status as_asked(const choice *c, lsp_sizes *out, lsp_failure *why) {
-  const int64_t wave = lsp_min(c->request->wave_tokens, c->all);
-  const double row =
-      4.0 * (double)(c->config->d_model + 4 * c->config->n_head * c->config->d_head);
-  if (row * (double)wave / (double)c->request->ranks > 0x1p50)
+static lsp_status as_asked(const lsp_sizing *z, lsp_sizes *out, lsp_failure *why) {
+  const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
+  const int64_t wave = lsp_min(z->request->wave_tokens, all);
+  if (4 * row_floats(z->model) * (double)wave / (double)z->request->ranks > 0x1p50)
     return lsp_fail(why, LSP_E_LIMIT,
                     "--wave-tokens %lld would take more than a PiB a rank; use fewer, "
                     "or more ranks",
                     (long long)wave);
-  *out = lsp_sizes_of(c->config, c->plan, c->request, wave);
-  if (c->request->memory > 0 && lsp_sizes_rank(out) > c->request->memory)
+  *out = lsp_sizes_of(z, wave);
+  if (z->request->memory > 0 && lsp_sizes_rank(out) > z->request->memory)
     return too_little("a wave of the --wave-tokens given", lsp_sizes_rank(out),
-                      c->request->memory, why);
+                      z->request->memory, why);
   return LSP_OK;
 }
 
-lsp_status lsp_sizes_choose(const lsp_txl_config *config, const lsp_plan *plan,
-                            const lsp_request *request, lsp_sizes *out,
-                            lsp_failure *why) {
-  const choice c = {config, plan, request,
-                    lsp_plan_rows_before(plan, lsp_plan_panels(plan))};
+lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *why) {
+  const lsp_request *request = z->request;
   if (request->wave_tokens > 0)
-    return as_asked(&c, out, why);
-  const int64_t twice = lsp_max(2 * lsp_pattern_reach(&plan->pattern), LSP_PANEL);
+    return as_asked(z, out, why);
+  *out = with_rows(z, LSP_PANEL);
   int64_t memory = request->memory;
-  if (memory <= 0) {
-    *out = with_rows(&c, twice);
-    memory = lsp_max(LSP_MEMORY_DEFAULT, lsp_sizes_rank(out));
-  }
-  *out = with_rows(&c, LSP_PANEL);
+  if (memory <= 0) /* what is kept comes on top of what waves need */
+    memory =
+        LSP_MEMORY_DEFAULT + (int64_t)sizeof(float) * (out->rings + out->kept_fixed);
+  memory = request->memory > 0 ? memory : lsp_max(memory, lsp_sizes_rank(out));
   if (lsp_sizes_rank(out) > memory)
     return too_little("the smallest wave", lsp_sizes_rank(out), memory, why);
   const double thirty = 30 * lsp_nominal_rate * (double)request->threads /
-                        flops_of(config, &plan->pattern);
-  const int64_t most = lsp_min(memory / (4 * (int64_t)config->d_model),
+                        lsp_sizes_token_flops(z->model, request->longest);
+  const int64_t most = lsp_min(memory / (4 * (int64_t)z->model->width),
                                thirty < 1e12 ? (int64_t)thirty : (int64_t)1e12);
-  int64_t low = 1, high = lsp_max(lsp_max(most, twice) / LSP_PANEL, 1);
+  int64_t low = 1, high = lsp_max(most / LSP_PANEL, 1);
   while (low < high) { /* the most panels that fit */
     const int64_t middle = high - (high - low) / 2;
-    const lsp_sizes s = with_rows(&c, middle * LSP_PANEL);
+    const lsp_sizes s = with_rows(z, middle * LSP_PANEL);
     if (lsp_sizes_rank(&s) <= memory)
       low = middle;
     else
       high = middle - 1;
   }
-  *out = with_rows(&c, low * LSP_PANEL);
+  *out = with_rows(z, low * LSP_PANEL);
   return LSP_OK;
 }

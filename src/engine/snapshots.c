@@ -1,10 +1,15 @@
-/* Memory that leaves the run: snapshots for the memory file, and the rows that the slot
- * gets with the commit to come.
+/* Memory that leaves the run: snapshots for the memory file, and rows for the store's ring,
+ * from which a killed run is resumed.
  *
  * All stops are known before the run, so every rank writes the rows it owns of every
  * stop within reach, when it has them, wherever the stop itself lies; no rank collects.
- * Only memory from before the wave is written by rank 0, who carries it, when the run
- * began from a snapshot. */
+ * Rows from before the first wave (the run began from a snapshot) are written by the
+ * ranks that keep them. The first rows of a document, which some layers need throughout,
+ * go to all of its stops at once.
+ *
+ *   position   | ... | from ............................... | next wave
+ *   ring       | rows of earlier commits | rows of this one |
+ */
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
@@ -16,23 +21,23 @@
 
 static lsp_status add_stop(lsp_run *e, int64_t *room, int64_t document,
                            int64_t position) {
-  if (e->stops == *room) {
+  if (e->text.stops == *room) {
     *room = *room == 0 ? 64 : 2 * *room;
-    lsp_stop *more = realloc(e->stop, (size_t)*room * sizeof *more);
+    lsp_stop *more = realloc(e->text.stop, (size_t)*room * sizeof *more);
     if (more == NULL)
-      return lsp_fail(&e->ctx->why, LSP_E_MEMORY, "no memory for %lld snapshots",
+      return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY, "no memory for %lld snapshots",
                       (long long)*room);
-    e->stop = more;
+    e->text.stop = more;
   }
-  e->stop[e->stops++] = (lsp_stop){document, position};
+  e->text.stop[e->text.stops++] = (lsp_stop){document, position};
   return LSP_OK;
 }
 
 static lsp_status document_stops(lsp_run *e, int64_t *room, int64_t d, int64_t every,
                                  int at_end) {
-  const lsp_plan *plan = &e->plan;
+  const lsp_plan *plan = &e->text.plan;
   const int64_t origin = lsp_plan_origin(plan, d);
-  const int64_t end = origin + plan->token_start[d + 1] - plan->token_start[d];
+  const int64_t end = lsp_plan_end(plan, d);
   if (end == origin)
     return LSP_OK;
   for (int64_t p = every > 0 ? (origin / every + 1) * every : end; p < end; p += every)
@@ -43,16 +48,17 @@ static lsp_status document_stops(lsp_run *e, int64_t *room, int64_t d, int64_t e
 }
 
 lsp_status lsp_list_stops(lsp_run *e) {
-  int64_t room = 0, last = e->plan.documents - 1;
-  const int64_t every = e->options->snapshot_every > 0
-                            ? e->options->snapshot_every * e->plan.pattern.segment
+  int64_t room = 0, last = e->text.plan.documents - 1;
+  const int64_t every = e->job.options->snapshot_every > 0
+                            ? e->job.options->snapshot_every * e->weights.model.segment
                             : 0;
-  e->stops = 0;
-  while (last >= 0 && e->plan.token_start[last + 1] == e->plan.token_start[last])
+  e->text.stops = 0;
+  while (last >= 0 &&
+         e->text.plan.token_start[last + 1] == e->text.plan.token_start[last])
     last--;
-  for (int64_t d = 0; d < e->plan.documents; d++) {
-    const int at_end = e->options->snapshots == LSP_SNAPSHOT_DOCUMENTS ||
-                       (e->options->snapshots == LSP_SNAPSHOT_LAST && d == last);
+  for (int64_t d = 0; d < e->text.plan.documents; d++) {
+    const int at_end = e->job.options->snapshots == LSP_SNAPSHOT_DOCUMENTS ||
+                       (e->job.options->snapshots == LSP_SNAPSHOT_LAST && d == last);
     if (at_end || every > 0)
       LSP_TRY(document_stops(e, &room, d, every, at_end));
   }
@@ -61,10 +67,10 @@ lsp_status lsp_list_stops(lsp_run *e) {
 
 /* First stop of a document with a position above `position`. */
 static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) {
-  int64_t low = 0, high = e->stops;
+  int64_t low = 0, high = e->text.stops;
   while (low < high) {
     const int64_t middle = low + (high - low) / 2;
-    const lsp_stop *s = &e->stop[middle];
+    const lsp_stop *s = &e->text.stop[middle];
     if (s->document > document || (s->document == document && s->position > position))
       high = middle;
     else
@@ -75,170 +81,296 @@ static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) 
 
 /* --- rows ------------------------------------------------------------------------ */
 
-/* The slot has, of the document under way at the end of the wave, the rows up to the
- * wave. Appended are the rows from here on that are memory at its end: those of the wave,
- * in the first one also what was carried into it. */
-static int64_t appended_from(const lsp_run *e) {
-  const lsp_wave *w = &e->wave;
-  const int goes_on = w->range.first > 0 && w->carried.document == w->next.document;
-  return lsp_max(w->next.end * LSP_BLOCK - e->reach,
-                 goes_on ? w->carried.end * LSP_BLOCK : 0);
-}
+/* Where rows of keys and values go: rows of the past, or fixed ones. */
+typedef struct {
+  int64_t snapshot;   /* or LSP_STORE_SLOT */
+  int64_t zero;       /* position of row 0 */
+  int64_t first, end; /* positions that are wanted */
+  int fixed;
+} target;
 
-static int is_carried_on(const lsp_run *e) {
-  return e->reach > 0 && e->wave.next.first < e->wave.next.end;
-}
-
-void lsp_snapshot_record(const lsp_run *e, lsp_commit *commit) {
-  const int64_t position = e->wave.next.end * LSP_BLOCK;
-  commit->memory_rows = is_carried_on(e) ? lsp_min(e->reach, position) : 0;
-  if (is_carried_on(e))
-    commit->memory_end += position - appended_from(e);
-}
-
-/* Rows [first, end) of a document's memory, in tiles from `tile` on (whose first
- * position is 64 tile_first), to a stop at `position`. */
-static void write_rows(lsp_run *e, int64_t snapshot, int64_t position, int layer,
-                       const float *tile, int64_t tile_first, int64_t first,
-                       int64_t end) {
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  first = lsp_max(first, position - e->reach);
-  end = lsp_min(end, position);
-  if (first >= end)
-    return;
-  float *keys = e->memory_rows, *values = keys + e->reach * A;
-  for (int64_t at = first; at < end;) {
-    const int64_t t = at / LSP_BLOCK;
-    const int64_t n = lsp_min(end, (t + 1) * LSP_BLOCK) - at;
-    lsp_tile_get(e->heads, tile + (t - tile_first) * lsp_tile_floats(e->heads),
-                 (int)(at % LSP_BLOCK), (int)n, keys + (at - first) * A,
-                 values + (at - first) * A);
-    at += n;
+/* Rows [first, end) of a document, as far as they are wanted, from tiles that lie side by
+ * side; `tile` holds position 64 tile_first. */
+static void write_rows(lsp_run *e, const target *to, int layer, const float *tile,
+                       int64_t tile_first, int64_t first, int64_t end) {
+  const lsp_heads h = e->weights.model.layer[layer].heads;
+  const int64_t K = (int64_t)h.shared * h.width;
+  float *keys = e->span.memory_rows, *values = keys + LSP_PANEL * K;
+  first = lsp_max(first, to->first);
+  end = lsp_min(end, to->end);
+  for (int64_t at = first, n; at < end; at += n) {
+    n = lsp_min(end - at, LSP_PANEL);
+    for (int64_t done = 0; done < n;) {
+      const int64_t x = at + done, t = x / LSP_BLOCK;
+      const int64_t rows = lsp_min(at + n, (t + 1) * LSP_BLOCK) - x;
+      lsp_tile_get(h, tile + (t - tile_first) * lsp_tile_floats(h),
+                   (int)(x % LSP_BLOCK), (int)rows, keys + done * K, values + done * K);
+      done += rows;
+    }
+    if (to->fixed)
+      lsp_store_fixed(e->progress.store, to->snapshot, layer, at - to->zero, n, keys,
+                      values);
+    else
+      lsp_store_memory(e->progress.store, to->snapshot, layer, at - to->zero, n, keys,
+                       values);
   }
-  lsp_store_memory(e->store, snapshot, layer,
-                   snapshot == LSP_STORE_SLOT ? first - appended_from(e)
-                                              : e->reach - (position - first),
-                   end - first, keys, values);
 }
 
-static void write_piece(lsp_run *e, int64_t snapshot, int64_t position, int layer,
-                        const lsp_piece *piece) {
-  write_rows(e, snapshot, position, layer,
-             lsp_forward_tile(e, layer, piece, piece->start / LSP_BLOCK),
-             piece->start / LSP_BLOCK, piece->first, piece->end);
+static void write_piece(lsp_run *e, const target *to, int layer, const lsp_piece *p) {
+  write_rows(e, to, layer, lsp_own_tile(e, layer, p, p->start / LSP_BLOCK),
+             p->start / LSP_BLOCK, p->first, p->end);
 }
 
-/* What rank 0 carried into the wave: rows before the wave's first token. */
-static void write_carried(lsp_run *e, int64_t snapshot, int64_t position, int layer) {
-  const lsp_wave *w = &e->wave;
-  if (e->ctx->rank != 0 || w->carried.first >= w->carried.end)
+/* Rows of R of a stop. */
+static target past_of_stop(const lsp_run *e, int layer, int64_t s) {
+  const int64_t position = e->text.stop[s].position, R = e->span.sizes.reach;
+  return (target){.snapshot = s,
+                  .zero = position - R,
+                  .first = position - e->span.layer[layer].reach,
+                  .end = position};
+}
+
+static target fixed_of_stop(const lsp_run *e, int64_t s) {
+  return (target){.snapshot = s,
+                  .end = lsp_min(e->span.sizes.fixed_rows, e->text.stop[s].position),
+                  .fixed = 1};
+}
+
+/* --- the ring -------------------------------------------------------------------- */
+
+/* The document that goes on in the next wave: positions [from, end) are added to the ring
+ * by this wave's commit. from == end: none. */
+typedef struct {
+  int64_t document, from, end;
+  int64_t first; /* row of the document that this wave, or the snapshot, begins with */
+  int begins;    /* the document is new to the ring */
+  int fixed;     /* so are its first rows, or some of them: all go there anew */
+} addition;
+
+static addition addition_of(const lsp_run *e) {
+  const lsp_wave *w = &e->span.wave;
+  const lsp_plan *plan = &e->text.plan;
+  const int64_t R = e->span.sizes.reach;
+  addition a = {.document = w->next.document};
+  if (w->next.first >= w->next.end || (R == 0 && e->span.sizes.fixed_rows == 0))
+    return a;
+  const int64_t start = plan->panel_start[a.document];
+  const int taken_up =
+      w->range.first == 0 && a.document == 0 && plan->first_position > 0;
+  a.end = w->next.end * LSP_BLOCK;
+  a.begins = start >= w->range.first;
+  if (taken_up)
+    a.first = lsp_max(0, plan->first_position - R);
+  else if (!a.begins)
+    a.first = lsp_panel_start(w->range.first - start +
+                              lsp_panel_of(lsp_plan_begin(plan, a.document)));
+  a.from = lsp_max(a.first, a.end - R);
+  a.fixed = e->span.sizes.fixed_rows > (a.begins ? 0 : a.first);
+  return a;
+}
+
+static target ring_of(const lsp_run *e, int layer, const addition *a) {
+  return (target){.snapshot = LSP_STORE_SLOT,
+                  .zero = a->from,
+                  .first = lsp_max(a->from, a->end - e->span.layer[layer].reach),
+                  .end = a->end};
+}
+
+static target ring_fixed(const lsp_run *e, const addition *a) {
+  return (target){.snapshot = LSP_STORE_SLOT,
+                  .end = lsp_min(e->span.sizes.fixed_rows, a->end),
+                  .fixed = 1};
+}
+
+void lsp_snapshot_commit(lsp_run *e, lsp_commit *next) {
+  const addition a = addition_of(e);
+  const int goes_on = a.end > 0;
+  const int64_t n = a.end - a.from, R = e->span.sizes.reach;
+  next->fixed_new = goes_on && a.fixed;
+  next->fixed_rows = goes_on ? lsp_min(e->span.sizes.fixed_rows, a.end) : 0;
+  next->memory_end += n;
+  next->memory_rows = !goes_on ? 0 : a.begins ? n : lsp_min(R, next->memory_rows + n);
+}
+
+/* --- a layer --------------------------------------------------------------------- */
+
+/* Kept rows before the run's first position to one target; rank 0 has the fixed ones and
+ * those within the first panel. */
+static void write_kept(lsp_run *e, int layer, const target *to) {
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const int64_t position = e->text.plan.first_position;
+  const lsp_tiles t = lsp_plan_past(&e->text.plan, 0, y->tiles);
+  if (to->fixed) {
+    if (e->job.ctx->rank == 0)
+      write_rows(e, to, layer, lsp_kept_fixed(e, layer, 0), 0, 0, position);
     return;
-  const int64_t first_token =
-      w->range.first == 0
-          ? e->plan.first_position
-          : lsp_panel_start(
-                w->range.first - e->plan.panel_start[w->carried.document] +
-                lsp_panel_of(lsp_plan_origin(&e->plan, w->carried.document)));
-  const float *tile =
-      e->carry[0] + layer * e->sizes.carry_tiles * lsp_tile_floats(e->heads);
-  write_rows(e, snapshot, position, layer, tile, w->carried.first,
-             w->carried.first * LSP_BLOCK, first_token);
+  }
+  for (int64_t tile = t.first; tile < t.end; tile++)
+    if (lsp_kept_rank(tile, e->job.ctx->size) == e->job.ctx->rank)
+      write_rows(e, to, layer, lsp_kept_tile(e, layer, tile), tile, tile * LSP_BLOCK,
+                 lsp_min(position, (tile + 1) * LSP_BLOCK));
+  if (e->job.ctx->rank == 0 && e->kept.opening_first < e->kept.opening_end)
+    write_rows(e, to, layer, e->kept.opening + y->opening_at, e->kept.opening_first,
+               e->kept.opening_first * LSP_BLOCK, position);
+}
+
+void lsp_snapshot_before(lsp_run *e, int layer) {
+  const lsp_wave *w = &e->span.wave;
+  if (w->range.first != 0 || e->text.plan.first_position == 0)
+    return;
+  for (int64_t s = 0; s < e->text.stops && e->text.stop[s].document == 0; s++) {
+    const target past = past_of_stop(e, layer, s), fixed = fixed_of_stop(e, s);
+    write_kept(e, layer, &past);
+    write_kept(e, layer, &fixed);
+  }
+  const addition a = addition_of(e);
+  if (a.end > 0 && a.document == 0) {
+    const target past = ring_of(e, layer, &a), fixed = ring_fixed(e, &a);
+    write_kept(e, layer, &past);
+    write_kept(e, layer, &fixed);
+  }
+}
+
+/* A piece to the stops of its document that want rows of it. */
+static void write_to_stops(lsp_run *e, int layer, const lsp_piece *p) {
+  for (int64_t s = stop_after(e, p->document, p->first);
+       s < e->text.stops && e->text.stop[s].document == p->document; s++) {
+    const target past = past_of_stop(e, layer, s);
+    const target fixed = fixed_of_stop(e, s);
+    if (p->start >= e->span.sizes.fixed_rows && past.first >= p->end)
+      return;
+    write_piece(e, &past, layer, p);
+    if (p->start < fixed.end)
+      write_piece(e, &fixed, layer, p);
+  }
 }
 
 void lsp_snapshot_layer(lsp_run *e, int layer) {
-  const lsp_wave *w = &e->wave;
-  if (e->reach <= 0)
+  const lsp_wave *w = &e->span.wave;
+  for (int64_t i = 0; i < w->pieces; i++)
+    write_to_stops(e, layer, &w->piece[i]);
+  const addition a = addition_of(e);
+  if (a.end == 0)
     return;
-  for (int64_t i = 0; i < w->pieces; i++) {
-    const lsp_piece *piece = &w->piece[i];
-    for (int64_t s = stop_after(e, piece->document, piece->first);
-         s < e->stops && e->stop[s].document == piece->document &&
-         e->stop[s].position - e->reach < piece->end;
-         s++)
-      write_piece(e, s, e->stop[s].position, layer, piece);
-  }
-  if (w->range.first == 0)
-    for (int64_t s = 0; s < e->stops && e->stop[s].document == w->carried.document &&
-                        e->stop[s].position - e->reach < e->plan.first_position;
-         s++)
-      write_carried(e, s, e->stop[s].position, layer);
-  if (!is_carried_on(e))
+  const target past = ring_of(e, layer, &a), fixed = ring_fixed(e, &a);
+  if (a.fixed && !a.begins && e->job.ctx->rank == 0) /* those of earlier waves */
+    write_rows(e, &fixed, layer, lsp_kept_fixed(e, layer, 0), 0, 0, a.first);
+  if (w->pieces == 0)
     return;
-  const int64_t position = w->next.end * LSP_BLOCK; /* of the next wave's first token */
-  if (w->pieces > 0 && w->piece[w->pieces - 1].document == w->next.document)
-    write_piece(e, LSP_STORE_SLOT, position, layer, &w->piece[w->pieces - 1]);
-  if (w->range.first == 0 && w->carried.document == w->next.document)
-    write_carried(e, LSP_STORE_SLOT, position, layer);
+  const lsp_piece *last = &w->piece[w->pieces - 1];
+  if (last->document != a.document)
+    return;
+  write_piece(e, &past, layer, last);
+  if (a.fixed && last->start < fixed.end)
+    write_piece(e, &fixed, layer, last);
 }
 
 /* --- the last token of each stop ------------------------------------------------- */
 
 void lsp_snapshot_ends(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
-  const int64_t D = e->config.d_model;
+  const lsp_wave *w = &e->span.wave;
+  const int64_t D = e->weights.model.width;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     for (int64_t s = stop_after(e, p->document, p->first);
-         s < e->stops && e->stop[s].document == p->document &&
-         e->stop[s].position <= p->end;
+         s < e->text.stops && e->text.stop[s].document == p->document &&
+         e->text.stop[s].position <= p->end;
          s++) {
-      const int64_t last = e->stop[s].position - 1;
-      lsp_store_memory_end(e->store, s,
-                           e->id[p->token + last - p->first - w->token_first],
-                           e->x + (p->row + last - p->start) * D);
+      const int64_t last = e->text.stop[s].position - 1;
+      const int64_t token = lsp_plan_token(&e->text.plan, p->document, last);
+      lsp_store_memory_end(e->progress.store, s, e->span.id[token - w->token_first],
+                           e->span.x + (p->row + last - p->start) * D);
     }
   }
 }
 
 /* --- reading --------------------------------------------------------------------- */
 
-typedef lsp_status (*read_rows)(lsp_run *e, const lsp_file_view *from, int layer,
-                                int64_t first, int64_t rows, float *keys,
-                                float *values);
+/* Where memory is read from: the ring of this run, or (file) the last snapshot of another,
+ * which ends at `position`. */
+typedef struct {
+  lsp_run *e;
+  const lsp_file_view *file;
+  int64_t position;
+} source;
 
-static lsp_status from_slot(lsp_run *e, const lsp_file_view *from, int layer,
-                            int64_t first, int64_t rows, float *keys, float *values) {
-  (void)from;
-  return lsp_store_read_memory(e->store, layer, first, rows, keys, values);
-}
-
-/* Row `first` counts from the end of R rows of this run; the file may have kept more or
- * fewer. */
-static lsp_status from_file(lsp_run *e, const lsp_file_view *from, int layer,
-                            int64_t first, int64_t rows, float *keys, float *values) {
-  const lsp_memory_spec *m = &from->memory;
+static lsp_status read_file(const source *f, int layer, int64_t row, int64_t rows,
+                            float *keys, float *values) {
+  const lsp_memory_spec *m = &f->file->memory;
+  lsp_failure *why = &f->e->job.ctx->why;
+  const char *path = f->e->job.options->from_snapshot;
   const int64_t row_bytes = (int64_t)m->width * (int64_t)sizeof(float);
-  const int64_t row = m->rows - (e->reach - first);
   const int64_t at =
-      (((m->snapshots - 1) * m->layers + layer) * m->rows + row) * row_bytes;
-  LSP_TRY(lsp_read_at(from->fd, e->options->from_snapshot, keys, rows * row_bytes,
-                      from->extent[LSP_SNAPSHOT_KEYS].offset + at, &e->ctx->why));
-  return lsp_read_at(from->fd, e->options->from_snapshot, values, rows * row_bytes,
-                     from->extent[LSP_SNAPSHOT_VALUES].offset + at, &e->ctx->why);
+      (((m->snapshots - 1) * m->layers + layer) * (m->fixed + m->rows) + row) *
+      row_bytes;
+  LSP_TRY(lsp_read_at(f->file->fd, path, keys, rows * row_bytes,
+                      f->file->extent[LSP_SNAPSHOT_KEYS].offset + at, why));
+  return lsp_read_at(f->file->fd, path, values, rows * row_bytes,
+                     f->file->extent[LSP_SNAPSHOT_VALUES].offset + at, why);
 }
 
-/* Rank 0: the memory before `position` into the tiles carried into the first wave. */
-lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
-  const lsp_tiles tiles = lsp_plan_carried(&e->plan, e->commit.panel_end);
-  const int64_t A = (int64_t)e->heads.heads * e->heads.width;
-  const int64_t position =
-      from != NULL ? e->plan.first_position : tiles.end * LSP_BLOCK;
-  const int64_t first =
-      lsp_max(lsp_max(0, position - e->reach), tiles.first * LSP_BLOCK);
-  const read_rows read = from != NULL ? from_file : from_slot;
-  float *keys = e->memory_rows, *values = keys + e->reach * A;
-  for (int layer = 0; layer < e->config.n_layer && first < position; layer++) {
-    LSP_TRY(read(e, from, layer, e->reach - (position - first), position - first, keys,
-                 values));
-    for (int64_t at = first; at < position;) {
-      const int64_t t = at / LSP_BLOCK;
-      const int64_t n = lsp_min(position, (t + 1) * LSP_BLOCK) - at;
-      float *tile = e->carry[0] + (layer * e->sizes.carry_tiles + t - tiles.first) *
-                                      lsp_tile_floats(e->heads);
-      lsp_tile_put(e->heads, tile, (int)(at % LSP_BLOCK), (int)n,
-                   keys + (at - first) * A, values + (at - first) * A, A);
-      at += n;
-    }
+/* Positions [first, end), of the past or fixed. */
+static lsp_status read_rows(const source *f, int layer, int fixed, int64_t first,
+                            int64_t end, float *keys, float *values) {
+  const int64_t n = end - first, back = f->position - first;
+  lsp_store *store = f->e->progress.store;
+  if (f->file != NULL)
+    return read_file(
+        f, layer, fixed ? first : f->file->memory.fixed + f->file->memory.rows - back,
+        n, keys, values);
+  if (fixed)
+    return lsp_store_read_fixed(store, layer, first, n, keys, values);
+  return lsp_store_read_memory(store, layer, f->e->span.sizes.reach - back, n, keys,
+                               values);
+}
+
+/* Rows of one tile, from `low` on. */
+static lsp_status load_tile(const source *f, int layer, int fixed, int64_t tile,
+                            int64_t low, float *to) {
+  const lsp_heads h = f->e->weights.model.layer[layer].heads;
+  const int64_t K = (int64_t)h.shared * h.width;
+  const int64_t first = lsp_max(low, tile * LSP_BLOCK);
+  const int64_t end = lsp_min(f->position, (tile + 1) * LSP_BLOCK);
+  float *keys = f->e->span.memory_rows, *values = keys + LSP_PANEL * K;
+  if (first >= end)
+    return LSP_OK;
+  LSP_TRY(read_rows(f, layer, fixed, first, end, keys, values));
+  lsp_tile_put(h, to, (int)(first % LSP_BLOCK), (int)(end - first), keys, values, K);
+  return LSP_OK;
+}
+
+static lsp_status load_layer(const source *f, lsp_tiles all, int layer) {
+  lsp_run *e = f->e;
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const int64_t low = lsp_max(0, f->position - y->reach);
+  const int64_t border = all.end;
+  for (int64_t t = lsp_max(0, border - y->tiles); t < border; t++)
+    if (lsp_kept_rank(t, e->job.ctx->size) == e->job.ctx->rank)
+      LSP_TRY(load_tile(f, layer, 0, t, low, lsp_kept_tile(e, layer, t)));
+  const int64_t S = lsp_min(e->span.sizes.fixed_rows, f->position);
+  const source fixed = {f->e, f->file, S};
+  for (int64_t t = 0; t < lsp_divide_up(S, LSP_BLOCK); t++)
+    LSP_TRY(load_tile(&fixed, layer, 1, t, 0, lsp_kept_fixed(e, layer, t)));
+  for (int64_t t = e->kept.opening_first; t < e->kept.opening_end; t++) {
+    float *to = e->kept.opening + y->opening_at + (t - e->kept.opening_first) * y->tile;
+    LSP_TRY(load_tile(f, layer, 0, t, low, to));
+    /* Fixed rows may be here, too, and before those within reach. */
+    LSP_TRY(load_tile(&fixed, layer, 1, t, 0, to));
   }
+  return LSP_OK;
+}
+
+/* What this rank keeps of the memory before the first wave. */
+lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
+  const lsp_tiles all =
+      lsp_plan_past(&e->text.plan, e->progress.commit.panel_end, LSP_TILES_ALL);
+  const source f = {e, from,
+                    from != NULL ? e->text.plan.first_position : all.end * LSP_BLOCK};
+  if (from != NULL && e->job.ctx->rank == 0) {
+    e->kept.opening_first = all.end;
+    e->kept.opening_end = lsp_divide_up(f.position, LSP_BLOCK);
+  }
+  for (int layer = 0; layer < e->weights.model.layers; layer++)
+    LSP_TRY(load_layer(&f, all, layer));
   return LSP_OK;
 }

@@ -51,8 +51,9 @@ static void start_threads(threads *t, int wanted) {
 lsp_status lsp_run_try_threads(lsp_run *e) {
   threads t = {.gate = PTHREAD_MUTEX_INITIALIZER};
   (void)pthread_mutex_lock(&t.gate);
-  start_threads(&t, e->threads);
-  LSP_MPI(MPI_Barrier(e->ctx->comm)); /* limits are for the ranks of a host together */
+  start_threads(&t, e->job.threads);
+  LSP_MPI(
+      MPI_Barrier(e->job.ctx->comm)); /* limits are for the ranks of a host together */
   (void)pthread_mutex_unlock(&t.gate);
   for (int i = 0; i < t.count; i++)
     (void)pthread_join(t.thread[i], NULL);
@@ -60,13 +61,13 @@ lsp_status lsp_run_try_threads(lsp_run *e) {
   lsp_status st = LSP_OK;
   if (t.error != 0)
     st =
-        lsp_fail(&e->ctx->why, LSP_E_LIMIT,
+        lsp_fail(&e->job.ctx->why, LSP_E_LIMIT,
                  "only %d of %d threads a rank can be started, with %d rank%s on the "
                  "host (%s); use fewer --threads, or raise the limits on processes and "
                  "memory (ulimit -u, ulimit -v, pids.max of the control group)",
-                 t.count + 1, e->threads, e->ctx->node_size,
-                 e->ctx->node_size == 1 ? "" : "s", strerror(t.error));
-  return lsp_agree(e->ctx, st);
+                 t.count + 1, e->job.threads, e->job.ctx->node_size,
+                 e->job.ctx->node_size == 1 ? "" : "s", strerror(t.error));
+  return lsp_agree(e->job.ctx, st);
 }
 
 /* --- a matrix product ------------------------------------------------------------ */
@@ -127,7 +128,7 @@ lsp_status lsp_run_try_blas(lsp_run *e, const char *core) {
   const pid_t child = fork();
   if (child == 0) {
     (void)close(end[0]);
-    multiply_and_exit(core, e->threads);
+    multiply_and_exit(core, e->job.threads);
   }
   (void)close(end[1]);
   const int fits = child > 0 && ends_well(child, end[0]);
@@ -135,9 +136,9 @@ lsp_status lsp_run_try_blas(lsp_run *e, const char *core) {
   if (fits)
     return LSP_OK;
   return lsp_fail(
-      &e->ctx->why, LSP_E_LIMIT,
+      &e->job.ctx->why, LSP_E_LIMIT,
       "the limit of %.0f MiB on the memory of a process (ulimit -v or -d) "
       "leaves no room for matrix products on %d thread%s: the BLAS library "
       "takes some 128 MiB for each; raise the limit, or use fewer --threads",
-      limit, e->threads, e->threads == 1 ? "" : "s");
+      limit, e->job.threads, e->job.threads == 1 ? "" : "s");
 }

@@ -41,8 +41,7 @@ static inline vec v_sign_of(vec x, vec y) {
   return _mm256_or_ps(_mm256_and_ps(x, sign), _mm256_andnot_ps(sign, y));
 }
 static inline vec v_power_of_two(vec t) {
-  const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23));
 }
 static inline vec v_keep(vec x, vec low, vec y) {
   return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLT_UQ), y);

@@ -41,8 +41,7 @@ static inline vec v_sign_of(vec x, vec y) {
   return _mm512_or_ps(_mm512_and_ps(x, sign), _mm512_andnot_ps(sign, y));
 }
 static inline vec v_power_of_two(vec t) {
-  const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 23));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t), 23));
 }
 static inline vec v_keep(vec x, vec low, vec y) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), y);

@@ -10,7 +10,7 @@
  *     v_fnma(a, b, c)    c - a b, fused
  *     v_minus_abs(x)     -|x|
  *     v_sign_of(x, y)    |y| with the sign of x
- *     v_power_of_two(t)  2^n, where t = n + 1.5 * 2^23
+ *     v_power_of_two(t)  2^n, where t = n + 127 + 1.5 * 2^23
  *     v_keep(x, low, y)  0 where x < low, else y: where x is NaN, too
  *     v_max(a, b)        b where one of them is NaN
  *     lanes_sum(v)       sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
@@ -29,38 +29,61 @@
 /* The products of ints below are offsets within a tile, so they do not overflow. */
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result)
 
-enum { VECS = LSP_LANES / VLEN, GROUP_VECS = GROUP / VLEN };
+enum {
+  VECS = LSP_LANES / VLEN,
+  GROUP_VECS = GROUP / VLEN,
+  STRIDE = 2 * LSP_LANES, /* columns of scores at a time */
+  MANY = STRIDE / VLEN
+};
 
-/* Cody and Waite's reduction of x in [-87, 0]: exp(x) = 2^n exp(r), t = n + 1.5 * 2^23,
- * r in [-ln2/2, ln2/2]. Returns p(r) of degree 4, where exp(r) = 1 + r + r^2 p(r). */
-static inline vec exp_reduced(vec x, vec *t, vec *r) {
-  const vec magic = v_set(12582912.0f);
-  *t = v_fma(x, v_set(1.44269504f), magic);
-  const vec n = v_sub(*t, magic);
-  *r = v_fma(n, v_set(-0.693359375f), x);
-  *r = v_fma(n, v_set(2.12194440e-4f), *r);
-  vec p = v_set(1.9875691500e-4f);
-  p = v_fma(p, *r, v_set(1.3981999507e-3f));
-  p = v_fma(p, *r, v_set(8.3334519073e-3f));
-  p = v_fma(p, *r, v_set(4.1665795894e-2f));
-  p = v_fma(p, *r, v_set(1.6666665459e-1f));
-  return v_fma(p, *r, v_set(5.0000001201e-1f));
+/* Cody and Waite's reduction of x in [-87, 0]: exp(x) = 2^n exp(r), t = n + 127 + 1.5 *
+ * 2^23 (127: the bias of an exponent), r in [-ln2/2, ln2/2]. p(r) of degree 4, where
+ * exp(r) = 1 + r + r^2 p(r).
+ *
+ * `many` vectors, step by step side by side: a processor looks ahead by fewer
+ * instructions than one chain of an exponential keeps waiting. */
+static inline __attribute__((always_inline)) void exp_reduced(int many, const vec *x,
+                                                              vec *t, vec *r, vec *p) {
+  const float term[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                        1.6666665459e-1f, 5.0000001201e-1f};
+  const vec magic = v_set(12583039.0f);
+  for (int v = 0; v < many; v++)
+    t[v] = v_fma(x[v], v_set(1.44269504f), magic);
+  for (int v = 0; v < many; v++)
+    p[v] = v_sub(t[v], magic);
+  for (int v = 0; v < many; v++)
+    r[v] = v_fma(p[v], v_set(-0.693359375f), x[v]);
+  for (int v = 0; v < many; v++)
+    r[v] = v_fma(p[v], v_set(2.12194440e-4f), r[v]);
+  for (int v = 0; v < many; v++)
+    p[v] = v_set(1.9875691500e-4f);
+  for (int k = 0; k < 5; k++)
+    for (int v = 0; v < many; v++)
+      p[v] = v_fma(p[v], r[v], v_set(term[k]));
 }
 
-/* exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87; NaN for NaN. */
+/* x = exp(x) for x <= 0 with an error under 1.5 ulp; 0 below -87, whatever was computed
+ * there; NaN for NaN. */
+static inline __attribute__((always_inline)) void v_exp_many(int many, vec *x) {
+  vec t[MANY], r[MANY], p[MANY];
+  exp_reduced(many, x, t, r, p);
+  for (int v = 0; v < many; v++)
+    p[v] = v_fma(p[v], v_mul(r[v], r[v]), v_add(r[v], v_set(1.0f)));
+  for (int v = 0; v < many; v++)
+    x[v] = v_keep(x[v], v_set(-87.0f), v_mul(p[v], v_power_of_two(t[v])));
+}
+
 static inline vec v_exp(vec x) {
-  const vec low = v_set(-87.0f);
-  vec t, r;
-  vec p = exp_reduced(v_max(low, x), &t, &r);
-  p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
-  return v_keep(x, low, v_mul(p, v_power_of_two(t)));
+  v_exp_many(1, &x);
+  return x;
 }
 
 /* tanh(x) = -m / (m + 2) with m = exp(-2 |x|) - 1, which is small without
  * cancellation where x is. */
 static inline vec v_tanh(vec x) {
-  vec t, r;
-  vec p = exp_reduced(v_max(v_set(-87.0f), v_mul(v_set(2.0f), v_minus_abs(x))), &t, &r);
+  const vec y = v_max(v_set(-87.0f), v_mul(v_set(2.0f), v_minus_abs(x)));
+  vec t, r, p;
+  exp_reduced(1, &y, &t, &r, &p);
   p = v_fma(p, v_mul(r, r), r);
   const vec power = v_power_of_two(t);
   const vec m = v_fma(power, p, v_sub(power, v_set(1.0f)));
@@ -226,66 +249,147 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 1, row);
 }
 
-/* Sets the scores outside low..high to `value`: the whole row if low > high. */
-static void mask_row(float *row, int low, int high, float value) {
-  for (int j = 0; j < low && j < LSP_BLOCK; j++)
+/* Columns of a row that count, low..high, and the strides [from, to) that hold them: none
+ * if low > high. */
+typedef struct {
+  int low, high, from, to;
+} columns;
+
+static inline columns columns_of(const int *low, const int *high, int i) {
+  columns c = {low != NULL ? low[i] : 0, high != NULL ? high[i] : LSP_BLOCK - 1, 0, 0};
+  if (c.low < 0)
+    c.low = 0;
+  if (c.high > LSP_BLOCK - 1)
+    c.high = LSP_BLOCK - 1;
+  if (c.low > c.high)
+    return (columns){0, -1, 0, 0};
+  c.from = c.low / STRIDE * STRIDE;
+  c.to = (c.high / STRIDE + 1) * STRIDE;
+  return c;
+}
+
+/* Sets what these strides hold outside low..high to `value`. */
+static inline void mask_strides(float *row, columns c, float value) {
+  for (int j = c.from; j < c.low; j++)
     row[j] = value;
-  for (int j = high < 0 ? 0 : high + 1; j < LSP_BLOCK; j++)
+  for (int j = c.high + 1; j < c.to; j++)
     row[j] = value;
 }
 
-static inline float row_max(const float *row) {
+/* Zeros before `from` and from `to` on. */
+static inline void zero_rest(float *row, int from, int to) {
+  for (int j = 0; j < from; j += VLEN)
+    v_store(row + j, v_set(0.0f));
+  for (int j = to; j < LSP_BLOCK; j += VLEN)
+    v_store(row + j, v_set(0.0f));
+}
+
+/* Maximum of the strides, and of -INFINITY where some are left out. */
+static inline __attribute__((always_inline)) float row_max(const float *row, int from,
+                                                           int to) {
   vec best[VECS];
   for (int v = 0; v < VECS; v++)
-    best[v] = v_load(row + v * VLEN);
-  for (int j = LSP_LANES; j < LSP_BLOCK; j += LSP_LANES)
+    best[v] = v_set(-INFINITY);
+  for (int j = from; j < to; j += LSP_LANES)
     for (int v = 0; v < VECS; v++)
       best[v] = v_max(best[v], v_load(row + j + v * VLEN));
+  if (to < LSP_BLOCK)
+    for (int v = 0; v < VECS; v++)
+      best[v] = v_max(best[v], v_set(-INFINITY));
   return lanes_max(best);
 }
 
-/* row = exp(row - top). Returns its sum. */
-static inline float row_exp(float *row, float top) {
-  vec part[VECS];
+/* row = exp(row - top) in these columns; part (LSP_LANES): their sums by lanes. */
+static inline __attribute__((always_inline)) void
+row_exp(float *row, float top, int from, int to, float *part) {
+  vec sum[VECS];
   for (int v = 0; v < VECS; v++)
-    part[v] = v_set(0.0f);
-  for (int j = 0; j < LSP_BLOCK; j += LSP_LANES)
-    for (int v = 0; v < VECS; v++) {
-      const vec e = v_exp(v_sub(v_load(row + j + v * VLEN), v_set(top)));
-      v_store(row + j + v * VLEN, e);
-      part[v] = v_add(part[v], e);
+    sum[v] = v_set(0.0f);
+  for (int j = from; j < to; j += STRIDE) {
+    vec e[MANY];
+    for (int v = 0; v < MANY; v++)
+      e[v] = v_sub(v_load(row + j + v * VLEN), v_set(top));
+    v_exp_many(MANY, e);
+    for (int v = 0; v < MANY; v++) {
+      v_store(row + j + v * VLEN, e[v]);
+      sum[v % VECS] = v_add(sum[v % VECS], e[v]);
     }
-  return lanes_sum(part);
+  }
+  for (int v = 0; v < VECS; v++)
+    v_store(part + v * VLEN, sum[v]);
 }
 
-/* Maxima first, then all decays at once, then the exponentials: rows do not wait for
- * each other's reductions. A row that sees nothing has the tile's maximum -INFINITY,
- * below any `top`: its decay is exp(0) and its weights are exp(-INFINITY). */
-static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
-                               float *top, float *sum, float *decay) {
-  float change[LSP_BLOCK] = {0};
+/* sum = sum * decay + what the lanes hold */
+static inline void add_parts(int rows, const float (*part)[LSP_LANES],
+                             const float *decay, float *sum) {
+  for (int i = 0; i < rows; i++) {
+    vec lane[VECS];
+    for (int v = 0; v < VECS; v++)
+      lane[v] = v_load(part[i] + v * VLEN);
+    sum[i] = fmaf(sum[i], decay[i], lanes_sum(lane));
+  }
+}
+
+static inline void raise_top(float tile_top, float *top, float *change) {
+  const float new_top = *top > tile_top ? *top : tile_top;
+  *change = *top - new_top;
+  *top = new_top;
+}
+
+static inline void decays(int rows, const float *change, float *decay) {
+  float fall[LSP_BLOCK];
+  for (int i = 0; i < rows; i += VLEN)
+    v_store(fall + i, v_exp(v_load(change + i)));
+  memcpy(decay, fall, (size_t)rows * sizeof *decay);
+}
+
+/* softmax_tile where something is masked. */
+static void softmax_some(int rows, float *s, const int *low, const int *high,
+                         float *top, float *sum, float *decay) {
+  float change[LSP_BLOCK] = {0}, part[LSP_BLOCK][LSP_LANES];
   for (int i = 0; i < rows; i++) {
     float *row = s + (int64_t)i * LSP_BLOCK;
-    if (low != NULL || high != NULL)
-      mask_row(row, low != NULL ? low[i] : 0, high != NULL ? high[i] : LSP_BLOCK - 1,
-               -INFINITY);
-    const float tile_top = row_max(row);
-    const float new_top = top[i] > tile_top ? top[i] : tile_top;
-    change[i] = top[i] - new_top;
-    top[i] = new_top;
+    const columns c = columns_of(low, high, i);
+    mask_strides(row, c, -INFINITY);
+    raise_top(row_max(row, c.from, c.to), &top[i], &change[i]);
   }
-  for (int i = 0; i < rows; i += VLEN)
-    v_store(change + i, v_exp(v_load(change + i)));
+  decays(rows, change, decay);
   for (int i = 0; i < rows; i++) {
-    decay[i] = change[i];
-    sum[i] = fmaf(sum[i], decay[i], row_exp(s + (int64_t)i * LSP_BLOCK, top[i]));
+    float *row = s + (int64_t)i * LSP_BLOCK;
+    const columns c = columns_of(low, high, i);
+    row_exp(row, top[i], c.from, c.to, part[i]);
+    zero_rest(row, c.from, c.to);
   }
+  add_parts(rows, (const float(*)[LSP_LANES])part, decay, sum);
+}
+
+/* Maxima first, then all decays at once, then the exponentials, then their sums: rows do
+ * not wait for each other's reductions. A row that sees nothing has the tile's maximum
+ * -INFINITY, below any `top`: its decay is exp(0) and its weights are 0. */
+static void NAME(softmax_tile)(int rows, float *s, const int *low, const int *high,
+                               float *top, float *sum, float *decay) {
+  float change[LSP_BLOCK] = {0}, part[LSP_BLOCK][LSP_LANES];
+  if (low != NULL || high != NULL) {
+    softmax_some(rows, s, low, high, top, sum, decay);
+    return;
+  }
+  for (int i = 0; i < rows; i++)
+    raise_top(row_max(s + (int64_t)i * LSP_BLOCK, 0, LSP_BLOCK), &top[i], &change[i]);
+  decays(rows, change, decay);
+  for (int i = 0; i < rows; i++)
+    row_exp(s + (int64_t)i * LSP_BLOCK, top[i], 0, LSP_BLOCK, part[i]);
+  add_parts(rows, (const float(*)[LSP_LANES])part, decay, sum);
 }
 
 static void NAME(mask_tile)(int rows, float *s, const int *low, const int *high) {
-  for (int i = 0; i < rows; i++)
-    mask_row(s + (int64_t)i * LSP_BLOCK, low != NULL ? low[i] : 0,
-             high != NULL ? high[i] : LSP_BLOCK - 1, 0.0f);
+  if (low == NULL && high == NULL)
+    return;
+  for (int i = 0; i < rows; i++) {
+    float *row = s + (int64_t)i * LSP_BLOCK;
+    const columns c = columns_of(low, high, i);
+    mask_strides(row, c, 0.0f);
+    zero_rest(row, c.from, c.to);
+  }
 }
 
 /* A row of softmax_merge: out = out f + other g. */

@@ -44,7 +44,7 @@ static inline vec v_sign_of(vec x, vec y) {
 static inline vec v_power_of_two(vec t) {
   uint32_t bits;
   memcpy(&bits, &t, sizeof bits);
-  bits = (bits + 127u) << 23;
+  bits <<= 23;
   memcpy(&t, &bits, sizeof bits);
   return t;
 }

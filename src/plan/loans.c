@@ -1,26 +1,58 @@
 /* Who lends which tiles to whom, in one wave. */
 #include "lsp/plan.h"
 
-static int64_t grid_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
-  return panel - plan->panel_start[d] + lsp_panel_of(lsp_plan_origin(plan, d));
+/* First tile of a panel of the corpus, or one past the last tile of document d where the
+ * panel is the next document's. */
+static int64_t tile_of_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
+  const int64_t local =
+      panel - plan->panel_start[d] + lsp_panel_of(lsp_plan_begin(plan, d));
+  return lsp_panel_start(local) / LSP_GRID_BLOCK;
 }
 
-lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel) {
+static int is_empty(lsp_tiles t) {
+  return t.first >= t.end;
+}
+
+static lsp_tiles both(lsp_tiles a, lsp_tiles b) {
+  if (a.document != b.document)
+    return (lsp_tiles){a.document, 0, 0};
+  return (lsp_tiles){a.document, lsp_max(a.first, b.first), lsp_min(a.end, b.end)};
+}
+
+lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel, int64_t reach) {
   if (panel >= lsp_plan_panels(plan))
     return (lsp_tiles){plan->documents, 0, 0};
   const int64_t d = lsp_plan_document(plan, panel);
-  const int64_t end = lsp_panel_start(grid_panel(plan, d, panel)) / LSP_GRID_BLOCK;
-  return (lsp_tiles){d, lsp_max(0, end - plan->reach_tiles), end};
+  const int64_t end = tile_of_panel(plan, d, panel);
+  return (lsp_tiles){d, lsp_max(0, end - reach), end};
 }
 
-lsp_tiles lsp_plan_carried(const lsp_plan *plan, int64_t panel) {
-  lsp_tiles tiles = lsp_plan_past(plan, panel);
-  if (tiles.document == 0 && panel == 0 && plan->documents > 0)
-    tiles.end = lsp_divide_up(plan->first_position, LSP_GRID_BLOCK);
-  return tiles;
+static lsp_tiles past_of_span(const lsp_plan *plan, lsp_range span, int64_t reach) {
+  if (span.first >= span.end)
+    return (lsp_tiles){plan->documents, 0, 0};
+  return lsp_plan_past(plan, span.first, reach);
 }
 
-/* Tiles of a document that a span owns: [first, end). */
+lsp_tiles lsp_plan_round(const lsp_plan *plan, lsp_range span, int64_t reach,
+                         int64_t room, int64_t round) {
+  lsp_tiles t = past_of_span(plan, span, reach);
+  const int64_t end = t.end - lsp_min(round * room, t.end - t.first);
+  return (lsp_tiles){t.document, lsp_max(t.first, end - room), end};
+}
+
+int64_t lsp_plan_rounds(const lsp_plan *plan, lsp_range wave, int64_t reach,
+                        int64_t room) {
+  /* The longest past that a span can have: in the document that the wave begins in, or in
+   * one that begins in the wave. */
+  const int64_t d = lsp_plan_document(plan, wave.first);
+  const int64_t end = lsp_min(wave.end, plan->panel_start[d + 1]);
+  const int64_t rows =
+      lsp_plan_rows_before(plan, wave.end) - lsp_plan_rows_before(plan, wave.first);
+  const int64_t most = lsp_max(tile_of_panel(plan, d, end), rows / LSP_GRID_BLOCK);
+  return lsp_max(1, lsp_divide_up(lsp_min(reach, most), lsp_max(1, room)));
+}
+
+/* Tiles of a document that a span owns. */
 static lsp_tiles owned_tiles(const lsp_plan *plan, lsp_range span, int64_t document) {
   lsp_tiles tiles = {document, 0, 0};
   if (document >= plan->documents)
@@ -29,79 +61,181 @@ static lsp_tiles owned_tiles(const lsp_plan *plan, lsp_range span, int64_t docum
   const int64_t end = lsp_min(span.end, plan->panel_start[document + 1]);
   if (first >= end)
     return tiles;
-  tiles.first = lsp_panel_start(grid_panel(plan, document, first)) / LSP_GRID_BLOCK;
-  tiles.end = lsp_panel_start(grid_panel(plan, document, end)) / LSP_GRID_BLOCK;
+  tiles.first = tile_of_panel(plan, document, first);
+  tiles.end = tile_of_panel(plan, document, end);
   return tiles;
 }
 
-static int empty(lsp_tiles t) {
-  return t.first >= t.end;
+static lsp_range span_of(const lsp_view_of_wave *v, int rank) {
+  return lsp_plan_span(v->plan, v->wave, rank, v->ranks);
 }
 
-/* Reports the tiles that are in both runs, if any, as a loan. */
-static void offer(lsp_tiles have, lsp_tiles want, lsp_loan loan,
-                  void (*each)(const lsp_loan *, void *), void *arg) {
-  if (have.document != want.document)
-    return;
-  loan.first = lsp_max(have.first, want.first);
-  loan.end = lsp_min(have.end, want.end);
-  if (loan.first < loan.end)
+static void offer(lsp_loan_kind kind, int from, int to, lsp_tiles t, lsp_each_loan each,
+                  void *arg) {
+  const lsp_loan loan = {kind, from, to, t.document, t.first, t.end};
+  if (!is_empty(t))
     each(&loan, arg);
 }
 
-/* Reports all lenders of the tiles `want`: the ranks below `below`, nearest first, then
- * the memory carried from the wave before. */
-static void lenders(const lsp_plan *plan, lsp_range wave, int below, int ranks,
-                    lsp_tiles want, int to_carry,
-                    void (*each)(const lsp_loan *, void *), void *arg) {
-  if (empty(want))
-    return;
-  for (int q = below - 1; q >= 0; q--) {
-    const lsp_range span = lsp_plan_span(plan, wave, q, ranks);
-    const lsp_tiles have = owned_tiles(plan, span, want.document);
-    offer(have, want, (lsp_loan){.peer = q, .to_carry = to_carry}, each, arg);
-    if (!empty(have) && have.first <= want.first)
+/* --- rounds ---------------------------------------------------------------------- */
+
+/* Kept tiles `t` by groups, between the ring of `keeper` (-1: any rank's) and `to`. */
+static void offer_groups(lsp_loan_kind kind, lsp_tiles t, int ranks, int keeper, int to,
+                         lsp_each_loan each, void *arg) {
+  for (int64_t at = t.first; at < t.end;) {
+    const int64_t end = lsp_min(t.end, (at / LSP_GROUP + 1) * LSP_GROUP);
+    const int rank = lsp_kept_rank(at, ranks);
+    const lsp_tiles group = {t.document, at, end};
+    if (keeper < 0 || keeper == rank)
+      offer(kind, kind == LSP_LOAN_KEPT ? rank : to, kind == LSP_LOAN_KEPT ? to : rank,
+            group, each, arg);
+    at = end;
+  }
+}
+
+/* The tiles that this rank wants: of the spans below, nearest first, and of the rings,
+ * this rank's own among them. */
+static void borrow_round(const lsp_view_of_wave *v, lsp_tiles want, lsp_each_loan each,
+                         void *arg) {
+  const lsp_tiles before = lsp_plan_past(v->plan, v->wave.first, LSP_TILES_ALL);
+  for (int q = v->rank - 1; q >= 0 && !is_empty(want); q--) {
+    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), want.document);
+    offer(LSP_LOAN_HALO, q, v->rank, both(have, want), each, arg);
+    if (!is_empty(have) && have.first <= want.first)
       return;
   }
-  offer(lsp_plan_past(plan, wave.first), want,
-        (lsp_loan){.peer = 0, .from_carry = 1, .to_carry = to_carry}, each, arg);
+  offer_groups(LSP_LOAN_KEPT, both(before, want), v->ranks, -1, v->rank, each, arg);
 }
 
-void lsp_plan_borrowed(const lsp_plan *plan, lsp_range wave, int rank, int ranks,
-                       void (*each)(const lsp_loan *, void *), void *arg) {
-  const lsp_range span = lsp_plan_span(plan, wave, rank, ranks);
-  if (span.first < span.end)
-    lenders(plan, wave, rank, ranks, lsp_plan_past(plan, span.first), 0, each, arg);
-  if (rank == 0)
-    lenders(plan, wave, ranks, ranks, lsp_plan_past(plan, wave.end), 1, each, arg);
-}
-
-/* Reports all borrowers of the tiles `have`, from rank `from` on. */
-static void borrowers(const lsp_plan *plan, lsp_range wave, int from, int ranks,
-                      lsp_tiles have, int from_carry,
-                      void (*each)(const lsp_loan *, void *), void *arg) {
-  if (empty(have))
+/* To ranks after this one that look into its span: as long as the document of its last
+ * panel is their first, and in reach. */
+static void lend_span(const lsp_view_of_wave *v, int64_t reach, int64_t room,
+                      int64_t round, lsp_each_loan each, void *arg) {
+  const lsp_range span = span_of(v, v->rank);
+  if (span.first >= span.end)
     return;
-  for (int q = from; q < ranks; q++) {
-    const lsp_range span = lsp_plan_span(plan, wave, q, ranks);
-    if (span.first >= span.end)
+  const lsp_tiles have =
+      owned_tiles(v->plan, span, lsp_plan_document(v->plan, span.end - 1));
+  for (int q = v->rank + 1; q < v->ranks; q++) {
+    const lsp_range other = span_of(v, q);
+    if (other.first >= other.end)
       continue;
-    const lsp_tiles want = lsp_plan_past(plan, span.first);
-    if (want.document != have.document || want.first >= have.end)
-      break;
-    offer(have, want, (lsp_loan){.peer = q, .from_carry = from_carry}, each, arg);
+    const lsp_tiles past = past_of_span(v->plan, other, reach);
+    if (past.document != have.document || past.first >= have.end)
+      return;
+    const lsp_tiles want = lsp_plan_round(v->plan, other, reach, room, round);
+    offer(LSP_LOAN_HALO, v->rank, q, both(have, want), each, arg);
   }
-  offer(have, lsp_plan_past(plan, wave.end),
-        (lsp_loan){.peer = 0, .from_carry = from_carry, .to_carry = 1}, each, arg);
 }
 
-void lsp_plan_lent(const lsp_plan *plan, lsp_range wave, int rank, int ranks,
-                   void (*each)(const lsp_loan *, void *), void *arg) {
-  const lsp_range span = lsp_plan_span(plan, wave, rank, ranks);
-  if (span.first < span.end) {
-    const int64_t last = lsp_plan_document(plan, span.end - 1);
-    borrowers(plan, wave, rank + 1, ranks, owned_tiles(plan, span, last), 0, each, arg);
+/* To other ranks that look back beyond the wave. */
+static void lend_kept(const lsp_view_of_wave *v, int64_t reach, int64_t room,
+                      int64_t round, lsp_each_loan each, void *arg) {
+  const lsp_tiles before = lsp_plan_past(v->plan, v->wave.first, LSP_TILES_ALL);
+  if (is_empty(before))
+    return;
+  for (int q = 0; q < v->ranks; q++) {
+    const lsp_range other = span_of(v, q);
+    if (other.first >= other.end)
+      continue;
+    const lsp_tiles past = past_of_span(v->plan, other, reach);
+    if (past.document != before.document || past.first >= before.end)
+      return;
+    const lsp_tiles want = lsp_plan_round(v->plan, other, reach, room, round);
+    if (q != v->rank)
+      offer_groups(LSP_LOAN_KEPT, both(before, want), v->ranks, v->rank, q, each, arg);
   }
-  if (rank == 0)
-    borrowers(plan, wave, 0, ranks, lsp_plan_past(plan, wave.first), 1, each, arg);
+}
+
+void lsp_plan_round_loans(const lsp_view_of_wave *v, int64_t reach, int64_t room,
+                          int64_t round, lsp_each_loan each, void *arg) {
+  const lsp_range span = span_of(v, v->rank);
+  if (reach <= 0)
+    return;
+  borrow_round(v, lsp_plan_round(v->plan, span, reach, room, round), each, arg);
+  lend_span(v, reach, room, round, each, arg);
+  lend_kept(v, reach, room, round, each, arg);
+}
+
+/* --- keeping --------------------------------------------------------------------- */
+
+void lsp_plan_keep_loans(const lsp_view_of_wave *v, int64_t reach, lsp_each_loan each,
+                         void *arg) {
+  const lsp_tiles next = lsp_plan_past(v->plan, v->wave.end, reach);
+  for (int q = v->ranks - 1; q >= 0 && !is_empty(next); q--) {
+    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), next.document);
+    offer_groups(LSP_LOAN_KEEP, both(have, next), v->ranks, q == v->rank ? -1 : v->rank,
+                 q, each, arg);
+    if (!is_empty(have) && have.first <= next.first)
+      break;
+  }
+}
+
+/* --- fixed tiles ----------------------------------------------------------------- */
+
+lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t document,
+                         int64_t tiles) {
+  const lsp_tiles t = owned_tiles(plan, wave, document);
+  return (lsp_tiles){document, t.first, lsp_min(t.end, tiles)};
+}
+
+/* The document of the span's first panel, if the wave computes first tiles of it, and it
+ * has panels in the wave before the span; else -1. */
+static int64_t entered(const lsp_view_of_wave *v, lsp_range span, int64_t tiles) {
+  if (span.first >= span.end)
+    return -1;
+  const int64_t d = lsp_plan_document(v->plan, span.first);
+  const int64_t first = lsp_max(v->wave.first, v->plan->panel_start[d]);
+  return first < span.first && !is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles))
+             ? d
+             : -1;
+}
+
+/* The document that goes on in the next wave, if this one computes first tiles of it; else
+ * -1. */
+static int64_t leaving(const lsp_view_of_wave *v, int64_t tiles) {
+  if (v->wave.end >= lsp_plan_panels(v->plan))
+    return -1;
+  const int64_t d = lsp_plan_document(v->plan, v->wave.end);
+  return !is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles)) ? d : -1;
+}
+
+/* Fixed tiles of a document to rank `to`, from every rank whose span has some of them
+ * (`only` < 0), or from rank `only`. */
+static void lend_fixed(const lsp_view_of_wave *v, int64_t d, int64_t tiles, int to,
+                       int only, lsp_each_loan each, void *arg) {
+  for (int q = 0; q < v->ranks; q++) {
+    const lsp_range span = span_of(v, q);
+    if (span.first >= v->plan->panel_start[d + 1])
+      break;
+    const lsp_tiles have = owned_tiles(v->plan, span, d);
+    if (is_empty(have))
+      continue;
+    if (have.first >= tiles)
+      break;
+    if (only < 0 || only == q)
+      offer(LSP_LOAN_FIXED, q, to, both(have, (lsp_tiles){d, 0, tiles}), each, arg);
+  }
+}
+
+static int has_fixed(const lsp_view_of_wave *v, int rank, int64_t d, int64_t tiles) {
+  const lsp_tiles have = owned_tiles(v->plan, span_of(v, rank), d);
+  return !is_empty(have) && have.first < tiles;
+}
+
+void lsp_plan_fixed_loans(const lsp_view_of_wave *v, int64_t tiles, lsp_each_loan each,
+                          void *arg) {
+  const int64_t d = lsp_plan_document(v->plan, v->wave.first);
+  if (tiles <= 0 || (v->wave.end <= v->plan->panel_start[d + 1] &&
+                     is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles))))
+    return; /* in the midst of a document */
+  const int64_t next = leaving(v, tiles);
+  for (int to = 0; to < v->ranks; to++) {
+    const int64_t now = entered(v, span_of(v, to), tiles);
+    const int from = to == v->rank ? -1 : v->rank;
+    if (now >= 0 && (from < 0 || has_fixed(v, from, now, tiles)))
+      lend_fixed(v, now, tiles, to, from, each, arg);
+    if (next >= 0 && next != now && (from < 0 || has_fixed(v, from, next, tiles)))
+      lend_fixed(v, next, tiles, to, from, each, arg);
+  }
 }

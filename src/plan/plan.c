@@ -8,16 +8,15 @@
 #include <string.h>
 
 static int64_t first_panel(const lsp_plan *plan, int64_t d) {
-  return lsp_panel_of(lsp_plan_origin(plan, d));
+  return lsp_panel_of(lsp_plan_begin(plan, d));
 }
 
 static void fill(lsp_plan *plan, const int64_t *tokens) {
   plan->token_start[0] = plan->panel_start[0] = plan->row_start[0] = 0;
   for (int64_t d = 0; d < plan->documents; d++) {
-    const int64_t origin = lsp_plan_origin(plan, d);
-    const int64_t p0 = first_panel(plan, d);
-    const int64_t p1 = tokens[d] > 0 ? lsp_panel_of(origin + tokens[d] - 1) + 1 : p0;
     plan->token_start[d + 1] = plan->token_start[d] + tokens[d];
+    const int64_t p0 = first_panel(plan, d);
+    const int64_t p1 = tokens[d] > 0 ? lsp_panel_of(lsp_plan_end(plan, d) - 1) + 1 : p0;
     plan->panel_start[d + 1] = plan->panel_start[d] + p1 - p0;
     plan->row_start[d + 1] =
         plan->row_start[d] + lsp_panel_start(p1) - lsp_panel_start(p0);
@@ -25,10 +24,11 @@ static void fill(lsp_plan *plan, const int64_t *tokens) {
 }
 
 lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                        int64_t first_position, const lsp_pattern *pattern,
-                        int64_t *table, lsp_failure *why) {
+                        int64_t first_position, int prefix, int64_t *table,
+                        lsp_failure *why) {
+  const int64_t origin = first_position > 0 ? first_position : prefix;
   memset(plan, 0, sizeof *plan);
-  if (tokens != NULL && documents > 0 && first_position > LSP_TOKENS_MOST - tokens[0])
+  if (tokens != NULL && documents > 0 && origin > LSP_TOKENS_MOST - tokens[0])
     return lsp_fail(
         why, LSP_E_LIMIT,
         "the first document continues at position %lld and has %lld tokens, "
@@ -40,23 +40,21 @@ lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens
   plan->row_start = table + 2 * (documents + 1);
   plan->documents = documents;
   plan->first_position = first_position;
-  plan->pattern = *pattern;
-  plan->reach_tiles = lsp_divide_up(lsp_pattern_reach(pattern), LSP_GRID_BLOCK);
+  plan->prefix = prefix;
   if (tokens != NULL)
     fill(plan, tokens);
   return LSP_OK;
 }
 
 lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                         int64_t first_position, const lsp_pattern *pattern,
-                         lsp_failure *why) {
+                         int64_t first_position, int prefix, lsp_failure *why) {
   memset(plan, 0, sizeof *plan);
   int64_t *table = malloc(LSP_PLAN_TABLES * ((size_t)documents + 1) * sizeof(int64_t));
   if (table == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
                     (long long)documents);
   const lsp_status status =
-      lsp_plan_lay(plan, documents, tokens, first_position, pattern, table, why);
+      lsp_plan_lay(plan, documents, tokens, first_position, prefix, table, why);
   if (status == LSP_OK)
     plan->owned = table;
   else
@@ -80,6 +78,13 @@ static int64_t last_start(const lsp_plan *plan, const int64_t *start, int64_t n)
       high = middle - 1;
   }
   return low;
+}
+
+int64_t lsp_plan_longest(const lsp_plan *plan) {
+  int64_t longest = 0;
+  for (int64_t d = 0; d < plan->documents; d++)
+    longest = lsp_max(longest, lsp_plan_end(plan, d));
+  return longest;
 }
 
 int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
@@ -109,7 +114,7 @@ int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
     return lsp_plan_tokens(plan);
   const int64_t d = lsp_plan_document(plan, panel);
   const int64_t position = lsp_panel_start(local_panel(plan, d, panel));
-  return plan->token_start[d] + lsp_max(0, position - lsp_plan_origin(plan, d));
+  return lsp_plan_token(plan, d, lsp_max(position, lsp_plan_origin(plan, d)));
 }
 
 lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel) {
@@ -160,16 +165,15 @@ lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
   lsp_piece piece;
   const int64_t d = lsp_plan_document(plan, panel);
   const int64_t end = lsp_min(span.end, plan->panel_start[d + 1]);
-  const int64_t origin = lsp_plan_origin(plan, d);
-  const int64_t tokens = plan->token_start[d + 1] - plan->token_start[d];
   piece.document = d;
   piece.panel_first = local_panel(plan, d, panel);
   piece.panel_end = piece.panel_first + end - panel;
   piece.row =
       lsp_plan_rows_before(plan, panel) - lsp_plan_rows_before(plan, span.first);
   piece.start = lsp_panel_start(piece.panel_first);
-  piece.first = lsp_max(piece.start, origin);
-  piece.end = lsp_min(lsp_panel_start(piece.panel_end), origin + tokens);
-  piece.token = plan->token_start[d] + piece.first - origin;
+  piece.first = lsp_max(piece.start, lsp_plan_begin(plan, d));
+  piece.end = lsp_min(lsp_panel_start(piece.panel_end), lsp_plan_end(plan, d));
+  piece.origin = lsp_max(piece.first, lsp_plan_origin(plan, d));
+  piece.token = lsp_plan_token(plan, d, piece.origin);
   return piece;
 }

@@ -275,7 +275,15 @@ static void tell_rows(const lsp_verification *v, int64_t of, int64_t first, int6
 static int64_t tokens_before(const lsp_verification *v, int64_t snapshot,
                              int64_t position) {
   const int64_t document = v->memory->document[snapshot];
-  return v->plan->token_start[document] + position - lsp_plan_origin(v->plan, document);
+  return lsp_plan_token(v->plan, document, position);
+}
+
+/* The position as far as a document is done. Of one that has not begun nothing is there,
+ * its prefix neither. */
+static int64_t position_done(const lsp_verification *v, int64_t document) {
+  return v->token_end > v->plan->token_start[document]
+             ? lsp_plan_position(v->plan, document, v->token_end)
+             : 0;
 }
 
 static int64_t rows_of_a_layer(const lsp_verification *v) {
@@ -295,7 +303,7 @@ static void ranges_of(const lsp_verification *v, int64_t place, row_range r[3]) 
   r[1] = (row_range){place, fixed, m->fixed, m->fixed};
   r[2] = (row_range){place, m->fixed, end - past, end};
   if (v->plan != NULL) {
-    const int64_t done = v->token_end - tokens_before(v, snapshot, 0); /* position */
+    const int64_t done = position_done(v, m->document[snapshot]);
     r[0].end = lsp_max(0, lsp_min(fixed, done));
     r[2].end = lsp_max(r[2].there, end - lsp_max(0, position - done));
   }

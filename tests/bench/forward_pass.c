@@ -1,13 +1,18 @@
 /* The forward pass end to end as a share of the sgemm rate in the same process on the
  * same threads:
  *
- *   forward_pass [TOKENS [D L W F THREADS]]        default 16384 512 12 512 2048 1
+ *   forward_pass [MODEL] [TOKENS [D L W F THREADS]]    default transfo-xl 16384
+ *                                                      512 12 512 2048 1
  *
+ * MODEL is one of random_model.h: transfo-xl, or rotary, whose F is 1408 by default, so
+ * that its three matrices of the feed-forward are about as large as the two of F 2048.
  * Under mpirun every rank runs; the exchange's wait is printed beside the imbalance of
  * the ranks' CPU time. Useful FLOPs only: none masked, padded or doubled. */
 #include "blas_core.h"
+#include "lsp/corpus.h"
 #include "lsp/engine.h"
 #include "lsp/json.h"
+#include "lsp/kernels.h"
 #include "random_model.h"
 
 #include <math.h>
@@ -107,14 +112,44 @@ static void print_figures(const char *path, rates sgemm, int ranks) {
   json_decref(o);
 }
 
+/* Options of a run that starts from nothing. */
+static lsp_options options_of(const char *model, const char *output,
+                              const char *const *inputs, int threads) {
+  return (lsp_options){.model = model,
+                       .output = output,
+                       .write = LSP_WRITE_ID | LSP_WRITE_NLL,
+                       .segment = -1,
+                       .mem_len = -1,
+                       .input_format = LSP_INPUT_TEXT,
+                       .snapshot_every = -1,
+                       .wave_tokens = -1,
+                       .memory = -1,
+                       .max_time = -1,
+                       .threads = threads,
+                       .isa = LSP_ISA_COUNT,
+                       .quiet = 1,
+                       .inputs = inputs,
+                       .input_count = 1};
+}
+
 int main(int argc, char **argv) {
+  int rotary = 0;
+  if (argc > 1 && (argv[1][0] < '0' || argv[1][0] > '9')) {
+    rotary = strcmp(argv[1], "rotary") == 0;
+    if (!rotary && strcmp(argv[1], "transfo-xl") != 0) {
+      (void)fprintf(stderr, "forward_pass: no model %s\n", argv[1]);
+      return 2;
+    }
+    argc--, argv++;
+  }
   const int tokens = argument(argc, argv, 1, 16384);
   const int d = argument(argc, argv, 2, 512);
-  const random_model m = {.d_model = d,
+  const random_model m = {.rotary = rotary,
+                          .d_model = d,
                           .n_head = d / 64,
                           .n_layer = argument(argc, argv, 3, 12),
                           .mem_len = argument(argc, argv, 4, 512),
-                          .d_inner = argument(argc, argv, 5, 2048),
+                          .d_inner = argument(argc, argv, 5, rotary ? 1408 : 2048),
                           .tgt_len = 128,
                           .same_length = 1};
   const int threads = argument(argc, argv, 6, 1);
@@ -133,20 +168,7 @@ int main(int argc, char **argv) {
     MPI_Abort(MPI_COMM_WORLD, 1);
   LSP_MPI(MPI_Barrier(ctx.comm));
   const char *inputs[] = {text};
-  const lsp_options o = {.model = dir,
-                         .output = output,
-                         .write = LSP_WRITE_ID | LSP_WRITE_NLL,
-                         .segment = -1,
-                         .mem_len = -1,
-                         .input_format = 0,
-                         .snapshot_every = -1,
-                         .wave_tokens = -1,
-                         .max_time = -1,
-                         .threads = threads,
-                         .isa = 3,
-                         .quiet = 1,
-                         .inputs = inputs,
-                         .input_count = 1};
+  const lsp_options o = options_of(dir, output, inputs, threads);
   const lsp_status st = lsp_engine_run(&ctx, &o);
   if (st != LSP_OK)
     (void)fprintf(stderr, "%s\n", ctx.why.text);

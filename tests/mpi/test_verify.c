@@ -31,13 +31,13 @@ enum { FIXED = 6 };
 static const int64_t few_rows[LAYERS] = {3, 8}, no_rows[LAYERS] = {8, 0};
 static int64_t fixed;
 static const int64_t *layer_rows;
+static int prefix; /* rows of the plan before each document */
 
 static void make_run(run *r, lsp_ctx *ctx) {
-  const lsp_pattern none = {0};
   memset(r, 0, sizeof *r);
   r->ctx = ctx;
   (void)snprintf(r->path, sizeof r->path, "%s/out.h5", lsp_test_folder());
-  assert_int_equal(lsp_plan_open(&r->plan, 2, count, 0, &none, NULL), LSP_OK);
+  assert_int_equal(lsp_plan_open(&r->plan, 2, count, 0, prefix, NULL), LSP_OK);
   r->spec = (lsp_store_spec){.path = r->path,
                              .identity = "{\"model\":\"aaaa\"}",
                              .plan = &r->plan,
@@ -278,6 +278,28 @@ static void test_fixed_rows_are_looked_at_when_their_tokens_are_done(void **stat
   fixed = 0;
 }
 
+/* Nor is the prefix of a document that has not begun. */
+static void test_a_prefix_is_not_looked_at_before_its_document_begins(void **state) {
+  run r;
+  fixed = FIXED;
+  prefix = 2;
+  make_run(&r, *state);
+  assert_everywhere(r.ctx, open_run(&r, 0) == LSP_OK);
+  write_tokens(&r);
+  write_documents(&r);
+  write_memory(&r);
+  lsp_commit c = {.panel_end = r.plan.panel_start[1], .token_end = 300};
+  assert_everywhere(r.ctx, lsp_store_commit(r.store, &c) == LSP_OK);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  flip(&r, ".memory.h5.part", LSP_SNAPSHOT_KEYS, 4L * WIDTH * 2 * (FIXED + ROWS));
+  assert_everywhere(r.ctx, open_run(&r, 1) == LSP_OK);
+  lsp_store_close(&r.store);
+  lsp_plan_close(&r.plan);
+  fixed = 0;
+  prefix = 0;
+}
+
 /* Behind the last commit anything may lie. */
 static void test_what_is_not_committed_is_not_looked_at(void **state) {
   run r;
@@ -304,4 +326,5 @@ static void test_what_is_not_committed_is_not_looked_at(void **state) {
 LSP_TESTS(cmocka_unit_test(test_what_has_changed_is_not_finished_and_not_resumed),
           cmocka_unit_test(test_rows_that_are_fixed_and_rows_that_are_not_kept),
           cmocka_unit_test(test_fixed_rows_are_looked_at_when_their_tokens_are_done),
+          cmocka_unit_test(test_a_prefix_is_not_looked_at_before_its_document_begins),
           cmocka_unit_test(test_what_is_not_committed_is_not_looked_at))

@@ -124,7 +124,7 @@ CASES = {
         dict(norm_place="post", layers=one(recurrence(48, 48, same_length=True), local([5, 37, 100, 200]), merge="gate")),
         "a gate over same_length and windows of each head; RMS post-norm", {}),
     "recurrence-prefix": (
-        dict(position="relative", prefix=[3, 3], layers=one(recurrence(48, 64), fixed(2), full(), merge="gate")),
+        dict(position="relative", clamp_len=150, prefix=[3, 3], layers=one(recurrence(48, 64), fixed(2), full(), merge="gate")),
         "a prefix of two shifts the segments; a gate over three branches", {}),
     "prefix": (
         dict(prefix=[10], layers=one(local(37), fixed(1)), embedding_scale=5.656854249492381),
@@ -137,7 +137,7 @@ CASES = {
              layers=one(full(), local(37, normalize="none"), recurrence(48, 64, normalize="none"), merge="sum")),
         "a sum of a softmax and of two branches without one, ALiBi", {}),
     "sum": (
-        dict(position="relative", num_key_value_heads=2, layers=one(local(65), fixed(2), merge="sum")),
+        dict(position="relative", clamp_len=150, num_key_value_heads=2, layers=one(local(65), fixed(2), merge="sum")),
         "a sum of two softmaxes; relative positions", {}),
     "gate": (
         dict(num_key_value_heads=1, layers=one(full(), local(37), fixed(3), merge="gate")),

@@ -1,11 +1,11 @@
-/* The plan against an enumeration of every panel, token and tile. */
+/* The plan against an enumeration of every panel, row and token. */
 #include "harness.h"
 #include "random.h"
 
 #include "lsp/corpus.h"
 #include "lsp/plan.h"
 
-enum { CORPORA = 400, DOCUMENTS = 14, PANELS = 2000, LOANS = 4000, TILES = 400 };
+enum { CORPORA = 400, DOCUMENTS = 14, PANELS = 2000, PREFIX = 32 };
 
 static const int rank_counts[] = {1, 2, 3, 4, 7, 50, 70};
 enum { RANK_COUNTS = sizeof rank_counts / sizeof *rank_counts };
@@ -13,14 +13,15 @@ enum { RANK_COUNTS = sizeof rank_counts / sizeof *rank_counts };
 /* A panel as the text of grid.h has it: 64, 64, 128, 256, 256, ... from position 0. */
 typedef struct {
   int64_t document, local, start, rows; /* positions start .. start + rows - 1 */
-  int64_t first, end, token; /* positions of its tokens; first one's number */
+  int64_t first, end;                   /* positions of its rows */
+  int64_t origin, token; /* position of its first token, and its number */
   int64_t rows_before;
 } panel;
 
 typedef struct {
   int64_t tokens[DOCUMENTS];
   int64_t documents, first_position, panels, rows, token_count;
-  lsp_pattern pattern;
+  int prefix;
   panel panel[PANELS];
   lsp_plan plan;
 } corpus;
@@ -29,21 +30,34 @@ static int64_t naive_rows(int64_t local) {
   return local < 2 ? 64 : local == 2 ? 128 : 256;
 }
 
+/* The frame of a document: its first row here, its first token, one past its last. */
+typedef struct {
+  int64_t begin, origin, end;
+} frame;
+
+static frame frame_of(const corpus *c, int64_t d) {
+  const int goes_on = d == 0 && c->first_position > 0;
+  frame f = {.begin = goes_on ? c->first_position : 0,
+             .origin = goes_on ? c->first_position : c->prefix};
+  f.end = f.origin + c->tokens[d];
+  return f;
+}
+
 static void enumerate(corpus *c) {
   c->panels = c->rows = c->token_count = 0;
   for (int64_t d = 0; d < c->documents; d++) {
-    const int64_t origin = d == 0 ? c->first_position : 0;
-    const int64_t end = origin + c->tokens[d];
-    for (int64_t local = 0, start = 0; start < end; start += naive_rows(local++)) {
+    const frame f = frame_of(c, d);
+    for (int64_t local = 0, start = 0; start < f.end; start += naive_rows(local++)) {
       const int64_t rows = naive_rows(local);
-      if (start + rows <= origin || c->tokens[d] == 0)
+      if (start + rows <= f.begin || c->tokens[d] == 0)
         continue;
       assert_true(c->panels < PANELS);
       panel *p = &c->panel[c->panels++];
       *p = (panel){.document = d, .local = local, .start = start, .rows = rows};
-      p->first = start > origin ? start : origin;
-      p->end = start + rows < end ? start + rows : end;
-      p->token = c->token_count + p->first - origin;
+      p->first = start > f.begin ? start : f.begin;
+      p->end = start + rows < f.end ? start + rows : f.end;
+      p->origin = p->first > f.origin ? p->first : f.origin;
+      p->token = c->token_count + p->origin - f.origin;
       p->rows_before = c->rows;
       c->rows += rows;
     }
@@ -60,28 +74,16 @@ static int64_t random_tokens(lsp_random *random) {
   return kind == 2 ? lsp_random_in(random, 0, 300) : lsp_random_in(random, 0, 5000);
 }
 
-static lsp_pattern random_pattern(lsp_random *random) {
-  lsp_pattern p = {.memory = lsp_random_in(random, 0, 600),
-                   .segment = lsp_random_in(random, 1, 300),
-                   .same_length = (int)lsp_random_in(random, 0, 1),
-                   .virtual_past = (int)lsp_random_in(random, 0, 1)};
-  if (lsp_random_in(random, 0, 4) == 0)
-    p.memory = lsp_random_in(random, 0, 1);
-  if (p.same_length && p.memory == 0)
-    p.memory = 1;
-  return p;
-}
-
 static void open_corpus(corpus *c, lsp_random *random) {
   c->documents = lsp_random_in(random, 0, DOCUMENTS);
   c->first_position = lsp_random_in(random, 0, 1) ? 0 : lsp_random_in(random, 1, 700);
   for (int64_t d = 0; d < c->documents; d++)
     c->tokens[d] = random_tokens(random);
-  c->pattern = random_pattern(random);
+  c->prefix = lsp_random_in(random, 0, 1) ? 0 : (int)lsp_random_in(random, 1, PREFIX);
   enumerate(c);
   lsp_failure why = {0};
   assert_int_equal(lsp_plan_open(&c->plan, c->documents, c->tokens, c->first_position,
-                                 &c->pattern, &why),
+                                 c->prefix, &why),
                    LSP_OK);
 }
 
@@ -138,6 +140,64 @@ static void test_panels_of_random_corpora_are_the_enumeration(void **state) {
   for_corpora(1, panels_are_the_enumeration);
 }
 
+/* ---- Positions and tokens */
+
+static void positions_are_counted_with_the_prefix(const corpus *c, lsp_random *random) {
+  (void)random;
+  int64_t token = 0, longest = 0;
+  for (int64_t d = 0; d < c->documents; d++) {
+    const frame f = frame_of(c, d);
+    assert_int_equal(lsp_plan_begin(&c->plan, d), f.begin);
+    assert_int_equal(lsp_plan_origin(&c->plan, d), f.origin);
+    assert_int_equal(lsp_plan_end(&c->plan, d), f.end);
+    assert_int_equal(lsp_plan_tokens_of(&c->plan, d), c->tokens[d]);
+    longest = f.end > longest ? f.end : longest;
+    for (int64_t i = 0; i < c->tokens[d]; i++, token++) {
+      assert_int_equal(lsp_plan_token(&c->plan, d, f.origin + i), token);
+      assert_int_equal(lsp_plan_position(&c->plan, d, token), f.origin + i);
+    }
+  }
+  assert_int_equal(lsp_plan_longest(&c->plan), longest);
+}
+
+static void test_positions_count_the_prefix_and_tokens_do_not(void **state) {
+  (void)state;
+  for_corpora(3, positions_are_counted_with_the_prefix);
+}
+
+/* A token's nll is written by the panel of the row before it; that of a document's first
+ * token by the document's first panel. */
+static void panels_write_each_number_once(const corpus *c, lsp_random *random) {
+  (void)random;
+  int64_t token = 0, nll = 0;
+  for (int64_t i = 0; i < c->panels; i++) {
+    const panel *p = &c->panel[i];
+    const frame f = frame_of(c, p->document);
+    const int64_t start = c->plan.token_start[p->document];
+    const lsp_panel_output out = lsp_plan_panel_output(&c->plan, i);
+    assert_int_equal(out.document, p->document);
+    assert_int_equal(out.token, token);
+    assert_int_equal(out.token_end, token + p->end - p->origin);
+    assert_int_equal(out.nll, nll);
+    for (int64_t t = out.nll; t < out.nll_end; t++) {
+      const int64_t before = f.origin + t - start - 1;
+      assert_true(t == start ? i == c->plan.panel_start[p->document]
+                             : before >= p->first && before < p->end);
+    }
+    token = out.token_end;
+    nll = out.nll_end;
+  }
+  assert_int_equal(token, c->token_count);
+  assert_int_equal(nll, c->token_count);
+}
+
+static void test_panels_write_each_token_and_each_nll_once(void **state) {
+  (void)state;
+  for_corpora(4, panels_write_each_number_once);
+}
+
+/* ---- Waves and spans */
+
 /* Walks the pieces of a span; returns the token after its last. */
 static int64_t walk(const corpus *c, lsp_range span, int64_t token) {
   for (int64_t i = span.first; i < span.end;) {
@@ -154,8 +214,9 @@ static int64_t walk(const corpus *c, lsp_range span, int64_t token) {
     assert_int_equal(piece.first, first->first);
     assert_int_equal(piece.end, last->end);
     assert_true(piece.start <= piece.first && piece.first < piece.end);
+    assert_int_equal(piece.origin, first->origin);
     assert_int_equal(piece.token, token);
-    token += piece.end - piece.first;
+    token += piece.end - piece.origin;
     i += panels;
   }
   return token;
@@ -218,260 +279,15 @@ test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks(void **state) {
   for_corpora(7, first_panel_is_rank_0s);
 }
 
-/* ---- Patterns */
-
-/* Whether the query at i sees the key at j, as the sentences of plan.h have it. */
-static int sees(const lsp_pattern *p, int64_t i, int64_t j) {
-  if (j > i || (j < 0 && !p->virtual_past))
-    return 0;
-  if (p->same_length)
-    return j > i - p->memory;
-  return j >= i - i % p->segment - p->memory;
-}
-
-static void test_pattern_is_the_set_of_keys_that_are_seen(void **state) {
-  (void)state;
-  lsp_random random = {3};
-  for (int c = 0; c < 60; c++) {
-    const lsp_pattern p = random_pattern(&random);
-    const int64_t from = lsp_random_in(&random, 0, 900);
-    const int64_t end = from + lsp_random_in(&random, 0, 700);
-    int64_t pairs = 0;
-    for (int64_t i = from; i < end; i++) {
-      const int64_t first = lsp_pattern_first(&p, i);
-      assert_true(first >= i - lsp_pattern_reach(&p));
-      assert_true(first >= 0 || p.virtual_past);
-      for (int64_t j = -1000; j <= i; j++) {
-        assert_int_equal(sees(&p, i, j), j >= first);
-        pairs += sees(&p, i, j);
-      }
-    }
-    assert_true(lsp_pattern_pairs(&p, from, end) == (double)pairs);
-  }
-}
-
-/* ---- Loans */
-
-typedef struct {
-  int lender, borrower, from_carry, to_carry;
-  int64_t first, end;
-} loan;
-
-typedef struct {
-  int rank, borrows, count;
-  loan loan[LOANS];
-} loans;
-
-static void keep(const lsp_loan *l, void *arg) {
-  loans *list = arg;
-  assert_true(list->count < LOANS);
-  assert_true(l->first < l->end);
-  list->loan[list->count++] = (loan){.lender = list->borrows ? l->peer : list->rank,
-                                     .borrower = list->borrows ? list->rank : l->peer,
-                                     .from_carry = l->from_carry != 0,
-                                     .to_carry = l->to_carry != 0,
-                                     .first = l->first,
-                                     .end = l->end};
-}
-
-static int same(const loan *a, const loan *b) {
-  return a->lender == b->lender && a->borrower == b->borrower &&
-         a->from_carry == b->from_carry && a->to_carry == b->to_carry &&
-         a->first == b->first && a->end == b->end;
-}
-
-static int same_pair(const loan *a, const loan *b) {
-  return a->lender == b->lender && a->borrower == b->borrower;
-}
-
-/* Every loan of `of` is the next one of its pair in `in`. Loans to oneself may come in
- * another order: nothing is sent. */
-static void each_is_found(const loans *of, const loans *in) {
-  assert_int_equal(of->count, in->count);
-  for (int i = 0; i < of->count; i++) {
-    const loan *a = &of->loan[i];
-    int place = 0, found = 0, alike = 0;
-    for (int k = 0; k < i; k++)
-      place += same_pair(a, &of->loan[k]);
-    for (int k = 0; k < of->count; k++)
-      alike += same(a, &of->loan[k]);
-    for (int k = 0; k < in->count; k++) {
-      const loan *b = &in->loan[k];
-      alike -= same(a, b);
-      if (!same_pair(a, b))
-        continue;
-      found |= same(a, b) && (place == 0 || a->lender == a->borrower);
-      place--;
-    }
-    assert_int_equal(alike, 0);
-    assert_true(found);
-  }
-}
-
-/* Tiles of the document before a panel that a query from there on can see. */
-static lsp_tiles naive_past(const corpus *c, int64_t at) {
-  if (at == c->panels)
-    return (lsp_tiles){c->documents, 0, 0};
-  const panel *p = &c->panel[at];
-  const int64_t lowest = lsp_max(0, p->start - lsp_pattern_reach(&c->pattern));
-  return (lsp_tiles){p->document, lsp_min(lowest, p->start) / 64, p->start / 64};
-}
-
-static int same_tiles(lsp_tiles a, lsp_tiles b) {
-  if (a.first >= a.end)
-    return b.first >= b.end;
-  return a.document == b.document && a.first == b.first && a.end == b.end;
-}
-
-/* Rank that owns a tile in a wave, by its panel; -1: none, it is older. */
-static int owner(const corpus *c, lsp_range wave, int ranks, int64_t document,
-                 int64_t tile) {
-  for (int r = 0; r < ranks; r++) {
-    const lsp_range span = lsp_plan_span(&c->plan, wave, r, ranks);
-    for (int64_t i = span.first; i < span.end; i++) {
-      const panel *p = &c->panel[i];
-      if (p->document == document && p->start / 64 <= tile &&
-          tile < (p->start + p->rows) / 64)
-        return r;
-    }
-  }
-  return -1;
-}
-
-/* The loans of a borrower (of one kind) give every tile of `want` once, each from where
- * it lies. */
-static void covers(const corpus *c, lsp_range wave, int ranks, const loans *list,
-                   int to_carry, lsp_tiles want) {
-  static int owner_of[TILES], seen[TILES];
-  const lsp_tiles carry = naive_past(c, wave.first);
-  if (want.first >= want.end)
-    want.first = want.end = 0;
-  assert_true(want.end - want.first <= TILES);
-  for (int64_t t = want.first; t < want.end; t++) {
-    seen[t - want.first] = 0;
-    owner_of[t - want.first] = owner(c, wave, ranks, want.document, t);
-  }
-  for (int i = 0; i < list->count; i++) {
-    const loan *l = &list->loan[i];
-    if (l->to_carry != to_carry)
-      continue;
-    assert_true(l->first >= want.first && l->end <= want.end);
-    for (int64_t t = l->first; t < l->end; t++) {
-      const int lies_with = owner_of[t - want.first];
-      seen[t - want.first]++;
-      assert_int_equal(l->from_carry, lies_with < 0);
-      assert_int_equal(l->lender, lies_with < 0 ? 0 : lies_with);
-      if (l->from_carry)
-        assert_true(carry.document == want.document && carry.first <= t &&
-                    t < carry.end);
-    }
-  }
-  for (int64_t t = want.first; t < want.end; t++)
-    assert_int_equal(seen[t - want.first], 1);
-}
-
-static void check_wave(const corpus *c, lsp_range wave, int ranks) {
-  static loans all_borrowed, all_lent, one;
-  all_borrowed.count = all_lent.count = 0;
-  all_borrowed.borrows = 1;
-  for (int r = 0; r < ranks; r++) {
-    const lsp_range span = lsp_plan_span(&c->plan, wave, r, ranks);
-    one.count = 0;
-    one.rank = all_borrowed.rank = all_lent.rank = r;
-    one.borrows = 1;
-    lsp_plan_borrowed(&c->plan, wave, r, ranks, keep, &one);
-    lsp_plan_borrowed(&c->plan, wave, r, ranks, keep, &all_borrowed);
-    lsp_plan_lent(&c->plan, wave, r, ranks, keep, &all_lent);
-    lsp_tiles past = {0}, next = {0};
-    if (span.first < span.end) {
-      past = naive_past(c, span.first);
-      assert_true(same_tiles(past, lsp_plan_past(&c->plan, span.first)));
-    }
-    if (r == 0) {
-      next = naive_past(c, wave.end);
-      assert_true(same_tiles(next, lsp_plan_past(&c->plan, wave.end)));
-    }
-    covers(c, wave, ranks, &one, 0, past);
-    covers(c, wave, ranks, &one, 1, next);
-  }
-  each_is_found(&all_borrowed, &all_lent);
-  each_is_found(&all_lent, &all_borrowed);
-}
-
-static void loans_are_right(const corpus *c, lsp_random *random) {
-  const int64_t limit = random_limit(random);
-  const int ranks = rank_counts[lsp_random_in(random, 0, RANK_COUNTS - 1)];
-  for (int64_t first = 0; first < c->panels;) {
-    const lsp_range wave = lsp_plan_wave(&c->plan, first, limit);
-    check_wave(c, wave, ranks);
-    first = wave.end;
-  }
-}
-
-static void test_loans_give_each_past_once_and_both_sides_agree(void **state) {
-  (void)state;
-  for_corpora(4, loans_are_right);
-}
-
-/* What is carried into the first wave reaches up to the place of the snapshot. */
-static void carry_is_right(const corpus *c, lsp_random *random) {
-  (void)random;
-  for (int64_t i = 0; i <= c->panels; i++) {
-    lsp_tiles want = naive_past(c, i);
-    if (i == 0 && want.document == 0 && c->documents > 0)
-      while (want.end * 64 < c->first_position)
-        want.end++;
-    assert_true(same_tiles(lsp_plan_carried(&c->plan, i), want));
-  }
-}
-
-static void test_carry_into_the_first_panel_reaches_the_snapshot(void **state) {
-  (void)state;
-  for_corpora(6, carry_is_right);
-}
-
-/* ---- Traffic */
-
-static int64_t most_borrowed(int64_t tokens, int ranks, const lsp_pattern *pattern) {
-  static loans one;
-  lsp_plan plan;
-  lsp_failure why = {0};
-  assert_int_equal(lsp_plan_open(&plan, 1, &tokens, 0, pattern, &why), LSP_OK);
-  const lsp_range wave = lsp_plan_wave(&plan, 0, 1000000000);
-  int64_t most = 0;
-  for (int r = 0; r < ranks; r++) {
-    int64_t tiles = 0;
-    one.count = 0;
-    lsp_plan_borrowed(&plan, wave, r, ranks, keep, &one);
-    for (int i = 0; i < one.count; i++)
-      tiles += one.loan[i].end - one.loan[i].first;
-    most = lsp_max(most, tiles);
-  }
-  lsp_plan_close(&plan);
-  return most;
-}
-
-static void test_borrowed_tiles_do_not_grow_with_the_document(void **state) {
-  (void)state;
-  for (int64_t memory = 1; memory <= 1601; memory += 200)
-    for (int p = 1; p < RANK_COUNTS; p++) {
-      const lsp_pattern pattern = {.memory = memory, .same_length = 1};
-      const int64_t short_one = most_borrowed(150000, rank_counts[p], &pattern);
-      assert_int_equal(short_one, lsp_divide_up(memory - 1, 64));
-      assert_int_equal(most_borrowed(1500000, rank_counts[p], &pattern), short_one);
-    }
-}
-
 /* The last position that is counted, and the first that is not. */
 static void test_positions_beyond_all_limits_are_refused(void **state) {
   (void)state;
-  const lsp_pattern pattern = {.memory = 512, .segment = 512};
   const int64_t tokens[] = {1000, 5};
   lsp_failure why = {0};
   lsp_plan plan;
   for (int64_t past = -3; past <= 3; past++) {
     const int64_t first = LSP_TOKENS_MOST - tokens[0] + past;
-    const lsp_status st = lsp_plan_open(&plan, 2, tokens, first, &pattern, &why);
+    const lsp_status st = lsp_plan_open(&plan, 2, tokens, first, 5, &why);
     assert_int_equal(st, past > 0 ? LSP_E_LIMIT : LSP_OK);
     if (st != LSP_OK)
       continue;
@@ -482,19 +298,15 @@ static void test_positions_beyond_all_limits_are_refused(void **state) {
     assert_int_equal(lsp_plan_tokens_before(&plan, all.end), 1005);
     lsp_plan_close(&plan);
   }
-  assert_int_equal(lsp_plan_open(&plan, 2, tokens, INT64_MAX, &pattern, &why),
-                   LSP_E_LIMIT);
+  assert_int_equal(lsp_plan_open(&plan, 2, tokens, INT64_MAX, 5, &why), LSP_E_LIMIT);
   expect_message(&why, "2^60");
 }
 
 LSP_TESTS(
     cmocka_unit_test(test_positions_beyond_all_limits_are_refused),
-
     cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
     cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
+    cmocka_unit_test(test_positions_count_the_prefix_and_tokens_do_not),
+    cmocka_unit_test(test_panels_write_each_token_and_each_nll_once),
     cmocka_unit_test(test_waves_and_spans_hold_every_token_once_in_order),
-    cmocka_unit_test(test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks),
-    cmocka_unit_test(test_pattern_is_the_set_of_keys_that_are_seen),
-    cmocka_unit_test(test_loans_give_each_past_once_and_both_sides_agree),
-    cmocka_unit_test(test_carry_into_the_first_panel_reaches_the_snapshot),
-    cmocka_unit_test(test_borrowed_tiles_do_not_grow_with_the_document))
+    cmocka_unit_test(test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks))

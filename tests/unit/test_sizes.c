@@ -2,106 +2,158 @@
 #include "harness.h"
 #include "random.h"
 
+#include "lsp/exchange.h"
 #include "lsp/sizes.h"
+
+enum { LAYERS = 4 };
 
 static const int64_t mib = 1 << 20;
 
-static lsp_txl_config model(void) {
-  const lsp_txl_config c = {.vocab_size = 256,
-                            .d_model = 256,
-                            .d_embed = 256,
-                            .n_head = 4,
-                            .d_head = 64,
-                            .d_inner = 1024,
-                            .n_layer = 4,
-                            .div_val = 1,
-                            .mem_len = 512,
-                            .tgt_len = 128,
-                            .clusters = 1,
-                            .cut = {0, 256}};
-  return c;
-}
-
-static lsp_plan plan_of(const lsp_txl_config *c, int64_t tokens) {
+/* A model of four heads of width 64, with its layers' sizes and a plan. */
+typedef struct {
+  lsp_model model;
+  lsp_layer_sizes layer[LAYERS];
   lsp_plan plan;
+  lsp_request request;
+  lsp_sizing z;
+} scene;
+
+static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
+                       const int64_t *tokens, lsp_request request) {
+  static const lsp_choices nothing = {-1, -1, -1};
+  char text[1024];
   lsp_failure why = {0};
-  const lsp_pattern pattern = lsp_sizes_pattern(c, 1);
-  assert_int_equal(lsp_plan_open(&plan, 1, &tokens, 0, &pattern, &why), LSP_OK);
-  return plan;
+  (void)snprintf(text, sizeof text,
+                 "{\"model_type\": \"longspan\", \"vocab_size\": 256, "
+                 "\"hidden_size\": 256, \"num_hidden_layers\": %d, "
+                 "\"num_attention_heads\": 4, \"intermediate_size\": 1024, "
+                 "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
+                 layers, branches);
+  if (lsp_model_describe("dir", text, &nothing, &s->model, &why) != LSP_OK ||
+      lsp_plan_open(&s->plan, documents, tokens, 0, 0, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  request.longest = lsp_plan_longest(&s->plan);
+  s->request = request;
+  if (lsp_sizes_layers(&s->model, request.longest, request.ranks, s->layer, &why) !=
+      LSP_OK)
+    fail_msg("%s", why.text);
+  s->z = (lsp_sizing){&s->model, s->layer, &s->plan, &s->request};
 }
 
-static lsp_sizes chosen(const lsp_txl_config *c, int64_t tokens, lsp_request request) {
-  lsp_plan plan = plan_of(c, tokens);
-  lsp_sizes s;
-  lsp_failure why = {0};
-  assert_int_equal(lsp_sizes_choose(c, &plan, &request, &s, &why), LSP_OK);
-  lsp_plan_close(&plan);
-  return s;
+static void close_scene(scene *s) {
+  lsp_plan_close(&s->plan);
+  lsp_model_close(&s->model);
 }
 
+#define RECURRENCE "{\"type\": \"recurrence\", \"segment\": 128, \"memory\": 512}"
+#define LONG_RECURRENCE                                                                \
+  "{\"type\": \"recurrence\", \"segment\": 128, \"memory\": 131072}"
+
+/* One document of so many tokens. */
+static void open_long(scene *s, int64_t tokens, lsp_request request) {
+  open_scene(s, RECURRENCE, 4, 1, &tokens, request);
+}
+
+static lsp_sizes chosen(const scene *s) {
+  lsp_sizes sizes;
+  lsp_failure why = {0};
+  assert_int_equal(lsp_sizes_choose(&s->z, &sizes, &why), LSP_OK);
+  return sizes;
+}
+
+static int64_t kept_bytes(const lsp_sizes *s) {
+  return (s->rings + s->kept_fixed) * (int64_t)sizeof(float);
+}
+
+/* What is kept of the past comes on top. */
 static void test_default_waves_fill_the_default_memory(void **state) {
   (void)state;
-  const lsp_txl_config c = model();
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 64) {
-    const lsp_request request = {-1, -1, ranks, 1, 0};
-    const lsp_sizes s = chosen(&c, (int64_t)1 << 50, request);
-    lsp_plan plan = plan_of(&c, (int64_t)1 << 50);
-    const lsp_sizes more =
-        lsp_sizes_of(&c, &plan, &request, s.wave_rows + LSP_PANEL * ranks);
-    assert_int_equal(s.wave_rows % (LSP_PANEL * ranks), 0);
-    assert_true(lsp_sizes_rank(&s) <= LSP_MEMORY_DEFAULT ||
-                s.wave_rows / ranks <=
-                    2 * lsp_pattern_reach(&plan.pattern) + LSP_PANEL);
-    assert_true(lsp_sizes_rank(&more) > LSP_MEMORY_DEFAULT);
-    lsp_plan_close(&plan);
+    scene s;
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0});
+    const lsp_sizes most = chosen(&s);
+    const lsp_sizes more = lsp_sizes_of(&s.z, most.wave_rows + LSP_PANEL * ranks);
+    const int64_t memory = LSP_MEMORY_DEFAULT + kept_bytes(&most);
+    assert_int_equal(most.wave_rows % (LSP_PANEL * ranks), 0);
+    assert_true(lsp_sizes_rank(&most) <= memory || most.wave_rows == LSP_PANEL * ranks);
+    assert_true(lsp_sizes_rank(&more) > memory);
+    close_scene(&s);
   }
 }
 
 static void test_memory_is_never_exceeded_and_nearly_used(void **state) {
   (void)state;
-  const lsp_txl_config c = model();
   for (int64_t memory = 64 * mib; memory < 512 * mib; memory += 17 * mib + 123) {
-    const lsp_sizes s =
-        chosen(&c, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0});
-    assert_true(lsp_sizes_rank(&s) <= memory);
-    assert_true(lsp_sizes_rank(&s) > memory - 3 * mib);
+    scene s;
+    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0});
+    const lsp_sizes most = chosen(&s);
+    assert_true(lsp_sizes_rank(&most) <= memory);
+    assert_true(lsp_sizes_rank(&most) > memory - 3 * mib);
+    close_scene(&s);
   }
 }
 
 static void test_too_little_memory_is_refused_with_the_figures(void **state) {
   (void)state;
-  const lsp_txl_config c = model();
-  lsp_plan plan = plan_of(&c, 1 << 20);
-  lsp_sizes s;
+  scene s;
+  lsp_sizes sizes;
   lsp_failure why = {0};
-  lsp_request request = {-1, 30 * mib, 2, 1, 0};
-  assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_MEMORY);
+  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0});
+  assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_MEMORY);
   expect_message(&why, "--memory 30M");
   expect_message(&why, "or more");
-  request = (lsp_request){1 << 20, 100 * mib, 2, 1, 0};
-  assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_MEMORY);
+  s.request.wave_tokens = 1 << 20;
+  s.request.memory = 100 * mib;
+  assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_MEMORY);
   expect_message(&why, "--wave-tokens");
-  lsp_plan_close(&plan);
+  close_scene(&s);
 }
 
+/* A ring for 2050 tiles in each layer: 66 groups of 32, or a quarter of them. */
 static void test_a_long_reach_gets_the_memory_it_needs(void **state) {
   (void)state;
-  lsp_txl_config c = model();
-  c.mem_len = 1 << 17;
-  const lsp_sizes s = chosen(&c, (int64_t)1 << 40, (lsp_request){-1, -1, 4, 1, 0});
-  assert_true(lsp_sizes_rank(&s) > LSP_MEMORY_DEFAULT);
-  assert_true(s.wave_rows / 4 >= c.mem_len);
+  const int64_t tokens = (int64_t)1 << 40, tile = 2 * 4 * 64 * 64;
+  scene s;
+  for (int64_t ranks = 1; ranks <= 4; ranks *= 4) {
+    open_scene(&s, LONG_RECURRENCE, 4, 1, &tokens,
+               (lsp_request){-1, -1, ranks, 1, 0, 0});
+    const lsp_sizes most = chosen(&s);
+    const int64_t groups = lsp_divide_up(1 + lsp_divide_up(2050 - 1, 32), ranks);
+    assert_int_equal(s.layer[3].tiles, 2050);
+    assert_int_equal(most.rings, 4 * groups * LSP_GROUP * tile);
+    assert_true(lsp_sizes_rank(&most) > LSP_MEMORY_DEFAULT);
+    assert_true(lsp_sizes_rank(&most) <= LSP_MEMORY_DEFAULT + kept_bytes(&most));
+    assert_true(most.wave_rows >= LSP_PANEL * ranks);
+    close_scene(&s);
+  }
+}
+
+/* Attention to everything is bounded by the longest document, and nothing is borrowed
+ * beyond a round. */
+static void test_an_endless_reach_is_that_of_the_longest_document(void **state) {
+  (void)state;
+  const int64_t tokens[] = {700, 100000, 5};
+  scene s;
+  open_scene(&s, "{\"type\": \"full\"}, {\"type\": \"fixed\", \"sinks\": 4}", 1, 3,
+             tokens, (lsp_request){-1, -1, 3, 1, 0, 0});
+  assert_int_equal(s.layer[0].reach, 100000);
+  assert_int_equal(s.layer[0].tiles, lsp_divide_up(100000, 64));
+  assert_int_equal(s.layer[0].room, LSP_ROUND_TILES);
+  assert_int_equal(s.layer[0].fixed, 1);
+  const lsp_sizes sizes = chosen(&s);
+  assert_int_equal(sizes.rooms, 2);
+  assert_int_equal(sizes.halo, 2 * LSP_ROUND_TILES * s.layer[0].tile);
+  close_scene(&s);
 }
 
 static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   (void)state;
-  const lsp_txl_config c = model();
-  lsp_plan plan = plan_of(&c, (int64_t)1 << 50);
-  lsp_sizes s;
+  scene s;
+  lsp_sizes sizes;
   lsp_failure why = {0};
-  const lsp_request request = {(int64_t)1 << 50, -1, 1, 1, 0};
-  assert_int_equal(lsp_sizes_choose(&c, &plan, &request, &s, &why), LSP_E_LIMIT);
-  lsp_plan_close(&plan);
+  open_long(&s, (int64_t)1 << 50, (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0});
+  assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_LIMIT);
+  close_scene(&s);
 }
 
 /* ---- What ranks lend each other */
@@ -109,104 +161,146 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
 typedef struct {
   int rank;
   int64_t tile;
-  lsp_sent now;
+  lsp_sent now, kind[LSP_LOAN_KINDS];
 } counted;
 
 static void count(const lsp_loan *loan, void *arg) {
   counted *c = arg;
-  if (loan->peer == c->rank)
+  if (loan->from != c->rank || loan->to == c->rank)
     return;
-  c->now.messages++;
-  c->now.bytes += (loan->end - loan->first) * c->tile * 4;
+  const int64_t floats = (loan->end - loan->first) * c->tile;
+  const lsp_sent sent = {lsp_divide_up(floats, LSP_EXCHANGE_PIECE), 4 * floats};
+  c->now.messages += sent.messages;
+  c->now.bytes += sent.bytes;
+  c->kind[loan->kind].messages += sent.messages;
+  c->kind[loan->kind].bytes += sent.bytes;
 }
 
-static int64_t most(int64_t a, int64_t b) {
-  return a > b ? a : b;
+static lsp_sent most(lsp_sent a, lsp_sent b) {
+  return (lsp_sent){lsp_max(a.messages, b.messages), lsp_max(a.bytes, b.bytes)};
 }
 
-/* Every wave and every rank, one by one. */
-static lsp_lending walked(const lsp_txl_config *c, const lsp_plan *plan,
-                          int64_t wave_rows, int ranks) {
+/* All loans of a rank in a layer of a wave. */
+static void count_layer(const scene *s, lsp_range wave, int layer, counted *one) {
+  const lsp_layer_sizes *y = &s->layer[layer];
+  const lsp_view_of_wave v = {&s->plan, wave, one->rank, (int)s->request.ranks};
+  const int64_t rounds = lsp_plan_rounds(&s->plan, wave, y->tiles, y->room);
+  one->tile = y->tile;
+  for (int64_t round = 0; round < rounds; round++)
+    lsp_plan_round_loans(&v, y->tiles, y->room, round, count, one);
+  lsp_plan_fixed_loans(&v, y->fixed, count, one);
+  lsp_plan_keep_loans(&v, y->tiles, count, one);
+}
+
+/* Every wave, rank and layer, one by one. */
+static lsp_lending walked(const scene *s, int64_t wave_rows) {
   lsp_lending all = {.exact = 1};
   lsp_sent sum[80] = {{0, 0}};
-  const int64_t panels = lsp_plan_panels(plan);
-  for (int64_t panel = 0; panel < panels; all.waves++) {
-    const lsp_range wave = lsp_plan_wave(plan, panel, wave_rows);
+  const int ranks = (int)s->request.ranks;
+  for (int64_t panel = 0; panel < lsp_plan_panels(&s->plan); all.waves++) {
+    const lsp_range wave = lsp_plan_wave(&s->plan, panel, wave_rows);
     int64_t idle = 0;
     for (int rank = 0; rank < ranks; rank++) {
-      const lsp_range span = lsp_plan_span(plan, wave, rank, ranks);
-      counted one = {rank, lsp_tile_floats(lsp_sizes_heads(c)), {0, 0}};
-      lsp_plan_lent(plan, wave, rank, ranks, count, &one);
+      const lsp_range span = lsp_plan_span(&s->plan, wave, rank, ranks);
       idle += span.first == span.end;
-      all.wave.messages = most(all.wave.messages, one.now.messages);
-      all.wave.bytes = most(all.wave.bytes, one.now.bytes);
-      sum[rank].messages += c->n_layer * one.now.messages;
-      sum[rank].bytes += c->n_layer * one.now.bytes;
+      for (int layer = 0; layer < s->model.layers; layer++) {
+        counted one = {.rank = rank};
+        count_layer(s, wave, layer, &one);
+        all.layer = most(all.layer, one.now);
+        sum[rank].messages += one.now.messages;
+        sum[rank].bytes += one.now.bytes;
+        for (int k = 0; k < LSP_LOAN_KINDS; k++) {
+          all.kind[k].messages += one.kind[k].messages;
+          all.kind[k].bytes += one.kind[k].bytes;
+        }
+      }
     }
-    all.idle = most(all.idle, idle);
+    all.idle = lsp_max(all.idle, idle);
     panel = wave.end;
   }
-  for (int rank = 0; rank < ranks; rank++) {
-    all.rank.messages = most(all.rank.messages, sum[rank].messages);
-    all.rank.bytes = most(all.rank.bytes, sum[rank].bytes);
-  }
+  for (int rank = 0; rank < ranks; rank++)
+    all.rank = most(all.rank, sum[rank]);
   return all;
 }
 
-static void check_lending(const lsp_txl_config *c, int64_t tokens, int64_t wave_rows,
-                          int ranks) {
-  lsp_plan plan = plan_of(c, tokens);
-  lsp_lending plain = walked(c, &plan, wave_rows, ranks), exact, bound;
+static void check_lending(const scene *s, int64_t wave_rows) {
+  lsp_lending exact, bound;
+  const lsp_lending plain = walked(s, wave_rows);
   lsp_failure why = {0};
-  assert_int_equal(lsp_sizes_lending(c, &plan, wave_rows, ranks, 1 << 20, &exact, &why),
-                   LSP_OK);
-  assert_int_equal(lsp_sizes_lending(c, &plan, wave_rows, ranks, 0, &bound, &why),
-                   LSP_OK);
+  assert_int_equal(lsp_sizes_lending(&s->z, wave_rows, 1 << 20, &exact, &why), LSP_OK);
+  assert_int_equal(lsp_sizes_lending(&s->z, wave_rows, 0, &bound, &why), LSP_OK);
   assert_memory_equal(&plain, &exact, sizeof plain);
   assert_int_equal(bound.waves, plain.waves);
   assert_false(bound.exact);
-  assert_true(bound.wave.messages >= plain.wave.messages);
-  assert_true(bound.wave.bytes >= plain.wave.bytes);
+  assert_true(bound.layer.messages >= plain.layer.messages);
+  assert_true(bound.layer.bytes >= plain.layer.bytes);
   assert_true(bound.rank.messages >= plain.rank.messages);
   assert_true(bound.rank.bytes >= plain.rank.bytes);
-  lsp_plan_close(&plan);
+}
+
+/* Branches of a layer, at random. */
+static void random_branches(lsp_random *random, char *text, size_t size) {
+  const int64_t memory = lsp_random_in(random, 1, 3000);
+  switch (lsp_random_in(random, 0, 3)) {
+  case 0:
+    (void)snprintf(text, size, "{\"type\": \"full\"}");
+    break;
+  case 1:
+    (void)snprintf(text, size,
+                   "{\"type\": \"local\", \"window\": %lld}, "
+                   "{\"type\": \"fixed\", \"sinks\": %lld}",
+                   (long long)memory, (long long)lsp_random_in(random, 1, 64));
+    break;
+  default:
+    (void)snprintf(text, size,
+                   "{\"type\": \"recurrence\", \"segment\": %lld, \"memory\": %lld}",
+                   (long long)lsp_random_in(random, 1, 300), (long long)memory);
+  }
 }
 
 static void test_lending_is_that_of_every_wave_and_rank_or_a_bound(void **state) {
   (void)state;
   static const int ranks[] = {1, 2, 3, 4, 7, 8, 33, 80};
   lsp_random random = {5};
+  char branches[256];
   for (int i = 0; i < 600; i++) {
-    lsp_txl_config c = model();
-    c.mem_len = lsp_random_in(&random, 0, i % 3 == 0 ? 3000 : 700);
-    c.tgt_len = lsp_random_in(&random, 1, 300);
-    c.n_layer = (int)lsp_random_in(&random, 1, 3);
-    const int64_t tokens = lsp_random_in(&random, 1, i % 2 == 0 ? 3000 : 100000);
-    const int64_t wave = lsp_random_in(&random, LSP_PANEL, i % 4 == 0 ? 40000 : 4000);
-    check_lending(&c, tokens, wave, ranks[lsp_random_in(&random, 0, 7)]);
+    scene s;
+    int64_t tokens[3];
+    for (int d = 0; d < 3; d++)
+      tokens[d] = lsp_random_in(&random, 1, (i + d) % 3 == 0 ? 30000 : 3000);
+    random_branches(&random, branches, sizeof branches);
+    const lsp_request request = {.wave_tokens = -1,
+                                 .memory = -1,
+                                 .ranks = ranks[lsp_random_in(&random, 0, 7)],
+                                 .threads = 1};
+    open_scene(&s, branches, (int)lsp_random_in(&random, 1, 3),
+               lsp_random_in(&random, 1, 3), tokens, request);
+    check_lending(&s, lsp_random_in(&random, LSP_PANEL, i % 4 == 0 ? 40000 : 4000));
+    close_scene(&s);
   }
 }
 
 static void test_lending_of_any_length_can_be_counted(void **state) {
   (void)state;
-  const lsp_txl_config c = model();
-  lsp_plan plan = plan_of(&c, (int64_t)1 << 50);
-  lsp_lending lending;
-  lsp_failure why = {0};
-  for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8)
+  for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8) {
+    scene s;
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0});
     for (int64_t wave = LSP_PANEL; wave <= (int64_t)1 << 50; wave *= 1024) {
-      assert_int_equal(
-          lsp_sizes_lending(&c, &plan, wave, ranks, 1 << 12, &lending, &why), LSP_OK);
+      lsp_lending lending;
+      lsp_failure why = {0};
+      assert_int_equal(lsp_sizes_lending(&s.z, wave, 1 << 12, &lending, &why), LSP_OK);
       assert_true(lending.waves > 0 && lending.rank.messages >= 0 &&
-                  lending.rank.bytes >= lending.wave.bytes);
+                  lending.rank.bytes >= lending.layer.bytes);
     }
-  lsp_plan_close(&plan);
+    close_scene(&s);
+  }
 }
 
 LSP_TESTS(cmocka_unit_test(test_default_waves_fill_the_default_memory),
           cmocka_unit_test(test_memory_is_never_exceeded_and_nearly_used),
           cmocka_unit_test(test_too_little_memory_is_refused_with_the_figures),
           cmocka_unit_test(test_a_long_reach_gets_the_memory_it_needs),
+          cmocka_unit_test(test_an_endless_reach_is_that_of_the_longest_document),
           cmocka_unit_test(test_a_wave_beyond_all_limits_is_refused),
           cmocka_unit_test(test_lending_is_that_of_every_wave_and_rank_or_a_bound),
           cmocka_unit_test(test_lending_of_any_length_can_be_counted))

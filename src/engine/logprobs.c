@@ -37,26 +37,43 @@ static void reset(head_work *w) {
 
 /* The panel's hidden rows as cluster i sees them. */
 static const float *project(head_work *w, int i) {
-  const lsp_txl_cluster *k = &w->e->model.cluster[i];
+  const lsp_cluster *k = &w->e->weights.model.words.cluster[i];
   if (k->out_proj == NULL)
     return w->hidden;
-  lsp_gemm_plain(w->rows, k->width, w->e->config.d_model, w->hidden, k->out_proj,
+  lsp_gemm_plain(w->rows, k->width, w->e->weights.model.width, w->hidden, k->out_proj,
                  w->projected);
   return w->projected;
+}
+
+static const float *bias_at(const float *bias, int64_t first) {
+  return bias != NULL ? bias + first : NULL;
+}
+
+/* A row of n logits into its log-sum-exp; row becomes logits with bias and cap. */
+static void add_up(head_work *w, int64_t n, float *row, const float *bias, int r) {
+  const lsp_kernels *k = &w->e->job.kernels;
+  const float cap = w->e->weights.model.logit_cap;
+  if (cap > 0) {
+    if (bias != NULL)
+      k->add(n, row, bias);
+    k->soft_cap(n, row, cap);
+    bias = NULL;
+  }
+  k->logsumexp(n, row, bias, &w->top[r], &w->sum[r]);
 }
 
 /* Columns [first, first + n) of the head, for every row that has a target. */
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
-  const lsp_txl_config *c = &w->e->config;
-  lsp_gemm(w->rows, n, w->e->model.cluster[0].width, rows, weight, w->logits);
+  const lsp_vocabulary *c = &w->e->weights.model.words;
+  lsp_gemm(w->rows, n, c->cluster[0].width, rows, weight, w->logits);
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
       continue;
-    const int i = lsp_txl_cluster_of(c, w->target[r]);
+    const int i = lsp_cluster_of(c, w->target[r]);
     const int64_t column = i == 0 ? w->target[r] : c->cut[1] + i - 1;
     float *row = w->logits + r * n;
-    w->e->kernels.logsumexp(n, row, bias, &w->top[r], &w->sum[r]);
+    add_up(w, n, row, bias, r);
     if (column >= first && column < first + n)
       w->chosen[r] = row[column - first];
   }
@@ -67,17 +84,16 @@ static void settle(const head_work *w, int r) {
 }
 
 static void head(head_work *w) {
-  const lsp_txl *m = &w->e->model;
-  const int64_t shortlist = m->config.cut[1];
+  const lsp_vocabulary *m = &w->e->weights.model.words;
+  const int64_t shortlist = m->cut[1];
   const int width = m->cluster[0].width;
   const float *rows = project(w, 0);
   reset(w);
   for (int64_t first = 0; first < shortlist; first += LSP_HEAD_COLUMNS)
     columns(w, rows, first, lsp_min(LSP_HEAD_COLUMNS, shortlist - first),
-            m->cluster[0].out + first * width, m->cluster[0].out_bias + first);
-  if (m->config.clusters > 1)
-    columns(w, rows, shortlist, m->config.clusters - 1, m->cluster_weight,
-            m->cluster_bias);
+            m->cluster[0].out + first * width, bias_at(m->cluster[0].out_bias, first));
+  if (m->clusters > 1)
+    columns(w, rows, shortlist, m->clusters - 1, m->cluster_weight, m->cluster_bias);
   for (int r = 0; r < w->rows; r++)
     if (w->target[r] >= 0)
       settle(w, r);
@@ -86,26 +102,26 @@ static void head(head_work *w) {
 /* Up to 64 gathered rows through all of a tail. row[g]: the panel's row that g is. */
 static void tail_rows(head_work *w, int i, const float *gathered, const int *row,
                       int n) {
-  const lsp_txl_cluster *k = &w->e->model.cluster[i];
-  const int64_t cut = w->e->config.cut[i];
+  const lsp_cluster *k = &w->e->weights.model.words.cluster[i];
+  const int64_t cut = w->e->weights.model.words.cut[i];
   for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++) {
     const int64_t first = t * LSP_BLOCK;
     const lsp_product p = {.a = gathered,
                            .lda = k->width,
-                           .b = w->e->tail[i] + t * LSP_BLOCK * k->width,
+                           .b = w->e->weights.tail[i] + t * LSP_BLOCK * k->width,
                            .ldb = LSP_BLOCK,
                            .c = w->logits,
                            .ldc = LSP_BLOCK,
                            .rows = n,
                            .cols = LSP_BLOCK,
                            .depth = k->width};
-    w->e->kernels.product(&p);
+    w->e->job.kernels.product(&p);
     for (int g = 0; g < n; g++) {
       const int r = row[g];
       const int64_t column = w->target[r] - cut - first;
       float *logit = w->logits + (int64_t)g * LSP_BLOCK;
-      w->e->kernels.logsumexp(lsp_min(LSP_BLOCK, k->rows - first), logit,
-                              k->out_bias + first, &w->top[r], &w->sum[r]);
+      add_up(w, lsp_min(LSP_BLOCK, k->rows - first), logit, bias_at(k->out_bias, first),
+             r);
       if (column >= 0 && column < LSP_BLOCK)
         w->chosen[r] = logit[column];
     }
@@ -113,17 +129,19 @@ static void tail_rows(head_work *w, int i, const float *gathered, const int *row
 }
 
 static void tail(head_work *w, int i) {
-  const int width = w->e->model.cluster[i].width;
+  const int width = w->e->weights.model.words.cluster[i].width;
   int row[LSP_BLOCK], n = 0, any = 0;
   for (int r = 0; r < w->rows && !any; r++)
-    any = w->target[r] >= 0 && lsp_txl_cluster_of(&w->e->config, w->target[r]) == i;
+    any = w->target[r] >= 0 &&
+          lsp_cluster_of(&w->e->weights.model.words, w->target[r]) == i;
   if (!any)
     return;
   const float *rows = project(w, i);
   float *gathered = w->logits + (int64_t)LSP_PANEL * LSP_HEAD_COLUMNS;
   reset(w);
   for (int r = 0; r < w->rows; r++) {
-    if (w->target[r] >= 0 && lsp_txl_cluster_of(&w->e->config, w->target[r]) == i) {
+    if (w->target[r] >= 0 &&
+        lsp_cluster_of(&w->e->weights.model.words, w->target[r]) == i) {
       memcpy(gathered + (int64_t)n * width, rows + (int64_t)r * width,
              (size_t)width * sizeof(float));
       row[n++] = r;
@@ -138,13 +156,14 @@ static void tail(head_work *w, int i) {
 }
 
 static void panel_nll(head_work *w, float *scratch) {
-  const int64_t widest = lsp_max(w->e->config.d_model, w->e->config.d_embed);
+  const int64_t widest =
+      lsp_max(w->e->weights.model.width, w->e->weights.model.words.widest);
   w->projected = scratch;
   w->logits = scratch + LSP_PANEL * widest;
   for (int r = 0; r < w->rows; r++)
     w->nll[r] = 0;
   head(w);
-  for (int i = 1; i < w->e->config.clusters; i++)
+  for (int i = 1; i < w->e->weights.model.words.clusters; i++)
     tail(w, i);
 }
 
@@ -154,53 +173,59 @@ static float written(lsp_run *e, double nll, int64_t token) {
   const float value = (float)nll;
   if (fabsf(value) < 0x1p37F)
     return value;
-  lsp_finite_note(e, token, e->config.n_layer);
+  lsp_finite_note(e, token, e->weights.model.layers);
   return NAN;
 }
 
 /* One panel of the span: targets are the tokens after its rows, as far as the document
  * goes. */
 static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
-  const lsp_plan *plan = &e->plan;
+  const lsp_plan *plan = &e->text.plan;
   const int64_t d = p->piece->document;
-  const int64_t document_end =
-      lsp_plan_origin(plan, d) + plan->token_start[d + 1] - plan->token_start[d];
-  head_work w = {.e = e, .rows = p->rows, .hidden = e->x + p->row * e->config.d_model};
+  head_work w = {
+      .e = e, .rows = p->rows, .hidden = e->span.x + p->row * e->weights.model.width};
   int32_t target[LSP_PANEL];
   double nll[LSP_PANEL];
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
-    const int64_t token = p->piece->token + position - p->piece->first;
-    const int asked = position >= p->piece->first && position + 1 < document_end;
-    target[r] = asked ? e->id[token + 1 - e->wave.token_first] : -1;
+    const int asked = position >= p->piece->first &&
+                      position + 1 >= lsp_plan_origin(plan, d) &&
+                      position + 1 < lsp_plan_end(plan, d);
+    target[r] =
+        asked
+            ? e->span
+                  .id[lsp_plan_token(plan, d, position + 1) - e->span.wave.token_first]
+            : -1;
   }
   w.target = target;
   w.nll = nll;
   panel_nll(&w, scratch);
   for (int r = 0; r < p->rows; r++)
     if (target[r] >= 0) {
-      const int64_t token = p->piece->token + p->start + r - p->piece->first;
-      e->nll[token + 1 - e->wave.nll_first] = written(e, nll[r], token);
+      const int64_t token = lsp_plan_token(plan, d, p->start + r);
+      e->span.nll[token + 1 - e->span.wave.nll_first] =
+          written(e, nll[r], lsp_max(token, plan->token_start[d]));
     }
 }
 
-void lsp_heads_span(lsp_run *e) {
-  const lsp_wave *w = &e->wave;
+void lsp_logprobs_span(lsp_run *e) {
+  const lsp_wave *w = &e->span.wave;
   for (int64_t i = w->nll_first; i < w->nll_end; i++)
-    e->nll[i - w->nll_first] = NAN; /* first tokens keep it */
-#pragma omp parallel for schedule(dynamic) num_threads(e->threads)
+    e->span.nll[i - w->nll_first] = NAN; /* first tokens keep it */
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = 0; i < w->panels; i++)
-    span_panel(e, &w->panel[i], e->scratch + omp_get_thread_num() * e->sizes.scratch);
+    span_panel(e, &w->panel[i],
+               e->span.scratch + omp_get_thread_num() * e->span.sizes.scratch);
 }
 
-float lsp_heads_one(lsp_run *e, const float *hidden, int64_t position, int32_t id) {
+float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_t id) {
   const int64_t p = lsp_panel_of(position);
   const int rows = lsp_panel_rows(p);
   const int64_t place = position - lsp_panel_start(p);
-  const int64_t D = e->config.d_model;
+  const int64_t D = e->weights.model.width;
   int32_t target[LSP_PANEL];
   double nll[LSP_PANEL];
-  float *panel = e->scratch, *rest = panel + (int64_t)LSP_PANEL * D;
+  float *panel = e->span.scratch, *rest = panel + (int64_t)LSP_PANEL * D;
   memset(panel, 0, (size_t)rows * (size_t)D * sizeof(float));
   memcpy(panel + place * D, hidden, (size_t)D * sizeof(float));
   for (int r = 0; r < rows; r++)

@@ -1,6 +1,6 @@
 /* Rows of keys and values to tiles and back. Keys are transposed 8 x 8 at a time so
  * that both sides move whole cache lines. */
-#include "lsp/memory.h"
+#include "lsp/tiles.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void transpose_in(const float *in, int64_t ld, int rows, int cols, float 
 void lsp_tile_put(lsp_heads h, float *tile, int first, int rows, const float *key,
                   const float *value, int64_t ld) {
   const int padded = lsp_padded(h.width);
-  for (int head = 0; head < h.heads; head++) {
+  for (int head = 0; head < h.shared; head++) {
     float *k = tile + head * lsp_tile_head(h);
     float *v = k + lsp_tile_keys(h);
     const int64_t column = (int64_t)head * h.width;
@@ -36,8 +36,8 @@ void lsp_tile_put(lsp_heads h, float *tile, int first, int rows, const float *ke
 void lsp_tile_get(lsp_heads h, const float *tile, int first, int rows, float *key,
                   float *value) {
   const int padded = lsp_padded(h.width);
-  const int64_t ld = (int64_t)h.heads * h.width;
-  for (int head = 0; head < h.heads; head++) {
+  const int64_t ld = (int64_t)h.shared * h.width;
+  for (int head = 0; head < h.shared; head++) {
     const float *k = tile + head * lsp_tile_head(h);
     const float *v = k + lsp_tile_keys(h);
     const int64_t column = (int64_t)head * h.width;

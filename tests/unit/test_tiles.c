@@ -2,7 +2,7 @@
 #include "harness.h"
 #include "random.h"
 
-#include "lsp/memory.h"
+#include "lsp/tiles.h"
 
 enum { B = LSP_BLOCK, SENTINEL = -77 };
 
@@ -23,7 +23,7 @@ static float *sentinels(int64_t n) {
 static float *marked(lsp_heads h, int value, int first, int rows, int64_t ld) {
   float *x = sentinels(rows * ld);
   for (int i = 0; i < rows; i++)
-    for (int64_t c = 0; c < (int64_t)h.heads * h.width; c++)
+    for (int64_t c = 0; c < (int64_t)h.shared * h.width; c++)
       x[i * ld + c] = mark(value, first + i, c);
   return x;
 }
@@ -39,7 +39,7 @@ static void put(lsp_heads h, float *tile, int first, int rows, int64_t ld) {
  * are as they were. */
 static void check_layout(lsp_heads h, const float *tile, int first, int end) {
   const int padded = lsp_padded(h.width);
-  for (int head = 0; head < h.heads; head++) {
+  for (int head = 0; head < h.shared; head++) {
     const float *k = tile + head * (int64_t)(h.width + padded) * B;
     const float *v = k + (int64_t)h.width * B;
     for (int i = 0; i < B; i++)
@@ -55,7 +55,7 @@ static void check_layout(lsp_heads h, const float *tile, int first, int end) {
 }
 
 static void check_get(lsp_heads h, const float *tile, int first, int rows) {
-  const int64_t ld = (int64_t)h.heads * h.width;
+  const int64_t ld = (int64_t)h.shared * h.width;
   float *key = sentinels(rows * ld), *value = sentinels(rows * ld);
   lsp_tile_get(h, tile, first, rows, key, value);
   for (int i = 0; i < rows; i++)
@@ -72,8 +72,9 @@ static void test_tile_gives_back_what_was_put(void **state) {
   lsp_random random = {1};
   static const int widths[] = {1, 3, 15, 16, 17, 20, 41, 64, 65};
   for (int round = 0; round < 200; round++) {
-    const lsp_heads h = {1 + round % 3, widths[round % 9]};
-    const int64_t ld = (int64_t)h.heads * h.width + lsp_random_in(&random, 0, 7);
+    const int shared = 1 + round % 3;
+    const lsp_heads h = {2 * shared, shared, widths[round % 9]};
+    const int64_t ld = (int64_t)h.shared * h.width + lsp_random_in(&random, 0, 7);
     const int whole = round % 4 == 0;
     const int first = whole ? 0 : (int)lsp_random_in(&random, 0, B - 1);
     const int rows = whole ? B : (int)lsp_random_in(&random, 1, B - first);
@@ -90,11 +91,12 @@ static void test_tile_fills_row_by_row(void **state) {
   (void)state;
   lsp_random random = {2};
   for (int round = 0; round < 50; round++) {
-    const lsp_heads h = {1 + round % 3, (int)lsp_random_in(&random, 1, 70)};
+    const int shared = 1 + round % 3;
+    const lsp_heads h = {2 * shared, shared, (int)lsp_random_in(&random, 1, 70)};
     float *tile = sentinels(lsp_tile_floats(h));
     for (int at = 0; at < B;) {
       const int rows = (int)lsp_random_in(&random, 1, B - at);
-      put(h, tile, at, rows, (int64_t)h.heads * h.width);
+      put(h, tile, at, rows, (int64_t)h.shared * h.width);
       at += rows;
       check_layout(h, tile, 0, at);
     }

@@ -1,13 +1,12 @@
 /* config.json of a transfo-xl checkpoint. */
-#include "lsp/json.h"
-#include "lsp/transfo_xl.h"
+#include "transfo_xl.h"
 
 #define XXH_INLINE_ALL
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { CONFIG_BYTES_MAX = 1 << 20, WIDTH_MAX = 1 << 20 };
+enum { WIDTH_MAX = 1 << 20 };
 
 typedef struct {
   const json_t *json;
@@ -38,7 +37,7 @@ static lsp_status read_int(const source *s, const char *key, int required, int64
   return LSP_OK;
 }
 
-static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
+static lsp_status read_sizes(const source *s, txl_config *c) {
   LSP_TRY(lsp_json_int(s->json, s->path, name_of(s, "vocab_size"), 1, 1, INT32_MAX,
                        &c->vocab_size, s->why));
   LSP_TRY(read_int(s, "d_model", 1, 2, WIDTH_MAX, &c->d_model));
@@ -61,7 +60,7 @@ static lsp_status read_sizes(const source *s, lsp_txl_config *c) {
   return LSP_OK;
 }
 
-static lsp_status read_switches(const source *s, lsp_txl_config *c) {
+static lsp_status read_switches(const source *s, txl_config *c) {
   c->same_length = c->untie_r = c->tie_word_embeddings = 1;
   c->layer_norm_epsilon = 1e-5;
   LSP_TRY(lsp_json_bool(s->json, s->path, "pre_lnorm", &c->pre_lnorm, s->why));
@@ -80,11 +79,11 @@ static lsp_status read_switches(const source *s, lsp_txl_config *c) {
   return LSP_OK;
 }
 
-static lsp_status read_clusters(const source *s, lsp_txl_config *c) {
-  int64_t cut[LSP_TXL_CLUSTERS_MAX];
+static lsp_status read_clusters(const source *s, txl_config *c) {
+  int64_t cut[TXL_CLUSTERS_MAX];
   int cuts = 0;
   LSP_TRY(lsp_json_ints(s->json, s->path, "cutoffs", 1, 1, c->vocab_size - 1, cut,
-                        LSP_TXL_CLUSTERS_MAX - 1, &cuts, s->why));
+                        TXL_CLUSTERS_MAX - 1, &cuts, s->why));
   c->cut[0] = 0;
   for (int i = 0; i < cuts; i++) {
     if (cut[i] <= c->cut[i])
@@ -107,7 +106,7 @@ static lsp_status read_clusters(const source *s, lsp_txl_config *c) {
 /* The library writes `tie_projs`, one truth value a cluster, and it wins when it is
  * there, null or short, too: what it does not name is not tied.
  * `proj_share_all_but_first` is what it is made from where it is not there. */
-static lsp_status read_ties(const source *s, lsp_txl_config *c) {
+static lsp_status read_ties(const source *s, txl_config *c) {
   int share = 1;
   LSP_TRY(lsp_json_bool(s->json, s->path, "proj_share_all_but_first", &share, s->why));
   for (int i = 0; i < c->clusters; i++)
@@ -128,7 +127,7 @@ static lsp_status read_ties(const source *s, lsp_txl_config *c) {
   return LSP_OK;
 }
 
-static lsp_status read_tokenizer(const source *s, lsp_txl_config *c) {
+static lsp_status read_tokenizer(const source *s, txl_config *c) {
   const json_t *t = json_object_get(s->json, "tokenizer");
   if (t == NULL || json_is_null(t))
     return LSP_OK;
@@ -145,33 +144,18 @@ static lsp_status read_tokenizer(const source *s, lsp_txl_config *c) {
   return LSP_OK;
 }
 
-static lsp_status read_config(const source *s, lsp_txl_config *c) {
-  const char *type = json_string_value(json_object_get(s->json, "model_type"));
-  if (type == NULL || strcmp(type, "transfo-xl") != 0)
-    return lsp_fail(s->why, LSP_E_FORMAT,
-                    "%s: model_type is \"%.60s\"; this program runs \"transfo-xl\"",
-                    s->path, type == NULL ? "(missing)" : type);
-  LSP_TRY(read_sizes(s, c));
-  LSP_TRY(read_switches(s, c));
-  LSP_TRY(read_clusters(s, c));
-  LSP_TRY(read_ties(s, c));
-  return read_tokenizer(s, c);
+lsp_status lsp__txl_config(const json_t *json, const char *path, txl_config *c,
+                           lsp_failure *why) {
+  const source s = {json, path, why};
+  memset(c, 0, sizeof *c);
+  LSP_TRY(read_sizes(&s, c));
+  LSP_TRY(read_switches(&s, c));
+  LSP_TRY(read_clusters(&s, c));
+  LSP_TRY(read_ties(&s, c));
+  return read_tokenizer(&s, c);
 }
 
-lsp_status lsp_txl_config_read(const char *dir, lsp_txl_config *config,
-                               lsp_failure *why) {
-  char path[4096];
-  json_t *json = NULL;
-  memset(config, 0, sizeof *config);
-  if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
-    return lsp_fail(why, LSP_E_INPUT, "%.200s...: path too long", dir);
-  LSP_TRY(lsp_json_read(path, CONFIG_BYTES_MAX, &json, why));
-  const lsp_status st = read_config(&(source){json, path, why}, config);
-  json_decref(json);
-  return st;
-}
-
-void lsp_txl_config_hash(const lsp_txl_config *c, unsigned char out[16]) {
+void lsp__txl_config_hash(const txl_config *c, unsigned char out[16]) {
   const int64_t number[] = {c->vocab_size,     c->d_model,  c->d_embed,
                             c->n_head,         c->d_head,   c->d_inner,
                             c->n_layer,        c->div_val,  c->pre_lnorm,
@@ -190,18 +174,4 @@ void lsp_txl_config_hash(const lsp_txl_config *c, unsigned char out[16]) {
   }
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
   memcpy(out, canonical.digest, sizeof canonical.digest);
-}
-
-double lsp_txl_flops_per_token(const lsp_txl_config *c) {
-  const double D = c->d_model, A = (double)c->n_head * c->d_head, F = c->d_inner;
-  const double layer = 3 * A * D + A * D + 2 * D * F;
-  const double e = lsp_txl_width(c, 0);
-  double head = e * (double)(c->cut[1] + c->clusters - 1);
-  if (c->d_embed != c->d_model || c->div_val > 1)
-    head += 2 * D * e; /* projections in and out */
-  return 2 * (c->n_layer * layer + head);
-}
-
-double lsp_txl_flops_per_pair(const lsp_txl_config *c) {
-  return 2.0 * 3 * c->n_head * c->d_head;
 }

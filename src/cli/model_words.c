@@ -1,0 +1,235 @@
+/* What layers see, in words. */
+#include "model_words.h"
+
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOWS_SAID = 6, RUNS_SAID = 12 };
+
+lsp_status lsp_words_model(const char *dir, const lsp_choices *choices,
+                           lsp_model *model, lsp_failure *why) {
+  char *text = NULL;
+  memset(model, 0, sizeof *model);
+  LSP_TRY(lsp_model_text(dir, &text, why));
+  const lsp_status st = lsp_model_describe(dir, text, choices, model, why);
+  free(text);
+  return st;
+}
+
+void lsp_words_add(char *text, size_t size, const char *format, ...) {
+  const size_t n = strlen(text);
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(text + n, size - n, format, arguments);
+  va_end(arguments);
+}
+
+/* --- layers that are alike ------------------------------------------------------- */
+
+static int branches_alike(const lsp_pattern *a, const lsp_pattern *b, int heads) {
+  for (int h = 0; h < heads && (a->windows != NULL || b->windows != NULL); h++)
+    if (lsp_window_of(a, h) != lsp_window_of(b, h))
+      return 0;
+  return a->kind == b->kind && a->normalize == b->normalize && a->window == b->window &&
+         a->sinks == b->sinks && a->in_window == b->in_window &&
+         a->segment == b->segment && a->memory == b->memory &&
+         a->same_length == b->same_length && a->virtual_past == b->virtual_past;
+}
+
+int lsp_words_alike(const lsp_model *model, int i, int k) {
+  const lsp_layer *a = &model->layer[i], *b = &model->layer[k];
+  if (a->heads.query != b->heads.query || a->heads.shared != b->heads.shared ||
+      a->heads.width != b->heads.width || a->position.kind != b->position.kind ||
+      a->branches != b->branches || a->merge != b->merge)
+    return 0;
+  for (int n = 0; n < a->branches; n++)
+    if (!branches_alike(&a->branch[n], &b->branch[n], a->heads.query))
+      return 0;
+  return 1;
+}
+
+int lsp_words_is_first(const lsp_model *model, int i) {
+  for (int k = 0; k < i; k++)
+    if (lsp_words_alike(model, i, k))
+      return 0;
+  return 1;
+}
+
+int lsp_words_is_full(const lsp_model *model, int of, int layer) {
+  (void)of;
+  return lsp_layer_reach(&model->layer[layer]) == LSP_REACH_ALL;
+}
+
+/* Every how many layers they come: the step of at least four of them; else 0. */
+static int step_of(const lsp_model *model, lsp_words_is *is, int of) {
+  int last = -1, step = 0, count = 0;
+  for (int i = 0; i < model->layers; i++) {
+    if (!is(model, of, i))
+      continue;
+    if (last >= 0 && step != 0 && i - last != step)
+      return 0;
+    step = last >= 0 ? i - last : 0;
+    last = i;
+    count++;
+  }
+  return count >= 4 && step > 1 ? step : 0;
+}
+
+static void add_runs(const lsp_model *model, lsp_words_is *is, int of, char *text,
+                     size_t size) {
+  int runs = 0;
+  for (int i = 0, end; i < model->layers; i = end) {
+    end = i + 1;
+    if (!is(model, of, i))
+      continue;
+    while (end < model->layers && is(model, of, end))
+      end++;
+    if (runs++ == RUNS_SAID)
+      lsp_words_add(text, size, ", ...");
+    if (runs > RUNS_SAID)
+      continue;
+    lsp_words_add(text, size, "%s%d", runs > 1 ? ", " : "", i);
+    if (end > i + 1)
+      lsp_words_add(text, size, end > i + 2 ? " to %d" : ", %d", end - 1);
+  }
+}
+
+void lsp_words_layers(const lsp_model *model, lsp_words_is *is, int of, char *text,
+                      size_t size) {
+  int count = 0, first = -1, last = 0;
+  for (int i = 0; i < model->layers; i++)
+    if (is(model, of, i)) {
+      first = first < 0 ? i : first;
+      last = i;
+      count++;
+    }
+  const int step = step_of(model, is, of);
+  text[0] = '\0';
+  lsp_words_add(text, size, "layer%s ", count == 1 ? "" : "s");
+  if (step > 0)
+    lsp_words_add(text, size, "%d, %d, ... %d", first, first + step, last);
+  else
+    add_runs(model, is, of, text, size);
+}
+
+/* --- what they see --------------------------------------------------------------- */
+
+void lsp_words_heads(lsp_heads heads, char *text, size_t size) {
+  text[0] = '\0';
+  if (heads.query == heads.shared)
+    lsp_words_add(text, size, "%d head%s of width %d", heads.query,
+                  heads.query == 1 ? "" : "s", heads.width);
+  else
+    lsp_words_add(text, size, "%d query heads, %d key/value head%s of width %d",
+                  heads.query, heads.shared, heads.shared == 1 ? "" : "s", heads.width);
+}
+
+int lsp_words_heads_end(const lsp_layer *layer, int head) {
+  int end = head + 1;
+  for (; end < layer->heads.query; end++)
+    for (int b = 0; b < layer->branches; b++)
+      if (layer->branch[b].windows != NULL &&
+          lsp_window_of(&layer->branch[b], end) !=
+              lsp_window_of(&layer->branch[b], head))
+        return end;
+  return end;
+}
+
+/* Heads in a row with one window are told as one. */
+static void add_windows(const lsp_pattern *p, int heads, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  int64_t least = p->window;
+  int runs = 0;
+  for (int h = 0; h < heads; h++) {
+    runs += h == 0 || lsp_window_of(p, h) != lsp_window_of(p, h - 1);
+    least = lsp_min(least, lsp_window_of(p, h));
+  }
+  if (runs <= 1) {
+    lsp_words_add(text, size, "a window of %s", lsp_grouped(least, number));
+    return;
+  }
+  if (runs > WINDOWS_SAID) {
+    lsp_words_add(text, size, "windows of %s", lsp_grouped(least, number));
+    lsp_words_add(text, size, " to %s, by head", lsp_grouped(p->window, number));
+    return;
+  }
+  lsp_words_add(text, size, "windows of ");
+  for (int h = 0, end; h < heads; h = end) {
+    for (end = h + 1; end < heads && lsp_window_of(p, end) == lsp_window_of(p, h);)
+      end++;
+    lsp_words_add(text, size, "%s%s (head%s %d", h > 0 ? ", " : "",
+                  lsp_grouped(lsp_window_of(p, h), number), end > h + 1 ? "s" : "", h);
+    if (end > h + 1)
+      lsp_words_add(text, size, end > h + 2 ? " to %d" : ", %d", end - 1);
+    lsp_words_add(text, size, ")");
+  }
+}
+
+static void add_recurrence(const lsp_pattern *p, char *text, size_t size) {
+  char segment[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
+  (void)lsp_grouped(p->segment, segment);
+  (void)lsp_grouped(p->memory, memory);
+  if (p->same_length)
+    lsp_words_add(text, size, "the last %s position%s", memory,
+                  p->memory == 1 ? "" : "s");
+  else if (p->memory == 0)
+    lsp_words_add(text, size, "segments of %s without a memory", segment);
+  else
+    lsp_words_add(text, size, "segments of %s with a memory of %s", segment, memory);
+}
+
+static void add_fixed(const lsp_pattern *p, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  if (p->sinks == 1)
+    lsp_words_add(text, size, "the first position");
+  else
+    lsp_words_add(text, size, "the first %s positions", lsp_grouped(p->sinks, number));
+  if (p->in_window)
+    lsp_words_add(text, size, " (as if just before the window)");
+}
+
+static void add_branch(const lsp_layer *layer, int branch, char *text, size_t size) {
+  const lsp_pattern *p = &layer->branch[branch];
+  switch (p->kind) {
+  case LSP_PATTERN_LOCAL:
+    add_windows(p, layer->heads.query, text, size);
+    break;
+  case LSP_PATTERN_FIXED:
+    add_fixed(p, text, size);
+    break;
+  case LSP_PATTERN_RECURRENCE:
+    add_recurrence(p, text, size);
+    break;
+  case LSP_PATTERN_FULL:
+    lsp_words_add(text, size, "every position before");
+    break;
+  case LSP_PATTERNS:
+    break;
+  }
+  if (p->normalize == LSP_NORMALIZE_NONE)
+    lsp_words_add(text, size, " (without a softmax)");
+}
+
+void lsp_words_branch(const lsp_layer *layer, int branch, char *text, size_t size) {
+  text[0] = '\0';
+  add_branch(layer, branch, text, size);
+}
+
+void lsp_words_sight(const lsp_layer *layer, char *text, size_t size) {
+  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = ", in one softmax",
+                                       [LSP_MERGE_GATE] = ", weighed by a gate",
+                                       [LSP_MERGE_SUM] = ", added"};
+  const int n = layer->branches;
+  text[0] = '\0';
+  for (int b = 0; b < n; b++) {
+    if (b > 0)
+      lsp_words_add(text, size, b + 1 == n ? " and " : ", ");
+    add_branch(layer, b, text, size);
+  }
+  if (n > 1)
+    lsp_words_add(text, size, "%s", merged[layer->merge]);
+}

@@ -1,0 +1,46 @@
+/* A model in words: which layers are alike, and what they see. Internal to cli. */
+#ifndef LSP_CLI_MODEL_WORDS_H
+#define LSP_CLI_MODEL_WORDS_H
+
+#include "lsp/model.h"
+#include "lsp/status.h"
+
+#include <stddef.h>
+
+/* Local. The description of DIR/config.json under these options. To be closed by
+ * lsp_model_close, also after a failure. */
+lsp_status lsp_words_model(const char *dir, const lsp_choices *choices,
+                           lsp_model *model, lsp_failure *why);
+
+/* Local. 1 if no layer before layer i sees as it does: same heads, positions, branches. */
+int lsp_words_is_first(const lsp_model *model, int i);
+
+/* Local. 1 if layers i and k see alike. */
+int lsp_words_alike(const lsp_model *model, int i, int k);
+
+/* Local. "layer 3", "layers 0 to 2, 5", "layers 0, 2, ... 46": the layers for which
+ * is(model, of, layer). */
+typedef int lsp_words_is(const lsp_model *model, int of, int layer);
+void lsp_words_layers(const lsp_model *model, lsp_words_is *is, int of, char *text,
+                      size_t size);
+
+/* For lsp_words_layers: a layer with a branch that shows every position before. */
+int lsp_words_is_full(const lsp_model *model, int of, int layer);
+
+/* Local. "8 query heads, 2 key/value heads of width 64". */
+void lsp_words_heads(lsp_heads heads, char *text, size_t size);
+
+/* Local. What one branch, and what all branches of a layer show: "a window of 512", "the
+ * first 4 positions and a window of 64, in one softmax". */
+void lsp_words_branch(const lsp_layer *layer, int branch, char *text, size_t size);
+void lsp_words_sight(const lsp_layer *layer, char *text, size_t size);
+
+/* Local. One past the last query head from `head` on that has its windows in all
+ * branches. */
+int lsp_words_heads_end(const lsp_layer *layer, int head);
+
+/* Local. Appends to a text that ends within `size` bytes; what does not fit is cut. */
+void lsp_words_add(char *text, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,78 @@
+/* What memory is made of, and what is kept: the numbers that both ways to say an estimate
+ * share. */
+#include "estimate.h"
+
+#include "model_words.h"
+
+#include "lsp/attend.h"
+
+static int64_t floats(int64_t n) {
+  return n * (int64_t)sizeof(float);
+}
+
+int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) {
+  const lsp_sizes *z = &e->sizes;
+  const plan_part all[] = {
+      {"hidden_states", "hidden states x", floats(z->x)},
+      {"queries", "queries q", floats(z->q)},
+      {"keys_values", "keys and values of the span", floats(z->tiles)},
+      {"borrowed", "keys and values borrowed", floats(z->halo + z->fixed)},
+      {"kept", "keys and values kept from wave to wave",
+       floats(z->rings + z->kept_fixed)},
+      {"partial_results", "results of attention in several rounds",
+       floats(z->partials)},
+      {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},
+      {"scratch", "scratch of the threads", floats(z->scratch * e->request.threads)},
+      {"tokens", "ids, results, sums", floats(2 * z->tokens + z->sums + z->shares)},
+      {"lists", "lists of panels", z->lists},
+      {"process", "the program, MPI, HDF5, BLAS (about)", z->process},
+      {"root", "rank 0 more: sums, and where a run began", z->root},
+  };
+  enum { N = sizeof all / sizeof all[0] };
+  _Static_assert((int)N <= (int)LSP_PLAN_PARTS, "room");
+  for (int i = 0; i < N; i++)
+    part[i] = all[i];
+  return N;
+}
+
+int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) {
+  int64_t strips = 0;
+  for (int i = 0; i < e->model.layers; i++)
+    strips += lsp_strip_floats(e->model.layer[i].heads,
+                               lsp_max(0, lsp_sizes_strips(&e->model.layer[i])));
+  const plan_part all[] = {
+      {"weights", "weights", floats(lsp_model_floats(&e->model))},
+      {"positions", "tables of relative positions", floats(strips)},
+      {"packed", "packed rows of the output",
+       floats(lsp_sizes_prepared(&e->model) - strips)},
+      {"documents", "list of documents, hashes of the text", e->request.tables},
+  };
+  enum { N = sizeof all / sizeof all[0] };
+  for (int i = 0; i < N; i++)
+    part[i] = all[i];
+  return N;
+}
+
+plan_kept lsp_plan_kept(const plan_estimate *e) {
+  plan_kept k = {0, 0, 0};
+  for (int i = 0; i < e->model.layers; i++) {
+    const lsp_layer_sizes *y = &e->layer[i];
+    if (!lsp_words_is_full(&e->model, 0, i))
+      continue;
+    k.layers++;
+    k.all += 4.0 * (double)y->tiles * (double)y->tile;
+    k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
+  }
+  return k;
+}
+
+const char *const lsp_plan_kind_key[LSP_LOAN_KINDS] = {[LSP_LOAN_HALO] = "halo",
+                                                       [LSP_LOAN_KEPT] = "kept",
+                                                       [LSP_LOAN_KEEP] = "keep",
+                                                       [LSP_LOAN_FIXED] = "fixed"};
+
+const char *const lsp_plan_kind_words[LSP_LOAN_KINDS] = {
+    [LSP_LOAN_HALO] = "from spans of this wave (halo)",
+    [LSP_LOAN_KEPT] = "from earlier waves, brought back (kept)",
+    [LSP_LOAN_KEEP] = "for later waves, put away (keep)",
+    [LSP_LOAN_FIXED] = "first positions of a document (fixed)"};

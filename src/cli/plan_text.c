@@ -1,0 +1,184 @@
+/* longspan plan: the estimate in words. */
+#include "cli.h"
+#include "estimate.h"
+#include "model_words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WORDS_SIZE = 1024 };
+
+static const char *plural(int64_t n) {
+  return n == 1 ? "" : "s";
+}
+
+/* --- memory ---------------------------------------------------------------------- */
+
+static void print_part(const char *name, int64_t bytes) {
+  (void)printf("    %-50s %12.1f\n", name, (double)bytes / (1 << 20));
+}
+
+static void print_memory(const plan_estimate *e) {
+  plan_part part[LSP_PLAN_PARTS];
+  int n = lsp_plan_rank_parts(e, part);
+  (void)puts("\n  memory of a rank in MiB");
+  for (int i = 0; i < n; i++)
+    if (part[i].bytes > 0)
+      print_part(part[i].words, part[i].bytes);
+  print_part("rank 0 in all: what --memory limits", lsp_sizes_rank(&e->sizes));
+  n = lsp_plan_node_parts(e, part);
+  (void)puts("\n  one copy a node in MiB");
+  for (int i = 0; i < n; i++)
+    if (part[i].bytes > 0)
+      print_part(part[i].words, part[i].bytes);
+  print_part("a node in all, without its ranks", e->sizes.node);
+}
+
+/* --- messages -------------------------------------------------------------------- */
+
+static void print_sent(const char *name, const char *bound, lsp_sent s,
+                       const char *of_what) {
+  char bytes[LSP_NUMBER_SIZE], number[LSP_NUMBER_SIZE];
+  lsp_print_fact(stdout, name, "%s%s message%s, %s, %s",
+                 s.messages == INT64_MAX || s.bytes == INT64_MAX ? "over " : bound,
+                 lsp_grouped(s.messages, number), plural(s.messages),
+                 lsp_bytes((double)s.bytes, bytes), of_what);
+}
+
+static void print_messages(const plan_estimate *e) {
+  const lsp_lending *l = &e->lending;
+  const char *bound = l->exact ? "" : "at most ";
+  const char *name = "of all ranks";
+  char bytes[LSP_NUMBER_SIZE];
+  print_sent("keys, values", bound, l->layer, "a rank, layer and wave (most)");
+  print_sent("", bound, l->rank, "a rank in the whole run (most)");
+  for (int k = 0; k < LSP_LOAN_KINDS && l->exact; k++) {
+    if (l->kind[k].messages == 0)
+      continue;
+    print_sent(name, "", l->kind[k], lsp_plan_kind_words[k]);
+    name = "";
+  }
+  lsp_print_fact(stdout, "weights", "%s from rank 0 to one rank of every other node",
+                 lsp_bytes(4.0 * (double)lsp_model_floats(&e->model), bytes));
+  lsp_print_fact(
+      stdout, "results",
+      "at most 3 messages, 3 MiB, a rank, wave and dataset, so that a MiB of "
+      "the file has one writer");
+}
+
+/* --- work ------------------------------------------------------------------------ */
+
+/* What grows with the square of the text, and what is kept of all of it. */
+static void print_quadratic(const plan_estimate *e) {
+  const plan_kept kept = lsp_plan_kept(e);
+  const double flops = e->outside + e->within;
+  const int one = kept.layers == 1;
+  char layers[WORDS_SIZE], all[LSP_NUMBER_SIZE], rank[LSP_NUMBER_SIZE];
+  if (kept.layers == 0) {
+    lsp_print_fact(stdout, "quadratic", "nothing: work grows as the text does");
+    return;
+  }
+  lsp_words_layers(&e->model, lsp_words_is_full, 0, layers, sizeof layers);
+  lsp_print_fact(stdout, "quadratic",
+                 "%s look%s at every position before: work grows with the square of "
+                 "the text: %.0f %% of the FLOPs here; of the whole document keys and "
+                 "values are kept, %s on all ranks, at most %s on one",
+                 layers, one ? "s" : "", flops > 0 ? 100 * e->quadratic / flops : 0,
+                 lsp_bytes(kept.all, all), lsp_bytes(kept.rank, rank));
+}
+
+static void print_time(const plan_estimate *e) {
+  char time[64];
+  const double flops = e->outside + e->within, seconds = flops / e->rate;
+  if (seconds < 86400 * 365.0)
+    (void)snprintf(time, sizeof time, "%lld days %02lld:%02lld:%02lld",
+                   (long long)seconds / 86400, (long long)seconds / 3600 % 24,
+                   (long long)seconds / 60 % 60, (long long)seconds % 60);
+  else
+    (void)snprintf(time, sizeof time, "%.3g years", seconds / 86400 / 365);
+  lsp_print_fact(stdout, "work", "%.4g FLOP: %.4g outside attention, %.4g within",
+                 flops, e->outside, e->within);
+  lsp_print_fact(stdout, "time", "%s, if each rank reaches %.4g GFLOP/s (%s)",
+                 strncmp(time, "0 days ", 7) == 0 ? time + 7 : time,
+                 e->rate / 1e9 / (double)e->request.ranks, e->rate_is);
+}
+
+/* --- ranks ----------------------------------------------------------------------- */
+
+/* Ranks without work, in the wave that has most of them. */
+static void print_ranks(const plan_estimate *e) {
+  char tokens[LSP_NUMBER_SIZE], ranks[LSP_NUMBER_SIZE];
+  const int64_t share = e->wave_tokens / e->request.ranks;
+  if (e->lending.idle < 0)
+    lsp_print_fact(stdout, "a rank", "about %s tokens of a wave",
+                   lsp_grouped(share, tokens));
+  else
+    lsp_print_fact(stdout, "a rank",
+                   "about %s tokens of a wave; %s ranks without work (most)",
+                   lsp_grouped(share, tokens), lsp_grouped(e->lending.idle, ranks));
+}
+
+/* Layers that reach equally far are told as one. */
+static int reach_alike(const lsp_model *m, int of, int layer) {
+  return lsp_layer_reach(&m->layer[of]) == lsp_layer_reach(&m->layer[layer]) &&
+         lsp_layer_fixed(&m->layer[of]) == lsp_layer_fixed(&m->layer[layer]);
+}
+
+static void print_reach(const plan_estimate *e) {
+  const lsp_model *m = &e->model;
+  char layers[WORDS_SIZE], text[WORDS_SIZE], n[LSP_NUMBER_SIZE];
+  int said = 0;
+  for (int i = 0; i < m->layers; i++) {
+    int is_first = 1;
+    for (int k = 0; k < i && is_first; k++)
+      is_first = !reach_alike(m, k, i);
+    if (!is_first)
+      continue;
+    const int64_t reach = lsp_layer_reach(&m->layer[i]), fixed = e->layer[i].fixed;
+    lsp_words_layers(m, reach_alike, i, layers, sizeof layers);
+    text[0] = '\0';
+    lsp_words_add(text, sizeof text, "%s: ", layers);
+    if (reach == LSP_REACH_ALL)
+      lsp_words_add(text, sizeof text, "every position before, ");
+    else
+      lsp_words_add(text, sizeof text, "%s positions, ", lsp_grouped(reach, n));
+    lsp_words_add(text, sizeof text, "%s tile%s", lsp_grouped(e->layer[i].tiles, n),
+                  plural(e->layer[i].tiles));
+    if (fixed > 0)
+      lsp_words_add(text, sizeof text, ", and %s of the beginning",
+                    lsp_grouped(fixed, n));
+    lsp_print_fact(stdout, said++ == 0 ? "reach" : "", "%s", text);
+  }
+}
+
+static void print_head(const plan_estimate *e) {
+  char tokens[LSP_NUMBER_SIZE], ranks[LSP_NUMBER_SIZE], documents[LSP_NUMBER_SIZE];
+  const int64_t n = e->plan.documents;
+  (void)printf("%s token%s in %s document%s on %s rank%s of %lld thread%s\n",
+               lsp_grouped(lsp_plan_tokens(&e->plan), tokens),
+               plural(lsp_plan_tokens(&e->plan)),
+               n == 1 ? "one" : lsp_grouped(n, documents), plural(n),
+               lsp_grouped(e->request.ranks, ranks), plural(e->request.ranks),
+               (long long)e->request.threads, plural(e->request.threads));
+}
+
+void lsp_plan_print(const plan_estimate *e) {
+  char number[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
+  print_head(e);
+  if (e->plan.documents > 1)
+    lsp_print_fact(stdout, "longest", "%s rows, %d of them prefix",
+                   lsp_grouped(e->request.longest, number), e->model.prefixes);
+  lsp_print_fact(stdout, "panels", "%s",
+                 lsp_grouped(lsp_plan_panels(&e->plan), number));
+  lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",
+                 lsp_grouped(e->lending.waves, number),
+                 lsp_grouped(e->wave_tokens, tokens));
+  print_ranks(e);
+  print_reach(e);
+  print_messages(e);
+  print_quadratic(e);
+  print_time(e);
+  lsp_print_fact(stdout, "output", "%s with id and nll",
+                 lsp_bytes(8.0 * (double)lsp_plan_tokens(&e->plan), bytes));
+  print_memory(e);
+}

@@ -1,0 +1,26 @@
+/* Attention over panels of the span, in passes; what files of the forward pass share. */
+#ifndef LSP_ATTENDING_H
+#define LSP_ATTENDING_H
+
+#include "engine_internal.h"
+
+/* A walk over all that a query sees, or a part of it. */
+typedef struct {
+  int opens;  /* begins, and walks the span's own tiles */
+  int walks;  /* walks the tiles of a round of the past */
+  int closes; /* walks positions before 0 and fixed tiles, and finishes */
+  int64_t round;
+} lsp_pass;
+
+/* Panels [first, end) of the span. What is between passes lies in span.partials. */
+void lsp_attend(lsp_run *e, int layer, int64_t first, int64_t end, lsp_pass pass);
+
+/* Queries and keys of the 64 rows of a block at `position`, in qkv (64, (H + 2 G) E):
+ * normed by head and turned, as the layer asks. Local, thread-safe. */
+void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv);
+
+/* Scratch of this thread; a sign of life, and messages moved on thread 0. */
+float *lsp_scratch_of(const lsp_run *e);
+void lsp_poll(const lsp_run *e);
+
+#endif

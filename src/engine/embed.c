@@ -1,0 +1,84 @@
+/* Ids to hidden rows: looked up by clusters, projected, scaled; learned positions added. */
+#include "attending.h"
+#include "engine_internal.h"
+
+#include <string.h>
+
+/* A panel: the ids of its rows, -1 where there is no row. */
+typedef struct {
+  const lsp_panel *panel;
+  int32_t id[LSP_PANEL];
+} ids;
+
+static void list_ids(const lsp_run *e, const lsp_panel *p, ids *list) {
+  const lsp_plan *plan = &e->text.plan;
+  const int64_t d = p->piece->document;
+  list->panel = p;
+  for (int r = 0; r < p->rows; r++) {
+    const int64_t position = p->start + r;
+    const int exists = position >= p->piece->first && position < p->piece->end;
+    if (!exists)
+      list->id[r] = -1;
+    else if (position < lsp_plan_origin(plan, d))
+      list->id[r] = e->weights.model.prefix[position];
+    else
+      list->id[r] =
+          e->span.id[lsp_plan_token(plan, d, position) - e->span.wave.token_first];
+  }
+}
+
+static int is_of(const lsp_model *m, int32_t id, int cluster) {
+  return id >= 0 && lsp_cluster_of(&m->words, id) == cluster;
+}
+
+/* Rows of cluster i: looked up, each in its own place, projected, and taken over where the
+ * token is of that cluster. */
+static void embed_cluster(const lsp_run *e, const ids *list, int i) {
+  const lsp_model *m = &e->weights.model;
+  const lsp_cluster *k = &m->words.cluster[i];
+  const lsp_panel *p = list->panel;
+  const int D = m->width;
+  float *in = lsp_scratch_of(e), *out = in + (int64_t)LSP_PANEL * k->width;
+  int any = 0;
+  for (int r = 0; r < p->rows && !any; r++)
+    any = is_of(m, list->id[r], i);
+  if (!any)
+    return;
+  memset(in, 0, (size_t)p->rows * (size_t)k->width * sizeof(float));
+  for (int r = 0; r < p->rows; r++)
+    if (is_of(m, list->id[r], i))
+      memcpy(in + (int64_t)r * k->width,
+             k->embed + (list->id[r] - m->words.cut[i]) * k->width,
+             (size_t)k->width * sizeof(float));
+  if (k->in_proj != NULL)
+    lsp_gemm(p->rows, D, k->width, in, k->in_proj, out);
+  else
+    out = in;
+  for (int r = 0; r < p->rows; r++)
+    if (is_of(m, list->id[r], i)) {
+      float *x = e->span.x + (p->row + r) * D;
+      for (int j = 0; j < D; j++)
+        x[j] = out[(int64_t)r * D + j] * m->embed_scale;
+    }
+}
+
+static void embed_panel(lsp_run *e, const lsp_panel *p) {
+  const lsp_model *m = &e->weights.model;
+  ids list = {p, {0}};
+  list_ids(e, p, &list);
+  memset(e->span.x + p->row * m->width, 0,
+         (size_t)p->rows * (size_t)m->width * sizeof(float));
+  for (int i = 0; i < m->words.clusters; i++)
+    embed_cluster(e, &list, i);
+  for (int r = 0; r < p->rows && m->positions != NULL; r++)
+    if (list.id[r] >= 0)
+      e->job.kernels.add(m->width, e->span.x + (p->row + r) * m->width,
+                         m->positions + (p->start + r) * m->width);
+  lsp_finite_hidden(e, p, -1);
+}
+
+void lsp_forward_embed(lsp_run *e) {
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
+  for (int64_t i = 0; i < e->span.wave.panels; i++)
+    embed_panel(e, &e->span.wave.panel[i]);
+}

@@ -1,0 +1,44 @@
+/* A family of models: how its config.json becomes a description, and how its tensors are
+ * named. A new family is one row of the table in family.c. Internal to the model module. */
+#ifndef LSP_FAMILY_H
+#define LSP_FAMILY_H
+
+#include "lsp/json.h"
+#include "lsp/model.h"
+
+#include "slots.h"
+
+struct lsp_family {
+  const char *model_type;
+  /* From the parsed config.json (path is for messages) to the description. The model is
+   * all zeros but for `family`; what a failure leaves is closed. */
+  lsp_status (*describe)(const json_t *config, const char *path,
+                         const lsp_choices *choices, lsp_model *model,
+                         lsp_failure *why);
+  /* Lists every tensor, with the views of `model`. */
+  void (*slots)(lsp_model *model, lsp_slots *list);
+  /* After views were dealt: those that are another tensor's. NULL: none. */
+  void (*ties)(lsp_model *model);
+  void (*release)(lsp_model *model); /* model->own; NULL: nothing to be freed */
+};
+
+extern const lsp_family lsp__transfo_xl, lsp__longspan;
+
+/* The known families, ended by NULL. */
+extern const lsp_family *const lsp__families[];
+
+/* Adds a fact to those that decide results. */
+void lsp__fact(lsp_model *model, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same of a hash, in hexadecimal. */
+void lsp__fact_hash(lsp_model *model, const char *key, const unsigned char hash[16]);
+
+/* Tables of `layers` layers and `clusters` clusters, owned by the model. */
+lsp_status lsp__model_tables(lsp_model *model, int layers, int clusters,
+                             lsp_failure *why);
+
+/* A view that is to be dealt, of given size. */
+lsp_matrix lsp__matrix(int64_t rows, int64_t cols);
+
+#endif

@@ -1,0 +1,146 @@
+/* The family longspan: a general decoder, whose config.json says what each layer is.
+ * Internal to the family.
+ *
+ * One table a kind of value gives the fields, their ranges and the list of known keys. */
+#ifndef LSP_LONGSPAN_H
+#define LSP_LONGSPAN_H
+
+#include "family.h"
+
+#include <float.h>
+
+enum {
+  SPAN_LABEL_SIZE = 160,
+  SPAN_WIDTH_MAX = 1 << 20,
+  SPAN_INNER_MAX = 1 << 24,
+  SPAN_SINKS_MAX = 4096
+};
+
+/* Positions that a pattern may look back at most: sums of two are exact. */
+#define SPAN_WINDOW_MAX ((int64_t)1 << 40)
+
+/* key, lowest, highest, required; 0: not given (no key takes 0 for something else) */
+#define SPAN_INTS(X)                                                                   \
+  X(vocab_size, 1, INT32_MAX, 1)                                                       \
+  X(hidden_size, 1, SPAN_WIDTH_MAX, 1)                                                 \
+  X(num_hidden_layers, 1, 4096, 1)                                                     \
+  X(num_attention_heads, 1, 4096, 1)                                                   \
+  X(num_key_value_heads, 1, 4096, 0)                                                   \
+  X(head_dim, 1, 4096, 0)                                                              \
+  X(intermediate_size, 1, SPAN_INNER_MAX, 1)                                           \
+  X(rotary_width, 1, 4096, 0)                                                          \
+  X(max_position, 1, INT32_MAX, 0)                                                     \
+  X(clamp_len, 0, (int64_t)1 << 53, 0)
+
+/* key, lowest, highest, default; 0 is "none" or "not given" */
+#define SPAN_REALS(X)                                                                  \
+  X(norm_eps, (double)FLT_MIN, 1, 1e-5)                                                \
+  X(rotary_theta, 1, 1e30, 10000)                                                      \
+  X(attention_scale, (double)FLT_MIN, 1e30, 0)                                         \
+  X(score_cap, 0, 1e30, 0)                                                             \
+  X(logit_cap, 0, 1e30, 0)                                                             \
+  X(embedding_scale, (double)FLT_MIN, 1e30, 1)
+
+/* key, default */
+#define SPAN_SWITCHES(X)                                                               \
+  X(norm_bias, 1)                                                                      \
+  X(query_key_norm, 0)                                                                 \
+  X(attention_bias, 0)                                                                 \
+  X(output_bias, 0)                                                                    \
+  X(feed_bias, 0)                                                                      \
+  X(gated, 1)                                                                          \
+  X(tie_word_embeddings, 1)                                                            \
+  X(head_bias, 0)
+
+/* key, default, words: a word's value is its number in the list */
+#define SPAN_WORDS(X)                                                                  \
+  X(tokenizer, SPAN_IDS, "bytes")                                                      \
+  X(norm, SPAN_RMS, "layer", "rms")                                                    \
+  X(norm_place, SPAN_PRE, "pre", "post", "both")                                       \
+  X(position, SPAN_ROTARY, "relative", "rotary", "learned", "alibi", "none")           \
+  X(rotary_pairs, SPAN_HALF, "half", "adjacent")                                       \
+  X(activation, SPAN_SILU, "relu", "gelu", "gelu_tanh", "silu")
+
+enum { SPAN_IDS = -1, SPAN_BYTES };
+enum { SPAN_LAYER, SPAN_RMS };
+enum { SPAN_PRE, SPAN_POST, SPAN_BOTH };
+enum { SPAN_RELATIVE, SPAN_ROTARY, SPAN_LEARNED, SPAN_ALIBI, SPAN_NONE };
+enum { SPAN_HALF, SPAN_ADJACENT };
+enum { SPAN_RELU, SPAN_GELU, SPAN_GELU_TANH, SPAN_SILU };
+
+/* Windows of the heads of a local branch. */
+typedef struct span_windows span_windows;
+struct span_windows {
+  span_windows *next;
+  int64_t window[]; /* (H) */
+};
+
+/* config.json, and what the description points into. */
+typedef struct {
+#define SPAN_FIELD(name, ...) int64_t name;
+  SPAN_INTS(SPAN_FIELD)
+#undef SPAN_FIELD
+#define SPAN_FIELD(name, ...) double name;
+  SPAN_REALS(SPAN_FIELD)
+#undef SPAN_FIELD
+#define SPAN_FIELD(name, ...) int name;
+  SPAN_SWITCHES(SPAN_FIELD)
+  SPAN_WORDS(SPAN_FIELD)
+#undef SPAN_FIELD
+  int64_t prefix[LSP_PREFIX_MAX];
+  int prefixes;
+  span_windows *windows;
+  double *frequency; /* (rotary_width / 2) */
+  float *slope;      /* (H) */
+  float *inv_freq;   /* (D / 2) */
+} span_config;
+
+/* --- an object of config.json, and its place in it ------------------------------- */
+
+typedef struct {
+  const json_t *json;
+  const char *path;
+  const char *place; /* "layers[3].branches[0]"; "" for the whole */
+  lsp_failure *why;
+} span_source;
+
+/* The key with its place, as messages name it. */
+const char *lsp__span_label(const span_source *s, const char *key,
+                            char label[SPAN_LABEL_SIZE]);
+
+/* The value of a key; NULL if it is missing or null. */
+const json_t *lsp__span_get(const span_source *s, const char *key);
+
+/* A failure that says: key, value, what is expected. */
+lsp_status lsp__span_refuse(const span_source *s, const char *key, const json_t *value,
+                            const char *expected, ...)
+    __attribute__((format(printf, 4, 5)));
+
+lsp_status lsp__span_int(const span_source *s, const char *key, int required,
+                         int64_t low, int64_t high, int64_t *value);
+/* What is neither 0 nor a normal number in float32 is refused. */
+lsp_status lsp__span_real(const span_source *s, const char *key, double low,
+                          double high, double *value);
+lsp_status lsp__span_switch(const span_source *s, const char *key, int *value);
+/* words ended by NULL. required: a missing key is refused. */
+lsp_status lsp__span_word(const span_source *s, const char *key, int required,
+                          const char *const *words, int *value);
+/* Refuses keys that are not in the list (ended by NULL) and do not begin with "_". */
+lsp_status lsp__span_known(const span_source *s, const char *const *keys);
+
+/* --- the parts ------------------------------------------------------------------- */
+
+/* All keys but `layers`. */
+lsp_status lsp__span_config(const span_source *s, span_config *c);
+
+/* Branches and merge of every layer. */
+lsp_status lsp__span_layers(const span_source *s, span_config *c, lsp_model *model);
+
+/* XXH3-128 of the canonical JSON: keys sorted, no spaces, without those that say nothing
+ * of the model. */
+lsp_status lsp__span_hash(const span_source *s, unsigned char hash[16]);
+
+void lsp__span_slots(lsp_model *model, lsp_slots *list);
+void lsp__span_ties(lsp_model *model);
+
+#endif

@@ -1,0 +1,150 @@
+/* Names of the tensors of a longspan checkpoint. */
+#include "longspan.h"
+
+#include <stdio.h>
+
+/* What the names of a layer's tensors begin with. */
+typedef struct {
+  lsp_slots *list;
+  const span_config *config;
+  int layer;
+} place;
+
+static void norm_slots(const place *p, lsp_norm *norm, const char *name) {
+  const span_config *c = p->config;
+  if (norm->kind == LSP_NORM_NONE)
+    return;
+  (void)lsp_slot_add(p->list, &norm->gain, c->hidden_size, 0, "layers.%d.%s.weight",
+                     p->layer, name);
+  if (norm->kind == LSP_NORM_LAYER && c->norm_bias)
+    (void)lsp_slot_add(p->list, &norm->bias, c->hidden_size, 0, "layers.%d.%s.bias",
+                       p->layer, name);
+}
+
+/* Rows of queries and keys are put in the order in which they are turned. */
+static void order_pairs(const span_config *c, lsp_slot *s) {
+  if (c->position != SPAN_ROTARY || c->rotary_pairs != SPAN_ADJACENT)
+    return;
+  s->pairs_apart = (int)c->rotary_width;
+  s->head_rows = (int)c->head_dim;
+}
+
+/* Queries, keys and values, one behind another; cols 0: their biases. */
+static void projection_slots(const place *p, const float **view, int64_t cols) {
+  const span_config *c = p->config;
+  const int64_t H = c->num_attention_heads, G = c->num_key_value_heads, E = c->head_dim;
+  const char *kind = cols > 0 ? "weight" : "bias";
+  order_pairs(c, lsp_slot_add(p->list, view, H * E, cols, "layers.%d.attention.q.%s",
+                              p->layer, kind));
+  order_pairs(c, lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.k.%s",
+                               p->layer, kind));
+  (void)lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.v.%s", p->layer, kind);
+}
+
+static void head_norm_slot(const place *p, lsp_norm *norm, const char *name) {
+  const span_config *c = p->config;
+  if (norm->kind != LSP_NORM_NONE)
+    order_pairs(c, lsp_slot_add(p->list, &norm->gain, c->head_dim, 0,
+                                "layers.%d.attention.%s.weight", p->layer, name));
+}
+
+static void position_slots(const place *p, lsp_position *position) {
+  const span_config *c = p->config;
+  const int64_t H = c->num_attention_heads, E = c->head_dim;
+  if (position->kind != LSP_POSITION_RELATIVE)
+    return;
+  (void)lsp_slot_add(p->list, &position->relative.data, H * E, c->hidden_size,
+                     "layers.%d.attention.relative.weight", p->layer);
+  (void)lsp_slot_add(p->list, &position->u, H, E, "layers.%d.attention.relative.u",
+                     p->layer);
+  (void)lsp_slot_add(p->list, &position->v, H, E, "layers.%d.attention.relative.v",
+                     p->layer);
+}
+
+static void linear_slots(const place *p, lsp_linear *linear, int biased,
+                         const char *name) {
+  const lsp_matrix *m = &linear->matrix;
+  (void)lsp_slot_add(p->list, &linear->matrix.data, m->rows, m->cols,
+                     "layers.%d.%s.weight", p->layer, name);
+  if (biased)
+    (void)lsp_slot_add(p->list, &linear->bias, m->rows, 0, "layers.%d.%s.bias",
+                       p->layer, name);
+}
+
+static void attention_slots(const place *p, lsp_layer *l) {
+  const span_config *c = p->config;
+  projection_slots(p, &l->qkv.matrix.data, c->hidden_size);
+  if (c->attention_bias)
+    projection_slots(p, &l->qkv.bias, 0);
+  head_norm_slot(p, &l->query_norm, "q_norm");
+  head_norm_slot(p, &l->key_norm, "k_norm");
+  position_slots(p, &l->position);
+  if (l->merge == LSP_MERGE_GATE)
+    (void)lsp_slot_add(p->list, &l->gate, l->branches, c->num_attention_heads,
+                       "layers.%d.attention.gate", p->layer);
+  linear_slots(p, &l->output, c->output_bias, "attention.o");
+}
+
+/* The gate's rows, and those that it opens, in one matrix; cols 0: their biases. */
+static void gated_slots(const place *p, const float **view, int64_t cols) {
+  const int64_t F = p->config->intermediate_size;
+  const char *kind = cols > 0 ? "weight" : "bias";
+  (void)lsp_slot_add(p->list, view, F, cols, "layers.%d.feed.gate.%s", p->layer, kind);
+  (void)lsp_slot_join(p->list, F, cols, "layers.%d.feed.up.%s", p->layer, kind);
+}
+
+static void feed_slots(const place *p, lsp_layer *l) {
+  const span_config *c = p->config;
+  if (!c->gated)
+    linear_slots(p, &l->up, c->feed_bias, "feed.up");
+  if (c->gated)
+    gated_slots(p, &l->up.matrix.data, c->hidden_size);
+  if (c->gated && c->feed_bias)
+    gated_slots(p, &l->up.bias, 0);
+  linear_slots(p, &l->down, c->feed_bias, "feed.down");
+}
+
+static void embedding_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
+  lsp_slot *s = lsp_slot_add(list, &m->words.cluster[0].embed, c->vocab_size,
+                             c->hidden_size, "embed.weight");
+  if (c->tie_word_embeddings)
+    (void)snprintf(s->name[1], LSP_NAME_SIZE, "head.weight");
+  if (c->position == SPAN_LEARNED)
+    (void)lsp_slot_add(list, &m->positions, c->max_position, c->hidden_size,
+                       "position.weight");
+}
+
+static void last_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
+  lsp_norm *norm = &m->last_norm;
+  lsp_cluster *words = &m->words.cluster[0];
+  if (norm->kind != LSP_NORM_NONE)
+    (void)lsp_slot_add(list, &norm->gain, c->hidden_size, 0, "norm.weight");
+  if (norm->kind == LSP_NORM_LAYER && c->norm_bias)
+    (void)lsp_slot_add(list, &norm->bias, c->hidden_size, 0, "norm.bias");
+  if (!c->tie_word_embeddings)
+    (void)lsp_slot_add(list, &words->out, c->vocab_size, c->hidden_size, "head.weight");
+  if (c->head_bias)
+    (void)lsp_slot_add(list, &words->out_bias, c->vocab_size, 0, "head.bias");
+}
+
+void lsp__span_slots(lsp_model *model, lsp_slots *list) {
+  const span_config *c = model->own;
+  embedding_slots(list, c, model);
+  for (int i = 0; i < model->layers; i++) {
+    const place p = {list, c, i};
+    lsp_layer *l = &model->layer[i];
+    norm_slots(&p, &l->attention_norm, "attention_norm");
+    attention_slots(&p, l);
+    norm_slots(&p, &l->attention_post, "attention_post_norm");
+    norm_slots(&p, &l->feed_norm, "feed_norm");
+    feed_slots(&p, l);
+    norm_slots(&p, &l->feed_post, "feed_post_norm");
+  }
+  last_slots(list, c, model);
+}
+
+void lsp__span_ties(lsp_model *model) {
+  const span_config *c = model->own;
+  if (c->tie_word_embeddings)
+    model->words.cluster[0].out = model->words.cluster[0].embed;
+}

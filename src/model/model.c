@@ -1,0 +1,225 @@
+/* What the rest of the program asks a description. */
+#include "lsp/model.h"
+
+#include "lsp/json.h"
+
+#include "family.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES_MAX = 1 << 20, PATH_SIZE = 4096 };
+
+/* --- from config.json to a description ------------------------------------------- */
+
+static lsp_status config_path(const char *dir, char path[PATH_SIZE], lsp_failure *why) {
+  if (snprintf(path, PATH_SIZE, "%s/config.json", dir) >= PATH_SIZE)
+    return lsp_fail(why, LSP_E_INPUT, "%.200s...: path too long", dir);
+  return LSP_OK;
+}
+
+/* What jansson read, written again: numbers keep every bit, and what is not JSON is
+ * refused here, by the one rank that reads. */
+lsp_status lsp_model_text(const char *dir, char **text, lsp_failure *why) {
+  char path[PATH_SIZE];
+  json_t *json = NULL;
+  *text = NULL;
+  LSP_TRY(config_path(dir, path, why));
+  LSP_TRY(lsp_json_read(path, CONFIG_BYTES_MAX, &json, why));
+  *text = json_dumps(json, JSON_COMPACT);
+  json_decref(json);
+  if (*text == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "%s: no memory for its text", path);
+  return LSP_OK;
+}
+
+static lsp_status unknown_type(const char *path, const char *type, lsp_failure *why) {
+  char known[256] = "";
+  for (int i = 0; lsp__families[i] != NULL; i++) {
+    const size_t n = strlen(known);
+    const char *between = i == 0 ? "" : lsp__families[i + 1] != NULL ? ", " : " and ";
+    (void)snprintf(known + n, sizeof known - n, "%s\"%s\"", between,
+                   lsp__families[i]->model_type);
+  }
+  return lsp_fail(why, LSP_E_FORMAT,
+                  "%s: model_type is \"%.60s\"; this program runs %s", path,
+                  type == NULL ? "(missing)" : type, known);
+}
+
+static lsp_status describe(const json_t *json, const char *path,
+                           const lsp_choices *choices, lsp_model *model,
+                           lsp_failure *why) {
+  const char *type = json_string_value(json_object_get(json, "model_type"));
+  for (int i = 0; lsp__families[i] != NULL && type != NULL; i++)
+    if (strcmp(type, lsp__families[i]->model_type) == 0)
+      model->family = lsp__families[i];
+  if (model->family == NULL)
+    return unknown_type(path, type, why);
+  return model->family->describe(json, path, choices, model, why);
+}
+
+lsp_status lsp_model_describe(const char *dir, const char *text,
+                              const lsp_choices *choices, lsp_model *model,
+                              lsp_failure *why) {
+  char path[PATH_SIZE];
+  json_t *json = NULL;
+  memset(model, 0, sizeof *model);
+  LSP_TRY(config_path(dir, path, why));
+  LSP_TRY(lsp_json_parse(path, text, strlen(text), &json, why));
+  const lsp_status st = describe(json, path, choices, model, why);
+  json_decref(json);
+  return st;
+}
+
+void lsp_model_close(lsp_model *model) {
+  if (model->family != NULL && model->family->release != NULL)
+    model->family->release(model);
+  free(model->layer);
+  free(model->words.cut);
+  free(model->words.cluster);
+  memset(model, 0, sizeof *model);
+}
+
+/* --- for families ---------------------------------------------------------------- */
+
+void lsp__fact(lsp_model *model, const char *key, const char *format, ...) {
+  va_list arguments;
+  LSP_ASSERT(model->facts < LSP_FACTS_MAX);
+  lsp_fact *fact = &model->fact[model->facts++];
+  (void)snprintf(fact->key, sizeof fact->key, "%s", key);
+  va_start(arguments, format);
+  (void)vsnprintf(fact->value, sizeof fact->value, format, arguments);
+  va_end(arguments);
+}
+
+void lsp__fact_hash(lsp_model *model, const char *key, const unsigned char hash[16]) {
+  char hex[33];
+  for (size_t i = 0; i < 16; i++)
+    (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+  lsp__fact(model, key, "%s", hex);
+}
+
+lsp_status lsp__model_tables(lsp_model *model, int layers, int clusters,
+                             lsp_failure *why) {
+  lsp_vocabulary *words = &model->words;
+  model->layers = layers;
+  words->clusters = clusters;
+  model->layer = calloc((size_t)layers, sizeof *model->layer);
+  words->cut = calloc((size_t)clusters + 1, sizeof *words->cut);
+  words->cluster = calloc((size_t)clusters, sizeof *words->cluster);
+  if (model->layer == NULL || words->cut == NULL || words->cluster == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "no memory for %d layers", layers);
+  return LSP_OK;
+}
+
+lsp_matrix lsp__matrix(int64_t rows, int64_t cols) {
+  return (lsp_matrix){.rows = rows, .cols = cols, .storage = LSP_STORED_F32};
+}
+
+/* --- vocabulary ------------------------------------------------------------------ */
+
+int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
+  int low = 0, high = words->clusters;
+  while (high - low > 1) {
+    const int middle = low + (high - low) / 2;
+    if (id >= words->cut[middle])
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* --- what a layer looks at ------------------------------------------------------- */
+
+/* Puts a branch into a view. Fixed keys are a beginning of the document, so that the
+ * longest holds the others. */
+static void look_at(lsp_view *view, const lsp_pattern *branch) {
+  view->normalize = branch->normalize;
+  if (branch->kind != LSP_PATTERN_FIXED)
+    view->run[view->runs++] = branch;
+  else if (view->fixed == NULL || branch->sinks > view->fixed->sinks)
+    view->fixed = branch;
+}
+
+int lsp_layer_views(const lsp_layer *layer, lsp_view view[LSP_BRANCHES_MAX]) {
+  const int merged = layer->merge == LSP_MERGE_SOFTMAX;
+  memset(view, 0, LSP_BRANCHES_MAX * sizeof *view);
+  for (int b = 0; b < layer->branches; b++)
+    look_at(&view[merged ? 0 : b], &layer->branch[b]);
+  return merged ? 1 : layer->branches;
+}
+
+int64_t lsp_layer_reach(const lsp_layer *layer) {
+  int64_t reach = 0;
+  for (int b = 0; b < layer->branches; b++) {
+    const lsp_pattern *p = &layer->branch[b];
+    const int64_t of_branch = lsp_pattern_of(p)->reach(p);
+    if (of_branch == LSP_REACH_ALL)
+      return LSP_REACH_ALL;
+    reach = lsp_max(reach, of_branch);
+  }
+  return reach;
+}
+
+int64_t lsp_layer_fixed(const lsp_layer *layer) {
+  int64_t fixed = 0;
+  for (int b = 0; b < layer->branches; b++)
+    if (layer->branch[b].kind == LSP_PATTERN_FIXED)
+      fixed = lsp_max(fixed, layer->branch[b].sinks);
+  return fixed;
+}
+
+/* --- work ------------------------------------------------------------------------ */
+
+double lsp_model_flops_per_token(const lsp_model *model) {
+  const double D = model->width;
+  const lsp_vocabulary *words = &model->words;
+  double sum = 0;
+  for (int i = 0; i < model->layers; i++) {
+    const lsp_layer *l = &model->layer[i];
+    const double rows = l->heads.query + 2.0 * l->heads.shared;
+    sum += rows * l->heads.width * D + (double)l->heads.query * l->heads.width * D +
+           (l->gated ? 3 : 2) * D * l->inner;
+  }
+  const double e = words->cluster[0].width;
+  sum += e * (double)(words->cluster[0].rows + words->clusters - 1);
+  if (words->projected)
+    sum += 2 * D * e; /* in and out */
+  return 2 * sum;
+}
+
+static int heads_differ(const lsp_view *v) {
+  for (int i = 0; i < v->runs; i++)
+    if (v->run[i]->kind == LSP_PATTERN_LOCAL && v->run[i]->windows != NULL)
+      return 1;
+  return 0;
+}
+
+static double pairs_of_layer(const lsp_layer *l, int64_t first, int64_t end) {
+  lsp_view view[LSP_BRANCHES_MAX];
+  const int views = lsp_layer_views(l, view);
+  double pairs = 0;
+  for (int v = 0; v < views; v++) {
+    const int each = heads_differ(&view[v]);
+    for (int h = 0; h < (each ? l->heads.query : 1); h++)
+      pairs += (each ? 1 : l->heads.query) * lsp_view_pairs(&view[v], h, first, end);
+  }
+  return pairs;
+}
+
+double lsp_model_flops_of_pairs(const lsp_model *model, int64_t first, int64_t end) {
+  double flops = 0;
+  for (int i = 0; i < model->layers; i++) {
+    const lsp_layer *l = &model->layer[i];
+    const int products = l->position.kind == LSP_POSITION_RELATIVE ? 3 : 2;
+    flops += 2.0 * products * l->heads.width * pairs_of_layer(l, first, end);
+  }
+  return flops;
+}
+
+const char *lsp_model_type(const lsp_model *model) {
+  return model->family->model_type;
+}

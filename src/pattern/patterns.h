@@ -1,0 +1,24 @@
+/* One file a pattern; the functions that its row of the table names. */
+#ifndef LSP_PATTERNS_H
+#define LSP_PATTERNS_H
+
+#include "lsp/pattern.h"
+
+#define LSP_PATTERN_FUNCTIONS(name)                                                    \
+  int64_t lsp__##name##_reach(const lsp_pattern *p);                                   \
+  lsp_keys lsp__##name##_keys(const lsp_pattern *p, int head, int64_t position);       \
+  double lsp__##name##_pairs(const lsp_pattern *p, int head, int64_t first,            \
+                             int64_t end);                                             \
+  int64_t lsp__##name##_bend(const lsp_pattern *p, int head, int64_t position);        \
+  int64_t lsp__##name##_period(const lsp_pattern *p);
+
+LSP_PATTERN_FUNCTIONS(full)
+LSP_PATTERN_FUNCTIONS(local)
+LSP_PATTERN_FUNCTIONS(fixed)
+LSP_PATTERN_FUNCTIONS(recurrence)
+
+/* Sum over i in [first, end) of min(i + 1, most): a run that grows with the position
+ * until it is whole. */
+double lsp__growing_pairs(int64_t first, int64_t end, int64_t most);
+
+#endif
