@@ -37,7 +37,10 @@ END
   says "^  parameters *$count\$" '^  layers *[12], ' '^  stored .* tensors of '
 done
 "$LONGSPAN" info "$FIXTURES/law" >said
-says '^  segment *80 tokens' '^  memory *96 positions' ' back 175 positions' 'bytes'
+says '^  segment *80 tokens' '^  memory *96 positions' \
+  '^  reach .*back 175 positions in each layer' 'bytes' \
+  '^  layers *2, layer norm after each' '^  heads *2 heads of width 16$' \
+  '^  snapshot *87.5 KiB$' '^  work *0.04915 MFLOP a token outside attention, 0.0524'
 passed "models"
 
 "$python" -c 'print("A line of text that says little. " * 60)' >text

@@ -17,11 +17,11 @@ says '^  panels *3,909$' # 64, 64, 128, then 256 rows each
 says '^  keys, values *1 message, 48.0 KiB, a rank, layer and wave'
 
 # Memory and traffic of a rank do not depend on the length.
-plan --tokens 1000000000 --ranks 1000 --wave-tokens 2000000
-sed -n '/^  keys, values/p; /^  memory/,$p' said >once
-plan --tokens 10000000000 --ranks 1000 --wave-tokens 2000000
-sed -n '/^  keys, values/p; /^  memory/,$p' said >ten_times
-cmp once ten_times || fail "memory or traffic grows with the length"
+plan --tokens 1000000000 --ranks 100 --wave-tokens 2000000
+sed -n '/^  keys, values/p; /^  memory/,/^$/p' said >once
+plan --tokens 8000000000 --ranks 100 --wave-tokens 2000000
+sed -n '/^  keys, values/p; /^  memory/,/^$/p' said >eight_times
+cmp once eight_times || fail "memory or traffic grows with the length"
 
 for ranks in 1 2 7 100000; do
   for tokens in 1 255 1000000000000; do
@@ -35,39 +35,83 @@ plan --tokens 100000 --ranks 1
 says '^  keys, values *0 messages'
 passed "plans"
 
-# fact KEY FIELD: a number of out.run.json.
-fact() {
-  awk -v key="\"$1\":" -v field="\"$2\":" '
-    $1 == key { inside = 1 }
-    inside && $1 == field { number = $2; exit }
-    END { sub(",", "", number); printf "%.0f", number }' out.run.json
+# What is quadratic is said, and that nothing is. One layer in four sees every position.
+plan --tokens 1000000 --ranks 4
+says '^  quadratic *nothing: work grows as the text does$'
+every=$PWD/every
+mkdir every
+sight='{"branches": [{"type": "local", "window": 64}]}'
+full='{"branches": [{"type": "full"}]}'
+four="$sight, $full, $sight, $sight"
+cat >every/config.json <<END
+{"model_type": "longspan", "vocab_size": 256, "tokenizer": "bytes", "hidden_size": 32,
+ "num_hidden_layers": 16, "num_attention_heads": 4, "intermediate_size": 64,
+ "layers": [$four, $four, $four, $four]}
+END
+said_of() {
+  "$LONGSPAN" plan --model "$every" --ranks 4 "$@" >said || fail "plan $*"
+  tr -s ' \n' ' ' <said >line
 }
-
-# sent WHERE: messages and bytes as plan writes them.
-sent() {
-  awk -v n="$(fact "messages_$1" max)" -v b="$(fact "bytes_$1" max)" 'BEGIN {
-    printf "%d message%s, ", n, n == 1 ? "" : "s"
-    unit[0] = "bytes"; unit[1] = "KiB"; unit[2] = "MiB"
-    for (i = 0; b >= 1024; i++) b /= 1024
-    printf(i == 0 || b >= 100 ? "%.0f %s" : "%.1f %s", b, unit[i])
-  }'
+said_of --tokens 1000000
+grep -q 'layers 1, 5, ... 13 look at every position before: work grows with the square of' \
+  line || { cat said >&2 && fail "what is quadratic"; }
+grep -q 'keys and values are kept, 1.4 GiB on all ranks, at most 369 MiB on one' line ||
+  { cat said >&2 && fail "what is kept"; }
+number() {
+  said_of --format json --tokens "$1"
+  awk -v key="\"$2\":" '$1 == key { sub(",", ""); printf "%.6g", $2 }' said
 }
+for key in flops_of_full_layers full_kept_bytes; do
+  echo "$(number 1000000 $key) $(number 2000000 $key)"
+done >grown
+awk 'NR == 1 && ($2 / $1 < 3.999 || $2 / $1 > 4.001) { exit 1 }
+     NR == 2 && ($2 / $1 < 1.999 || $2 / $1 > 2.001) { exit 1 }' grown ||
+  { cat grown >&2 && fail "twice the text: not four times the work, twice what is kept"; }
+passed "what is quadratic"
 
-# What a run counts is what was foreseen: spans longer than the reach, spans shorter
-# than it, and ranks without work.
-export OMP_NUM_THREADS=1
-head -c 20000 /dev/zero | tr '\0' 'x' >text
-for case in 1:5000 2:5000 4:20000 8:4000; do
-  ranks=${case%:*} wave=${case#*:}
-  run $ranks --model "$FIXTURES/law" --output out.h5 --overwrite --wave-tokens $wave text
-  plan --tokens 20000 --ranks $ranks --wave-tokens $wave
-  says "^  keys, values  *$(sent a_layer_and_wave), a rank, layer and wave (most)"
-  says "^  *$(sent sent), a rank in the whole run (most)"
+# --help names every key of the JSON but those of the parts.
+said_of --format json --tokens 1000
+"$LONGSPAN" plan --help | tr -s ' \n' ' ' >help
+for key in $(sed -n 's/^  "\([a-z_]*\)":.*/\1/p' said); do
+  case $key in
+  format | *_by_part) continue ;;
+  messages_* | bytes_*) key=_${key#*_} ;;
+  esac
+  grep -q "${key#_}" help || fail "--help does not name the key $key"
 done
-passed "messages"
+passed "keys"
+
+# The work of a long text is worked out from its beginning: the same as if it was counted,
+# which a text with one position less or more shows.
+for n in 100000 1000000000; do
+  a=$(number $n flops_of_attention) b=$(number $((n + 64000)) flops_of_attention)
+  awk -v a="$a" -v b="$b" -v n=$n 'BEGIN { r = b / a; e = (1 + 64000 / n)
+    exit !(r > e * 0.999 && r < e * e * 1.001) }' || fail "work at $n: $a, then $b"
+done
+passed "long texts"
+
+# Texts as run takes them: files, folders, lists, ids.
+mkdir texts
+printf 'one' >texts/a
+printf 'three' >texts/b
+: >texts/c
+printf '%s\n' texts texts/a >list
+plan --ranks 2 texts
+says '^8 tokens in 3 documents on 2 ranks of 1 thread$'
+plan --ranks 2 --input texts @list
+says '^19 tokens in 7 documents on 2 ranks'
+plan --ranks 2 --input=texts/b
+says '^5 tokens in one document on 2 ranks'
+head -c 40 /dev/zero >ids.bin
+"$LONGSPAN" plan --model "$FIXTURES/wt103" --ranks 1 --input-format u32 ids.bin >said
+says '^10 tokens in one document on 1 rank of'
+passed "texts"
 
 # A rate is assumed, and said to be, unless a run or the user gives it.
+plan --tokens 20000 --ranks 2
 says 'if each rank reaches 40 GFLOP/s (assumed'
+printf 'A text. %.0s' 1 2 3 4 5 6 7 8 9 >text
+run 1 --model "$FIXTURES/law" --output out.h5 text
 plan --tokens 20000 --ranks 2 --like out.run.json
 says 'GFLOP/s (as in the run of'
 plan --tokens 20000 --ranks 2 --rate 100
@@ -80,11 +124,36 @@ status=0
 says '^longspan: other.run.json: does not say what a run reached'
 passed "rates"
 
-status=0
-"$LONGSPAN" plan --model "$FIXTURES/law" --tokens 0 --ranks 2 2>said || status=$?
-[ $status -eq 2 ] || fail "exit status $status, expected 2"
-says '^longspan: --tokens: 0 is not in \[1, '
-status=0
-"$LONGSPAN" plan --model absent --tokens 1 --ranks 2 2>said || status=$?
-[ $status -eq 1 ] || fail "exit status $status, expected 1"
+# bad STATUS PATTERN ARGUMENT...: that exit status, and one line that matches.
+bad() {
+  expected=$1 pattern=$2
+  shift 2
+  status=0
+  "$LONGSPAN" plan "$@" >said 2>err || status=$?
+  [ $status -eq "$expected" ] || fail "$*: exit status $status, expected $expected"
+  [ "$(wc -l <err)" -eq 1 ] || { cat err >&2 && fail "$*: not one line"; }
+  grep -q "^longspan: $pattern" err || { cat err >&2 && fail "$*: expected '$pattern'"; }
+  [ ! -s said ] || fail "$*: wrote to standard output"
+}
+law="--model $FIXTURES/law"
+# shellcheck disable=SC2086 # a list of words
+{
+  bad 2 '--tokens: 0 is not in \[1, ' $law --tokens 0 --ranks 2
+  bad 2 'plan needs --model DIR, --ranks P and --tokens N or INPUTs$' $law --ranks 2
+  bad 2 'plan needs ' $law --tokens 5
+  bad 2 '--tokens and texts exclude each other' $law --ranks 1 --tokens 5 texts
+  bad 2 "--format: 'xml' is not one of text|json" $law --ranks 1 --tokens 5 --format xml
+  bad 2 'plan does not read standard input' $law --ranks 1 -
+  bad 1 'nowhere: ' $law --ranks 1 nowhere
+  bad 2 '--segment 5: no layer of ' --model every --ranks 1 --tokens 5 --segment 5
+}
+bad 1 'texts/a: is text, but the model takes token ids' --model "$FIXTURES/wt103" \
+  --ranks 1 texts/a
+bad 1 '' --model absent --tokens 1 --ranks 2
+sed 's/"layers"/"position": "learned", "max_position": 99, "layers"/' every/config.json \
+  >learned.json
+mkdir learned
+mv learned.json learned/config.json
+bad 1 'learned: the model has learned 99 positions, and the longest text takes 100;' \
+  --model learned --tokens 100 --ranks 2
 passed "what is refused"

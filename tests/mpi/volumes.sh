@@ -101,9 +101,33 @@ for core in $(cores); do
   ranks=3 && volumes 63 1000
 done
 
+# The first rows of a document are seen from everywhere; a volume that begins in their
+# block has them, though no window goes back that far.
+core=default && use $core
+results="--write id,nll,hidden"
+whole branches/prefix
+ranks=1 && volumes 2 60 1000
+ranks=3 && volumes 60
+whole branches/layers
+ranks=3 && volumes 1 64 1000
+
+# Where a layer looks back without end, a snapshot has room for the longest document of
+# the run that made it.
+part 0 700 >long.txt
+part 0 50 >begun.txt
+part 50 6951 >volume.txt
+# shellcheck disable=SC2086 # lists of words
+{
+  run 2 $options --output first.h5 long.txt begun.txt
+  run 3 $options $results --wave-tokens 900 --output until-7001.h5 --overwrite \
+    --from-snapshot first.memory.h5 volume.txt
+}
+like_the_whole until-7001 50 6951
+rm first.* long.txt begun.txt
+passed "$ranks ranks: ${options##*/}: after a longer document"
+
 # ---- What does not fit
 
-use default
 law="--model $FIXTURES/law"
 # shellcheck disable=SC2086 # lists of words
 {
