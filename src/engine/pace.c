@@ -14,9 +14,18 @@ static int64_t least_rows(const lsp_run *e) {
   return (int64_t)e->job.ctx->size * LSP_PANEL;
 }
 
-/* Of a token that sees all that it can. */
+/* Of a token not far behind what is committed: where a layer looks back without end, those
+ * at the end of a long text cost far more than the next ones. */
 static double token_flops(const lsp_run *e) {
-  return lsp_sizes_token_flops(&e->weights.model, lsp_plan_longest(&e->text.plan));
+  enum { AHEAD = 8192 };
+  const lsp_plan *plan = &e->text.plan;
+  const int64_t panel = e->progress.commit.panel_end;
+  if (panel >= lsp_plan_panels(plan))
+    return 0;
+  const int64_t d = lsp_plan_document(plan, panel);
+  const int64_t at = lsp_plan_position(plan, d, e->progress.commit.token_end) + AHEAD;
+  return lsp_model_flops_per_token(&e->weights.model) +
+         lsp_model_flops_of_pairs(&e->weights.model, at, at + 1);
 }
 
 /* Seconds a row: as in the last wave; before the first from the products alone, with
