@@ -29,6 +29,11 @@ lsp_status lsp_json_int(const json_t *object, const char *path, const char *key,
 lsp_status lsp_json_double(const json_t *object, const char *path, const char *key,
                            int required, double low, double high, double *value,
                            lsp_failure *why);
+/* A value in a few printable words, for messages: itself if short, else its kind; "missing"
+ * for NULL. Returns text or a constant. */
+enum { LSP_JSON_QUOTE_SIZE = 64 };
+const char *lsp_json_quote(const json_t *value, char text[LSP_JSON_QUOTE_SIZE]);
+
 /* A truth value as Python takes it: 1 for true and an integer other than 0, 0 for false,
  * 0, null and what is not there (NULL), -1 for all else. */
 int lsp_json_truth(const json_t *value);

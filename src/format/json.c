@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* Model and tokenizer files nest 5 deep at most. */
-enum { DEPTH_MAX = 32, QUOTE_SIZE = 64, KEY_SIZE = 256 };
+enum { DEPTH_MAX = 32, KEY_SIZE = 256 };
 
 lsp__json_extent lsp__json_measure(const char *text, size_t bytes) {
   lsp__json_extent extent = {0};
@@ -181,12 +181,13 @@ lsp_status lsp_json_read(const char *path, size_t max_bytes, json_t **out,
   return status;
 }
 
-/* A value in a few printable words: itself if short, else its kind. */
-static const char *quote(const json_t *value, char text[QUOTE_SIZE]) {
-  memset(text, 0, QUOTE_SIZE);
+const char *lsp_json_quote(const json_t *value, char text[LSP_JSON_QUOTE_SIZE]) {
+  if (value == NULL)
+    return "missing";
+  memset(text, 0, LSP_JSON_QUOTE_SIZE);
   const size_t size =
-      json_dumpb(value, text, QUOTE_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);
-  if (size > 0 && size < QUOTE_SIZE)
+      json_dumpb(value, text, LSP_JSON_QUOTE_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);
+  if (size > 0 && size < LSP_JSON_QUOTE_SIZE)
     return text;
   if (json_is_string(value))
     return "a long text";
@@ -209,7 +210,7 @@ static lsp_status look_up(const json_t *object, const char *path, const char *ke
 lsp_status lsp_json_int(const json_t *object, const char *path, const char *key,
                         int required, int64_t low, int64_t high, int64_t *value,
                         lsp_failure *why) {
-  char text[QUOTE_SIZE];
+  char text[LSP_JSON_QUOTE_SIZE];
   const json_t *found = NULL;
   LSP_TRY(look_up(object, path, key, required, &found, why));
   if (found == NULL)
@@ -219,7 +220,7 @@ lsp_status lsp_json_int(const json_t *object, const char *path, const char *key,
     return lsp_fail(why, LSP_E_FORMAT,
                     "%s: key \"%s\" is %s; expected an integer from %" PRId64
                     " to %" PRId64 "; correct the file",
-                    path, key, quote(found, text), low, high);
+                    path, key, lsp_json_quote(found, text), low, high);
   *value = number;
   return LSP_OK;
 }
@@ -227,7 +228,7 @@ lsp_status lsp_json_int(const json_t *object, const char *path, const char *key,
 lsp_status lsp_json_double(const json_t *object, const char *path, const char *key,
                            int required, double low, double high, double *value,
                            lsp_failure *why) {
-  char text[QUOTE_SIZE];
+  char text[LSP_JSON_QUOTE_SIZE];
   const json_t *found = NULL;
   LSP_TRY(look_up(object, path, key, required, &found, why));
   if (found == NULL)
@@ -238,7 +239,7 @@ lsp_status lsp_json_double(const json_t *object, const char *path, const char *k
         why, LSP_E_FORMAT,
         "%s: key \"%s\" is %s; expected a number from %g to %g; correct the "
         "file",
-        path, key, quote(found, text), low, high);
+        path, key, lsp_json_quote(found, text), low, high);
   *value = number;
   return LSP_OK;
 }
@@ -253,7 +254,7 @@ int lsp_json_truth(const json_t *value) {
 
 lsp_status lsp_json_bool(const json_t *object, const char *path, const char *key,
                          int *value, lsp_failure *why) {
-  char text[QUOTE_SIZE];
+  char text[LSP_JSON_QUOTE_SIZE];
   const json_t *found = json_object_get(object, key);
   if (found == NULL)
     return LSP_OK;
@@ -261,7 +262,7 @@ lsp_status lsp_json_bool(const json_t *object, const char *path, const char *key
   if (truth < 0)
     return lsp_fail(why, LSP_E_FORMAT,
                     "%s: key \"%s\" is %s; expected true or false; correct the file",
-                    path, key, quote(found, text));
+                    path, key, lsp_json_quote(found, text));
   *value = truth;
   return LSP_OK;
 }
@@ -269,7 +270,7 @@ lsp_status lsp_json_bool(const json_t *object, const char *path, const char *key
 /* All entries are integers in range; nothing is stored before that is known. */
 static lsp_status check_entries(const json_t *list, const char *path, const char *key,
                                 int64_t low, int64_t high, lsp_failure *why) {
-  char text[QUOTE_SIZE];
+  char text[LSP_JSON_QUOTE_SIZE];
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *entry = json_array_get(list, i);
     const int64_t number = json_integer_value(entry);
@@ -277,7 +278,7 @@ static lsp_status check_entries(const json_t *list, const char *path, const char
       return lsp_fail(why, LSP_E_FORMAT,
                       "%s: key \"%s\"[%zu] is %s; expected an integer from %" PRId64
                       " to %" PRId64 "; correct the file",
-                      path, key, i, quote(entry, text), low, high);
+                      path, key, i, lsp_json_quote(entry, text), low, high);
   }
   return LSP_OK;
 }
@@ -286,7 +287,7 @@ static lsp_status check_entries(const json_t *list, const char *path, const char
 lsp_status lsp_json_ints(const json_t *object, const char *path, const char *key,
                          int required, int64_t low, int64_t high, int64_t *values,
                          int most, int *count, lsp_failure *why) {
-  char text[QUOTE_SIZE];
+  char text[LSP_JSON_QUOTE_SIZE];
   const json_t *found = NULL;
   LSP_TRY(look_up(object, path, key, required, &found, why));
   if (found == NULL)
@@ -295,7 +296,7 @@ lsp_status lsp_json_ints(const json_t *object, const char *path, const char *key
     return lsp_fail(
         why, LSP_E_FORMAT,
         "%s: key \"%s\" is %s; expected a list of integers; correct the file", path,
-        key, quote(found, text));
+        key, lsp_json_quote(found, text));
   const size_t n = json_array_size(found);
   if (n > (size_t)most)
     return lsp_fail(

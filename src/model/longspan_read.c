@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { QUOTE_SIZE = 64, LIST_SIZE = 800 };
+enum { LIST_SIZE = 800 };
 
 const char *lsp__span_label(const span_source *s, const char *key,
                             char label[SPAN_LABEL_SIZE]) {
@@ -20,30 +20,16 @@ const json_t *lsp__span_get(const span_source *s, const char *key) {
   return json_is_null(found) ? NULL : found;
 }
 
-/* A value in a few words: itself if short, else its kind. */
-static const char *quote(const json_t *value, char text[QUOTE_SIZE]) {
-  if (value == NULL)
-    return "missing";
-  memset(text, 0, QUOTE_SIZE);
-  const size_t size =
-      json_dumpb(value, text, QUOTE_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);
-  if (size > 0 && size < QUOTE_SIZE)
-    return text;
-  if (json_is_string(value))
-    return "a long text";
-  return json_is_array(value) ? "a long list" : "an object";
-}
-
 lsp_status lsp__span_refuse(const span_source *s, const char *key, const json_t *value,
                             const char *expected, ...) {
-  char label[SPAN_LABEL_SIZE], text[QUOTE_SIZE], wanted[LIST_SIZE];
+  char label[SPAN_LABEL_SIZE], text[LSP_JSON_QUOTE_SIZE], wanted[LIST_SIZE];
   va_list arguments;
   va_start(arguments, expected);
   (void)vsnprintf(wanted, sizeof wanted, expected, arguments);
   va_end(arguments);
   return lsp_fail(s->why, LSP_E_FORMAT,
                   "%s: key \"%s\" is %s; expected %s; correct the file", s->path,
-                  lsp__span_label(s, key, label), quote(value, text), wanted);
+                  lsp__span_label(s, key, label), lsp_json_quote(value, text), wanted);
 }
 
 /* An object that holds the key's value under its label: what lsp_json_* then reads, they
