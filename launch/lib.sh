@@ -1,7 +1,8 @@
 # Shared by the scripts of launch/ and .ci/; to be sourced by a POSIX shell.
 
 BUILD_PACKAGES="build-essential cmake pkg-config openmpi-bin libopenmpi-dev
-  libhdf5-openmpi-dev libopenblas0-pthread libjansson-dev libxxhash-dev"
+  libhdf5-openmpi-dev libopenblas0-pthread libjansson-dev libxxhash-dev
+  libpcre2-dev libutf8proc-dev"
 TEST_PACKAGES="libcmocka-dev python3 python3-h5py hdf5-tools"
 
 say() { printf '\n== %s\n' "$*"; }

@@ -12,6 +12,8 @@ hdf5|HDF5, parallel or serial, with its _hl library|libhdf5-openmpi-dev|hdf5|hdf
 blas|a shared CBLAS (OpenBLAS best)|libopenblas0-pthread|openblas|openblas|libopenblas
 jansson|jansson 2.11 or newer|libjansson-dev|jansson|jansson|jansson
 xxhash|xxHash 0.8 or newer|libxxhash-dev|xxhash|xxhash|xxhash
+pcre2|PCRE2 10.34 or newer|libpcre2-dev|pcre2|pcre2|pcre2
+utf8proc|utf8proc 2.4 or newer|libutf8proc-dev|utf8proc|utf8proc|utf8proc
 python|Python 3, to fetch the novel|python3|python|python|python'
 
 # compiles COMPILER PROGRAM [OPTION...]
@@ -31,6 +33,8 @@ has_cmake() { find_cmake >/dev/null 2>&1; }
 has_pkgconfig() { command -v "${PKG_CONFIG:-pkg-config}" >/dev/null; }
 has_jansson() { has_module 'jansson >= 2.11'; }
 has_xxhash() { has_module 'libxxhash >= 0.8.0'; }
+has_pcre2() { has_module 'libpcre2-8 >= 10.34'; }
+has_utf8proc() { has_module 'libutf8proc >= 2.4'; }
 # fetch_python: prints a Python that data/fetch_novels.py runs on.
 fetch_python() { python_with argparse bz2 gzip lzma zlib; }
 has_python() { fetch_python >/dev/null; }
