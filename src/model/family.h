@@ -38,6 +38,11 @@ void lsp__fact_hash(lsp_model *model, const char *key, const unsigned char hash[
 lsp_status lsp__model_tables(lsp_model *model, int layers, int clusters,
                              lsp_failure *why);
 
+/* Refuses keys and values that no machine has room for, before they are counted in
+ * integers. All layers have the same heads. */
+lsp_status lsp__model_limits(const char *path, const lsp_model *model,
+                             lsp_failure *why);
+
 /* A view that is to be dealt, of given size. */
 lsp_matrix lsp__matrix(int64_t rows, int64_t cols);
 
