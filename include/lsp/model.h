@@ -147,6 +147,7 @@ typedef struct {
   float embed_scale;
   const float *positions; /* (positions_most, D) learned; NULL: none */
   int64_t positions_most; /* rows of a frame that the model has positions for; 0: any */
+  int64_t trained;        /* positions that it was trained for; 0: not known */
   lsp_norm last_norm;
   float logit_cap;       /* 0: none */
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */

@@ -20,9 +20,13 @@ struct lsp_family {
   /* After views were dealt: those that are another tensor's. NULL: none. */
   void (*ties)(lsp_model *model);
   void (*release)(lsp_model *model); /* model->own; NULL: nothing to be freed */
+  /* Tensors that a checkpoint may hold and that say nothing of the model. NULL: none. */
+  int (*ignores)(const char *name);
+  const void *kind; /* what sets it apart from others that share its functions */
 };
 
-extern const lsp_family lsp__transfo_xl, lsp__longspan;
+extern const lsp_family lsp__gpt2, lsp__llama, lsp__longspan, lsp__ministral,
+    lsp__mistral, lsp__qwen2, lsp__qwen3, lsp__smollm3, lsp__transfo_xl;
 
 /* The known families, ended by NULL. */
 extern const lsp_family *const lsp__families[];

@@ -36,6 +36,18 @@ lsp_status lsp__source_refuse(const lsp_source *s, const char *key, const json_t
       s->path, lsp__source_label(s, key, label), lsp_json_quote(value, text), wanted);
 }
 
+lsp_status lsp__source_unable(const lsp_source *s, const char *key, const json_t *value,
+                              const char *known, ...) {
+  char label[LSP_LABEL_SIZE], text[LSP_JSON_QUOTE_SIZE], words[LIST_SIZE];
+  va_list arguments;
+  va_start(arguments, known);
+  (void)vsnprintf(words, sizeof words, known, arguments);
+  va_end(arguments);
+  return lsp_fail(s->why, LSP_E_FORMAT, "%s: key \"%s\" is %s; this program runs %s",
+                  s->path, lsp__source_label(s, key, label),
+                  lsp_json_quote(value, text), words);
+}
+
 /* An object that holds the key's value under its label: what lsp_json_* then reads, they
  * name in full. NULL without memory. Owned by the caller. */
 static json_t *labelled(const lsp_source *s, const char *key, const char *label) {
@@ -89,6 +101,17 @@ lsp_status lsp__source_switch(const lsp_source *s, const char *key, int *value) 
   if (!json_is_boolean(found))
     return lsp__source_refuse(s, key, found, "true or false");
   *value = json_is_true(found);
+  return LSP_OK;
+}
+
+lsp_status lsp__source_truth(const lsp_source *s, const char *key, int *value) {
+  const json_t *found = json_object_get(s->json, key);
+  const int truth = lsp_json_truth(found);
+  if (found == NULL)
+    return LSP_OK;
+  if (truth < 0)
+    return lsp__source_refuse(s, key, found, "true or false");
+  *value = truth;
   return LSP_OK;
 }
 

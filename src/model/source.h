@@ -28,8 +28,15 @@ lsp_status lsp__source_refuse(const lsp_source *s, const char *key, const json_t
                               const char *expected, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* A failure of a file that is right, but asks for what this program has not. */
+lsp_status lsp__source_unable(const lsp_source *s, const char *key, const json_t *value,
+                              const char *known, ...)
+    __attribute__((format(printf, 4, 5)));
+
 lsp_status lsp__source_int(const lsp_source *s, const char *key, int required,
                            int64_t low, int64_t high, int64_t *value);
+/* As Python takes truth: 0, 1 and null will do, too. */
+lsp_status lsp__source_truth(const lsp_source *s, const char *key, int *value);
 /* What is neither 0 nor a normal number in float32 is refused. */
 lsp_status lsp__source_real(const lsp_source *s, const char *key, double low,
                             double high, double *value);
