@@ -139,8 +139,9 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
-    a->bytes[d] =
-        e->weights.model.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
+    a->bytes[d] = e->weights.model.bytes_tokenizer ? doc.tokens
+                  : doc.text_bytes >= 0            ? doc.text_bytes
+                                                   : doc.tokens * doc.width;
   }
   for (int i = 0; i < e->weights.model.layers; i++)
     a->layer_rows[i] = lsp_sizes_layer_reach(&e->weights.model, i, e->span.sizes.reach);
