@@ -8,24 +8,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Rows of hidden states as they will lie in the file: padding between pieces taken out.
- * The span has no further use for it. */
-static void squeeze_hidden(lsp_run *e) {
-  const lsp_wave *w = &e->span.wave;
-  const int64_t D = e->weights.model.width;
-  for (int64_t i = 0; i < w->pieces; i++) {
-    const lsp_piece *p = &w->piece[i];
-    memmove(e->span.x + (p->token - w->token_first) * D,
-            e->span.x + (p->row + p->origin - p->start) * D,
-            (size_t)(p->end - p->origin) * (size_t)D * sizeof(float));
-  }
-}
 
 static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
   const lsp_wave *w = &e->span.wave;
-  const int64_t D = e->weights.model.width, parts = e->job.options->write;
+  const int64_t D = e->weights.model.width, parts = e->job.write.parts;
   const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, panel);
   const lsp_panel_data data = {
       .id = e->span.id + (r.token - w->token_first),
@@ -33,7 +19,9 @@ static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
       .nll = e->span.nll + (r.nll - w->nll_first),
       .nlls = (parts & LSP_WRITE_NLL) != 0 ? r.nll_end - r.nll : 0,
       .hidden = e->span.x + (r.token - w->token_first) * D,
-      .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0};
+      .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0,
+      .layer_sum = e->span.layer_sum + (panel - w->span.first) * e->job.write.layers,
+      .layers = e->job.write.layers};
   return lsp_sum_panel(&data);
 }
 
@@ -41,7 +29,7 @@ void lsp_results_write(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const double begin = MPI_Wtime();
   const int64_t tokens = w->token_end - w->token_first;
-  squeeze_hidden(e);
+  lsp_written_rows(e, e->span.x);
   for (int64_t i = 0; i < w->panels; i++)
     e->span.panel_sum[i] = panel_sum(e, w->span.first + i);
   lsp_store_rows(e->progress.store, LSP_TOKENS_ID, w->token_first, tokens, e->span.id);
