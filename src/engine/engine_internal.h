@@ -318,6 +318,10 @@ void lsp_snapshot_commit(lsp_run *e, lsp_commit *next);
 /* written.c: what is written of each token, beside results */
 /* Local. Fills job.write. LSP_E_USAGE: a layer that the model does not have. */
 lsp_status lsp_written_open(lsp_run *e);
+/* Local. Bytes of a document's text; -1: ids were given. */
+int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d);
+/* Local. The places of the span's tokens, where they are known. */
+lsp_status lsp_written_starts(lsp_run *e);
 /* Collective, before each layer: what enters it, if it is written. */
 void lsp_written_layer(lsp_run *e, int layer);
 /* Rows of hidden states as they will lie in the file, padding between pieces taken out;

@@ -148,8 +148,8 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
-    a->bytes[d] =
-        e->weights.model.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
+    const int64_t bytes = lsp_written_text_bytes(e, &doc);
+    a->bytes[d] = bytes >= 0 ? bytes : doc.tokens * doc.width;
   }
   for (int i = 0; i < e->weights.model.layers; i++)
     a->layer_rows[i] = lsp_sizes_layer_reach(&e->weights.model, i, e->span.sizes.reach);
@@ -193,6 +193,7 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                     .position = a->position,
                                     .attribute = attribute,
                                     .attributes = attributes}};
+  spec.output.write_starts = lsp_corpus_has_starts(e->text.corpus);
   spec.output.hidden_layers = e->job.write.layers;
   for (int i = 0; i < e->job.write.layers; i++)
     spec.output.hidden_layer[i] = e->job.write.layer[i];

@@ -31,6 +31,7 @@ static lsp_status read_tokens(lsp_run *e) {
         e->weights.model.words.size, e->span.id + (p->token - w->token_first),
         &e->job.ctx->why));
   }
+  LSP_TRY(lsp_written_starts(e));
   e->job.clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
   return LSP_OK;
 }

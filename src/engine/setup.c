@@ -239,7 +239,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
   }
   p->id = (int32_t *)(void *)id;
-  p->start = (int64_t *)(void *)starts;
+  p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
   e->progress.share = (lsp_share *)(void *)shares;
@@ -271,7 +271,8 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .ranks = e->job.ctx->size,
                                .threads = threads,
                                .longest = lsp_plan_longest(&e->text.plan),
-                               .hidden_layers = e->job.write.layers};
+                               .hidden_layers = e->job.write.layers,
+                               .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
   LSP_TRY(lsp_agree(e->job.ctx, check_positions(e, request.longest)));

@@ -26,6 +26,25 @@ lsp_status lsp_written_open(lsp_run *e) {
   return LSP_OK;
 }
 
+int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d) {
+  return e->weights.model.bytes_tokenizer ? d->tokens : d->text_bytes;
+}
+
+lsp_status lsp_written_starts(lsp_run *e) {
+  const lsp_wave *w = &e->span.wave;
+  const lsp_plan *plan = &e->text.plan;
+  if (!lsp_corpus_has_starts(e->text.corpus))
+    return LSP_OK;
+  for (int64_t i = 0; i < w->pieces; i++) {
+    const lsp_piece *p = &w->piece[i];
+    LSP_TRY(lsp_corpus_starts(
+        e->text.corpus, p->document, p->token - plan->token_start[p->document],
+        p->end - p->origin, e->span.start + (p->token - w->token_first),
+        &e->job.ctx->why));
+  }
+  return LSP_OK;
+}
+
 void lsp_written_rows(const lsp_run *e, float *to) {
   const lsp_wave *w = &e->span.wave;
   const int64_t D = e->weights.model.width;
