@@ -27,7 +27,9 @@ lsp_status lsp_written_open(lsp_run *e) {
 }
 
 int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d) {
-  return e->weights.model.bytes_tokenizer ? d->tokens : d->text_bytes;
+  if (e->weights.model.bytes_tokenizer)
+    return d->tokens;
+  return lsp_corpus_has_starts(e->text.corpus) ? d->text_bytes : -1;
 }
 
 lsp_status lsp_written_starts(lsp_run *e) {
