@@ -40,7 +40,8 @@ typedef struct {
   lsp_option_kind kind;
   int semantic;      /* may change the answer */
   const char *field; /* the name, with _ for -: mem_len is --mem-len */
-  size_t offset; /* of a const char * (TEXT) or an int64_t in the structure filled */
+  size_t offset; /* of a const char * (TEXT), an lsp_write (WRITE) or an int64_t in the
+                    structure filled */
   int64_t initial, low, high;
   const char *argument, *help;
 } lsp_option;
