@@ -258,8 +258,6 @@ lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes);
 
 /* tokenised.c: text as the tokens of a model */
 lsp_status lsp_run_open_tokenizer(lsp_run *e); /* Collective; what --bos says, too */
-int lsp_is_text(const lsp_document *d);
-lsp_status lsp_check_kinds(const lsp_run *e); /* Local, rank 0: the model can read it */
 lsp_status lsp_tokens_open(lsp_run *e); /* Collective: the corpus becomes one of ids */
 void lsp_tokens_close(lsp_run *e);      /* Local: their files go */
 /* Local. Name of one of LSP_TOKEN_FILES. */
