@@ -49,10 +49,9 @@ typedef struct {
   int64_t tokens;     /* count; 0 is a document, too */
   int width;          /* bytes a token: 1, 2, 4, all little-endian */
   int64_t file_bytes; /* size of the file when it was opened */
-  int64_t
-      text_bytes; /* of the text whose tokens these are; -1: ids were given, so it is
-                         not known. Set by the corpus but for lsp_corpus_of_ids */
-  int64_t chunk;  /* number of its first chunk: the chunks of the documents before
+  int64_t text_bytes; /* of the text that the tokens were made from, or that they are
+                         (width 1); -1: ids were given */
+  int64_t chunk;      /* number of its first chunk: the chunks of the documents before
                          it; set by the corpus */
 } lsp_document;
 
@@ -97,11 +96,13 @@ typedef struct {
 lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
                            lsp_failure *why);
 
-/* Where the tokens of a text have been written: document after document, without gaps. */
+/* Where the tokens of a text have been written: in both files document after document,
+ * without gaps, after a head of any content. */
+enum { LSP_TOKEN_FILE_HEAD = 64 };
 typedef struct {
   const char *ids;    /* file of their ids, 4 bytes each */
-  const char *starts; /* file of the place of the first byte of each in the text of its
-                            document, 8 bytes each */
+  const char *starts; /* file of places, 8 bytes each: that of a token's first byte in
+                            the text of its document */
   const int64_t *tokens; /* (documents) */
 } lsp_token_files;
 

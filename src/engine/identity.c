@@ -23,7 +23,7 @@
 /* Changes when the definition of a kernel does, and with it bits. */
 static const char kernels_version[] = "1";
 
-enum { PAIRS_MAX = 32, VALUE_SIZE = 256 };
+enum { PAIRS_MAX = 32, VALUE_SIZE = 384 }; /* 32 ids */
 
 typedef struct {
   const char *key[PAIRS_MAX];
@@ -48,6 +48,17 @@ static void hex(const unsigned char hash[16], char out[33]) {
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
+/* The ids that stand before every text, where an option chooses them. */
+static void put_prefix(const lsp_model *m, pairs *p) {
+  char ids[VALUE_SIZE] = "";
+  for (int i = 0; i < m->prefixes; i++) {
+    const size_t n = strlen(ids);
+    (void)snprintf(ids + n, sizeof ids - n, "%s%d", i > 0 ? " " : "",
+                   (int)m->prefix[i]);
+  }
+  put(p, "prefix_ids", "%s", ids);
+}
+
 /* What memory depends on: a snapshot can only be continued with the same. */
 static void put_model(const lsp_run *e, pairs *p) {
   const lsp_model *m = &e->weights.model;
@@ -59,6 +70,8 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, m->fact[i].key, "%s", m->fact[i].value);
   if (m->prefixes > 0)
     put(p, "prefix", "%d", m->prefixes);
+  if (m->prefixes > 0 && m->no_bos == NULL)
+    put_prefix(m, p);
   put(p, "blas", "%s", lsp_blas_description());
   put(p, "blas_core", "%s", lsp_blas_core());
   put(p, "kernels", "%s", kernels_version);
@@ -75,11 +88,27 @@ static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
                   w->layer[i]);
 }
 
+/* Ids alone do not say where they begin in the text, and what they stand for. */
+static void put_tokenizer(const lsp_run *e, pairs *p) {
+  static const char *const special[] = {"text", "parse"};
+  char tokenizer[33], text[33];
+  if (!e->text.has_tokenizer)
+    return;
+  hex(e->text.tokenizer_hash, tokenizer);
+  put(p, "tokenizer", "%s", tokenizer);
+  if (!e->text.is_tokenised)
+    return;
+  hex(e->text.text_hash, text);
+  put(p, "text", "%s", text);
+  put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
+}
+
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   static const char *const when[] = {"last", "documents", "none"};
   char hash[33], write[VALUE_SIZE];
   hex(e->text.hash.hash, hash);
   put(p, "input", "%s", hash);
+  put_tokenizer(e, p);
   put(p, "documents", "%lld", (long long)e->text.plan.documents);
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
   write_in_words(&e->job.write, write);
@@ -127,6 +156,7 @@ typedef struct {
   int64_t *bytes, *document, *position;
   int64_t *layer_rows;
   const char **name;
+  lsp_vocabulary_bytes vocabulary;
 } arrays;
 
 /* Of keys, and of values, in every layer. */
@@ -145,6 +175,7 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   if (!a->bytes || !a->name || !a->document || !a->position || !a->layer_rows)
     return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
                     "no memory for the list of documents");
+  LSP_TRY(lsp_written_vocabulary(e, &a->vocabulary));
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
@@ -193,6 +224,9 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                     .position = a->position,
                                     .attribute = attribute,
                                     .attributes = attributes}};
+  spec.output.vocabulary = a->vocabulary.tokens;
+  spec.output.vocabulary_start = a->vocabulary.start;
+  spec.output.vocabulary_bytes = a->vocabulary.bytes;
   spec.output.write_starts = lsp_corpus_has_starts(e->text.corpus);
   spec.output.hidden_layers = e->job.write.layers;
   for (int i = 0; i < e->job.write.layers; i++)
@@ -218,7 +252,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
   lsp_attribute attribute[PAIRS_MAX];
-  arrays a = {NULL, NULL, NULL, NULL, NULL};
+  arrays a;
+  memset(&a, 0, sizeof a);
   put_model(e, &p);
   put_run(e, from_hash, &p);
   for (int i = 0; i < p.count; i++)
@@ -241,6 +276,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   free(a.document);
   free(a.position);
   free(a.layer_rows);
+  free(a.vocabulary.start);
+  free(a.vocabulary.bytes);
   return st;
 }
 

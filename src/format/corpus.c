@@ -110,8 +110,6 @@ lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *wh
   lsp_document *added = &c->document[c->count];
   *added = *d;
   added->chunk = lsp_corpus_chunks(c);
-  if (c->starts == NULL)
-    added->text_bytes = d->width == 1 ? d->tokens : -1;
   c->tokens += d->tokens;
   c->count++;
   return LSP_OK;

@@ -1,12 +1,12 @@
 /* Texts as ids: the corpus of what a tokenizer has made of the documents of another.
  *
  *   corpus    doc 0           | doc 1  | doc 2 ...
- *   ids       4 bytes a token, one document after the other
- *   starts    8 bytes a token, in the same order
+ *   ids       a head, then 4 bytes a token, one document after the other
+ *   starts    a head, then 8 bytes a token, in the same order
  *
- * What must hold: the ids of token t of the corpus lie at 4 t, its start at 8 t, so that
- * the place of a document in one file says its place in the other. Starts are no part of
- * the hash of the ids, so what is read of them is looked at. */
+ * What must hold: the id of token t of the corpus lies at 4 t after the head and its start
+ * at 8 t, so that the place of a document in one file says its place in the other. Starts
+ * are no part of the hash of the ids, so what is read of them is looked at. */
 #include "lsp/corpus.h"
 
 #include "corpus_internal.h"
@@ -36,10 +36,10 @@ static lsp_status add_all(const lsp_corpus *text, const lsp_token_files *files,
     const lsp_document old = lsp_corpus_document(text, d);
     const lsp_document new = {.name = lsp__corpus_keep(c, old.name),
                               .path = path,
-                              .offset = before * ID_BYTES,
+                              .offset = LSP_TOKEN_FILE_HEAD + before * ID_BYTES,
                               .tokens = files->tokens[d],
                               .width = ID_BYTES,
-                              .file_bytes = all * ID_BYTES,
+                              .file_bytes = LSP_TOKEN_FILE_HEAD + all * ID_BYTES,
                               .text_bytes = old.text_bytes};
     if (new.name == NULL)
       return no_memory(why);
@@ -65,8 +65,14 @@ int lsp_corpus_has_starts(const lsp_corpus *c) {
   return c->starts != NULL;
 }
 
+/* From a place in the file of ids to that in the file of starts. */
+static int64_t start_place(int64_t id_place) {
+  return LSP_TOKEN_FILE_HEAD +
+         (id_place - LSP_TOKEN_FILE_HEAD) / ID_BYTES * START_BYTES;
+}
+
 static lsp_status open_starts(lsp_corpus *c, const lsp_document *d, lsp_failure *why) {
-  const int64_t expected = d->file_bytes / ID_BYTES * START_BYTES;
+  const int64_t expected = start_place(d->file_bytes);
   int64_t bytes = 0;
   if (c->starts_fd >= 0)
     return LSP_OK;
@@ -93,7 +99,7 @@ lsp_status lsp_corpus_starts(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
     return LSP_OK;
   LSP_TRY(open_starts(c, &one, why));
   LSP_TRY(lsp_read_at(c->starts_fd, c->starts, start, n * START_BYTES,
-                      (one.offset / ID_BYTES + first) * START_BYTES, why));
+                      start_place(one.offset + first * ID_BYTES), why));
   for (int64_t i = 0; i < n; i++)
     if (start[i] < (i == 0 ? 0 : start[i - 1]) || start[i] > one.text_bytes)
       return lsp_fail(why, LSP_E_MISMATCH,
