@@ -17,6 +17,7 @@
   X(run, "run a model over texts, on all MPI ranks together")                          \
   X(info, "say what a model folder, an output or a memory file is")                    \
   X(show, "show an output beside its text: chapters, sentences, words, HTML")          \
+  X(export, "write tokens, words or documents with their surprisal as TSV, CSV, JSON") \
   X(verify, "find damage in outputs and memory files: compare them with their sums")   \
   X(plan, "memory, traffic and time of a run, before it runs")
 

@@ -263,8 +263,6 @@ lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes);
 
 /* tokenised.c: text as the tokens of a model */
 lsp_status lsp_run_open_tokenizer(lsp_run *e); /* Collective; what --bos says, too */
-int lsp_is_text(const lsp_document *d);
-lsp_status lsp_check_kinds(const lsp_run *e); /* Local, rank 0: the model can read it */
 lsp_status lsp_tokens_open(lsp_run *e); /* Collective: the corpus becomes one of ids */
 void lsp_tokens_close(lsp_run *e);      /* Local: their files go */
 /* Local. Name of one of LSP_TOKEN_FILES. */
@@ -356,6 +354,14 @@ void lsp_snapshot_commit(lsp_run *e, lsp_commit *next);
 lsp_status lsp_written_open(lsp_run *e);
 /* Local. Bytes of a document's text; -1: ids were given. */
 int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d);
+/* What the tokens of a tokenizer stand for: of token i bytes [start[i], start[i + 1]).
+ * Owned; tokens 0: there is no tokenizer. */
+typedef struct {
+  int64_t tokens, *start; /* (tokens + 1) */
+  unsigned char *bytes;   /* (start[tokens]) */
+} lsp_vocabulary_bytes;
+/* Local; rank 0 has them. The caller frees the arrays, after a failure, too. */
+lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
 /* Local. The places of the span's tokens, where they are known. */
 lsp_status lsp_written_starts(lsp_run *e);
 /* Collective, before each layer: what enters it, if it is written. */

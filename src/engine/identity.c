@@ -156,6 +156,7 @@ typedef struct {
   int64_t *bytes, *token_start, *document, *position;
   int64_t *layer_rows;
   const char **name;
+  lsp_vocabulary_bytes vocabulary;
 } arrays;
 
 /* Of keys, and of values, in every layer. */
@@ -178,6 +179,7 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
                     "no memory for the list of documents");
   for (int64_t d = 0; d <= n; d++)
     a->token_start[d] = lsp_plan_document_start(&e->text.plan, d);
+  LSP_TRY(lsp_written_vocabulary(e, &a->vocabulary));
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
@@ -226,6 +228,9 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                     .position = a->position,
                                     .attribute = attribute,
                                     .attributes = attributes}};
+  spec.output.vocabulary = a->vocabulary.tokens;
+  spec.output.vocabulary_start = a->vocabulary.start;
+  spec.output.vocabulary_bytes = a->vocabulary.bytes;
   spec.output.write_starts = lsp_corpus_has_starts(e->text.corpus);
   spec.output.hidden_layers = e->job.write.layers;
   for (int i = 0; i < e->job.write.layers; i++)
@@ -251,7 +256,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
   lsp_attribute attribute[PAIRS_MAX];
-  arrays a = {NULL, NULL, NULL, NULL, NULL, NULL};
+  arrays a;
+  memset(&a, 0, sizeof a);
   put_model(e, &p);
   put_run(e, from_hash, &p);
   for (int i = 0; i < p.count; i++)
@@ -275,6 +281,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   free(a.document);
   free(a.position);
   free(a.layer_rows);
+  free(a.vocabulary.start);
+  free(a.vocabulary.bytes);
   return st;
 }
 

@@ -5,6 +5,7 @@
 
 #include "lsp/sums.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert((int)LSP_WRITE_LAYERS == (int)LSP_HIDDEN_MOST,
@@ -30,6 +31,29 @@ int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d) {
   if (e->weights.model.bytes_tokenizer)
     return d->tokens;
   return lsp_corpus_has_starts(e->text.corpus) ? d->text_bytes : -1;
+}
+
+lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v) {
+  const lsp_tokenizer *t = e->text.tokenizer;
+  size_t all = 0, n = 0;
+  memset(v, 0, sizeof *v);
+  if (t == NULL)
+    return LSP_OK;
+  v->tokens = lsp_tokenizer_size(t);
+  v->start = malloc(((size_t)v->tokens + 1) * sizeof *v->start);
+  for (int64_t i = 0; i < v->tokens; i++, all += n)
+    (void)lsp_tokenizer_token(t, i, &n);
+  v->bytes = malloc(all + 1);
+  if (v->start == NULL || v->bytes == NULL)
+    return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY, "no memory for the vocabulary");
+  v->start[0] = 0;
+  for (int64_t i = 0; i < v->tokens; i++) {
+    const unsigned char *bytes = lsp_tokenizer_token(t, i, &n);
+    if (n > 0)
+      memcpy(v->bytes + v->start[i], bytes, n);
+    v->start[i + 1] = v->start[i] + (int64_t)n;
+  }
+  return LSP_OK;
 }
 
 lsp_status lsp_written_starts(lsp_run *e) {
