@@ -38,6 +38,10 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
   X(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, 1, "zeros|empty",  \
     "memory before a document: zero vectors that are attended to, or none (default: "  \
     "zeros, as the checkpoint's library does)")                                        \
+  X(TEXT, context, NULL, 0, 0, 1, "CONTEXT",                                           \
+    "how much of a text is read at once: full, window:W, window:W,sinks:S, chunks:N, " \
+    "chunks:N,stride:S or chunks:N,half (default: all of it, as far as the model was " \
+    "trained for)")                                                                    \
   X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
     "what the inputs are (default: by name, else text)")                               \
   X(WORDS, snapshots, LSP_SNAPSHOT_LAST, 0, 2, 1, "last|documents|none",               \

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 typedef struct {
-  const char *model, *input, *like;
+  const char *model, *input, *like, *context;
   int64_t tokens, ranks, mem_len, segment, mem_init, input_format, wave_tokens, memory,
       threads, rate, format;
 } plan_options;
@@ -26,6 +26,7 @@ typedef struct {
 
 typedef struct {
   const plan_options *options;
+  lsp_context context;
   lsp_model model;
   lsp_layer_sizes *layer; /* (layers) */
   lsp_corpus *corpus;     /* of the inputs; NULL: one document of --tokens */

@@ -146,6 +146,7 @@ typedef struct {
   lsp_spooling spooling;  /* rank 0: what became of standard input */
   lsp_text_hash hash;     /* what the corpus must read */
   int64_t start_position; /* of the first token of document 0 */
+  lsp_context context;    /* how much of a text is read at once */
   lsp_plan plan;
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
@@ -163,10 +164,11 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
-  float *memory_rows;  /* (2, LSP_PANEL, G E) rows on their way to the store */
-  float *scratch;      /* (threads, sizes.scratch) */
-  float *nll;          /* (span_rows + 1) */
-  int32_t *id;         /* (span_rows + 1) */
+  float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
+  float *scratch;     /* (threads, sizes.scratch) */
+  float *nll;         /* (span_rows + 1) */
+  int32_t *id;        /* (span_rows + 1) */
+  int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
   uint64_t *panel_sum; /* (span_rows / 64) */
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */

@@ -115,7 +115,7 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
 /* --- the store ------------------------------------------------------------------- */
 
 typedef struct {
-  int64_t *bytes, *document, *position;
+  int64_t *bytes, *token_start, *document, *position;
   int64_t *layer_rows;
   const char **name;
 } arrays;
@@ -129,13 +129,17 @@ static int memory_width(const lsp_run *e) {
 static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   const int64_t n = e->text.plan.documents, s = e->text.stops;
   a->bytes = malloc(((size_t)n + 1) * sizeof *a->bytes);
+  a->token_start = malloc(((size_t)n + 1) * sizeof *a->token_start);
   a->name = malloc(((size_t)n + 1) * sizeof *a->name);
   a->document = malloc(((size_t)s + 1) * sizeof *a->document);
   a->position = malloc(((size_t)s + 1) * sizeof *a->position);
   a->layer_rows = malloc((size_t)e->weights.model.layers * sizeof *a->layer_rows);
-  if (!a->bytes || !a->name || !a->document || !a->position || !a->layer_rows)
+  if (!a->bytes || !a->token_start || !a->name || !a->document || !a->position ||
+      !a->layer_rows)
     return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
                     "no memory for the list of documents");
+  for (int64_t d = 0; d <= n; d++)
+    a->token_start[d] = lsp_plan_document_start(&e->text.plan, d);
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
@@ -168,7 +172,7 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                      .write_nll = (w & LSP_WRITE_NLL) != 0,
                                      .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
                                      .first_position = e->text.plan.first_position,
-                                     .token_start = e->text.plan.token_start,
+                                     .token_start = a->token_start,
                                      .n_bytes = a->bytes,
                                      .name = a->name,
                                      .attribute = attribute,
@@ -204,7 +208,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
   lsp_attribute attribute[PAIRS_MAX];
-  arrays a = {NULL, NULL, NULL, NULL, NULL};
+  arrays a = {NULL, NULL, NULL, NULL, NULL, NULL};
   put_model(e, &p);
   put_run(e, from_hash, &p);
   for (int i = 0; i < p.count; i++)
@@ -223,6 +227,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
     st = check_commit(e);
   free(identity);
   free(a.bytes);
+  free(a.token_start);
   free(a.name);
   free(a.document);
   free(a.position);
