@@ -154,8 +154,9 @@ typedef struct {
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
   int bytes_tokenizer;   /* a token is a byte */
   int32_t prefix[LSP_PREFIX_MAX];
-  int prefixes;    /* rows before every document */
-  int64_t segment; /* what --snapshot-every counts in; 1 without recurrence */
+  int prefixes;       /* rows before every document */
+  const char *no_bos; /* why no option may change them; NULL: one may */
+  int64_t segment;    /* what --snapshot-every counts in; 1 without recurrence */
   lsp_fact fact[LSP_FACTS_MAX];
   int facts;
   void *own; /* the family's */

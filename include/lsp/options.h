@@ -11,6 +11,7 @@
 
 typedef enum { LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY } lsp_mem_init;
 typedef enum { LSP_SNAPSHOT_LAST, LSP_SNAPSHOT_DOCUMENTS, LSP_SNAPSHOT_NONE } lsp_when;
+typedef enum { LSP_TOKENS_TEXT, LSP_TOKENS_PARSE } lsp_special_tokens;
 typedef enum { LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT } lsp_not_finite;
 enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
 
@@ -44,6 +45,14 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
     "trained for)")                                                                    \
   X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
     "what the inputs are (default: by name, else text)")                               \
+  X(TEXT, bos, NULL, 0, 0, 1, "template|none|ID",                                      \
+    "tokens before every text: what the tokenizer's template says (default), none, "   \
+    "or "                                                                              \
+    "this one; they are no rows of the output")                                        \
+  X(WORDS, special_tokens, LSP_TOKENS_TEXT, LSP_TOKENS_TEXT, LSP_TOKENS_PARSE, 1,      \
+    "text|parse",                                                                      \
+    "names of special tokens in a text, such as <|endoftext|>: text like any other "   \
+    "(default), or those tokens")                                                      \
   X(WORDS, snapshots, LSP_SNAPSHOT_LAST, 0, 2, 1, "last|documents|none",               \
     "memory snapshots: at the last position (default), at the end of each document")   \
   X(INT, snapshot_every, -1, 1, 1 << 24, 1, "N",                                       \

@@ -61,7 +61,7 @@ static const lsp_command plan_command = {
         "bytes_sent (of the rank that has most), loans (of all ranks: halo, kept, "
         "keep, "
         "fixed), planned_bytes. Beside them: model_type, tokens, documents, "
-        "longest_rows "
+        "context, frames, tokens_read_again, longest_rows "
         "(prefix and text), prefix, panels, waves, idle_ranks; full_layers (which look "
         "at "
         "every position before), flops_of_full_layers, full_kept_bytes and "

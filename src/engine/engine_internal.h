@@ -16,6 +16,7 @@
 #include "lsp/arena.h"
 #include "lsp/attend.h"
 #include "lsp/corpus.h"
+#include "lsp/durable.h"
 #include "lsp/engine.h"
 #include "lsp/exchange.h"
 #include "lsp/gemm.h"
@@ -27,6 +28,7 @@
 #include "lsp/store.h"
 #include "lsp/text_hash.h"
 #include "lsp/tiles.h"
+#include "lsp/tokenizer.h"
 #include "lsp/watch.h"
 
 #include <jansson.h>
@@ -139,12 +141,29 @@ typedef struct {
   double *turns;       /* owned: what lsp_prepared.turn points to */
 } lsp_weights;
 
+/* A file of what a text was cut into, as long as this process lives. */
+typedef struct {
+  char path[4096];
+  lsp_replacement file; /* never put under its path */
+  int is_open;
+} lsp_token_file;
+
+enum { LSP_TOKEN_IDS, LSP_TOKEN_STARTS, LSP_TOKEN_FILES };
+
 typedef struct {
   lsp_shared list;   /* the documents, as they are packed */
   lsp_shared tables; /* of the plan */
   lsp_corpus *corpus;
-  lsp_spooling spooling;  /* rank 0: what became of standard input */
-  lsp_text_hash hash;     /* what the corpus must read */
+  lsp_spooling spooling; /* rank 0: what became of standard input */
+  lsp_text_hash hash;    /* what the corpus must read */
+  /* The tokenizer of the model; once the text is cut, of rank 0 alone. NULL: none. */
+  lsp_tokenizer *tokenizer;
+  int has_tokenizer;
+  unsigned char tokenizer_hash[16];
+  /* The corpus is of the ids of a text; its hash, and on rank 0 their files. */
+  int is_tokenised;
+  unsigned char text_hash[16];
+  lsp_token_file token_file[LSP_TOKEN_FILES];
   int64_t start_position; /* of the first token of document 0 */
   lsp_context context;    /* how much of a text is read at once */
   lsp_plan plan;
@@ -235,6 +254,21 @@ lsp_status lsp_run_open_corpus(lsp_run *e);
 lsp_status
 lsp_inputs_done(const lsp_run *e);        /* Local: the copy of standard input goes */
 void lsp_inputs_forget(const lsp_run *e); /* Local: so does one of a refused run */
+
+/* Collective. The packed list of rank 0 becomes the corpus of all; *packed is freed. */
+lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes);
+
+/* tokenised.c: text as the tokens of a model */
+lsp_status lsp_run_open_tokenizer(lsp_run *e); /* Collective; what --bos says, too */
+int lsp_is_text(const lsp_document *d);
+lsp_status lsp_check_kinds(const lsp_run *e); /* Local, rank 0: the model can read it */
+lsp_status lsp_tokens_open(lsp_run *e); /* Collective: the corpus becomes one of ids */
+void lsp_tokens_close(lsp_run *e);      /* Local: their files go */
+/* Local. Name of one of LSP_TOKEN_FILES. */
+lsp_status lsp_token_file_name(const char *output, int i, char *path, size_t size,
+                               lsp_failure *why);
+/* Local. What is there under their names can be of a run that was killed. */
+lsp_status lsp_token_files_check(const char *output, lsp_failure *why);
 
 /* prepare.c: what is made from the weights, once */
 void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill);

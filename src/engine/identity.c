@@ -23,7 +23,7 @@
 /* Changes when the definition of a kernel does, and with it bits. */
 static const char kernels_version[] = "1";
 
-enum { PAIRS_MAX = 32, VALUE_SIZE = 256 };
+enum { PAIRS_MAX = 32, VALUE_SIZE = 384 }; /* 32 ids */
 
 typedef struct {
   const char *key[PAIRS_MAX];
@@ -48,6 +48,17 @@ static void hex(const unsigned char hash[16], char out[33]) {
     (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
+/* The ids that stand before every text, where an option chooses them. */
+static void put_prefix(const lsp_model *m, pairs *p) {
+  char ids[VALUE_SIZE] = "";
+  for (int i = 0; i < m->prefixes; i++) {
+    const size_t n = strlen(ids);
+    (void)snprintf(ids + n, sizeof ids - n, "%s%d", i > 0 ? " " : "",
+                   (int)m->prefix[i]);
+  }
+  put(p, "prefix_ids", "%s", ids);
+}
+
 /* What memory depends on: a snapshot can only be continued with the same. */
 static void put_model(const lsp_run *e, pairs *p) {
   const lsp_model *m = &e->weights.model;
@@ -59,9 +70,26 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, m->fact[i].key, "%s", m->fact[i].value);
   if (m->prefixes > 0)
     put(p, "prefix", "%d", m->prefixes);
+  if (m->prefixes > 0 && m->no_bos == NULL)
+    put_prefix(m, p);
   put(p, "blas", "%s", lsp_blas_description());
   put(p, "blas_core", "%s", lsp_blas_core());
   put(p, "kernels", "%s", kernels_version);
+}
+
+/* Ids alone do not say where they begin in the text, and what they stand for. */
+static void put_tokenizer(const lsp_run *e, pairs *p) {
+  static const char *const special[] = {"text", "parse"};
+  char tokenizer[33], text[33];
+  if (!e->text.has_tokenizer)
+    return;
+  hex(e->text.tokenizer_hash, tokenizer);
+  put(p, "tokenizer", "%s", tokenizer);
+  if (!e->text.is_tokenised)
+    return;
+  hex(e->text.text_hash, text);
+  put(p, "text", "%s", text);
+  put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
 }
 
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
@@ -70,6 +98,7 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   char hash[33];
   hex(e->text.hash.hash, hash);
   put(p, "input", "%s", hash);
+  put_tokenizer(e, p);
   put(p, "documents", "%lld", (long long)e->text.plan.documents);
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
   put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id" : "",
@@ -143,8 +172,9 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
-    a->bytes[d] =
-        e->weights.model.bytes_tokenizer ? doc.tokens : doc.tokens * doc.width;
+    a->bytes[d] = e->weights.model.bytes_tokenizer ? doc.tokens
+                  : doc.text_bytes >= 0            ? doc.text_bytes
+                                                   : doc.tokens * doc.width;
   }
   for (int i = 0; i < e->weights.model.layers; i++)
     a->layer_rows[i] = lsp_sizes_layer_reach(&e->weights.model, i, e->span.sizes.reach);

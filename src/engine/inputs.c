@@ -57,20 +57,6 @@ void lsp_inputs_forget(const lsp_run *e) {
     (void)unlink(spool);
 }
 
-static lsp_status check_tokenizer(const lsp_run *e) {
-  if (lsp_corpus_count(e->text.corpus) == 0)
-    return LSP_OK;
-  const lsp_document d = lsp_corpus_document(e->text.corpus, 0);
-  if (d.width == 1 && !e->weights.model.bytes_tokenizer &&
-      e->job.options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(&e->job.ctx->why, LSP_E_INPUT,
-                    "%s: is text, but the model takes token ids, since %s/config.json "
-                    "does not say \"tokenizer\": \"bytes\"; give files of token ids "
-                    "(--input-format u16, u32 or megatron)",
-                    d.name, e->job.options->model);
-  return LSP_OK;
-}
-
 /* The copy of a run that is under way is not replaced. */
 static lsp_status nobody_writes(const lsp_run *e) {
   char journal[4096];
@@ -89,10 +75,15 @@ static lsp_status nobody_writes(const lsp_run *e) {
                   e->job.options->output);
 }
 
-/* Standard input is not read to its end for a run that cannot begin. */
-static lsp_status may_spool(const lsp_run *e, int begun) {
+static int has_begun(const lsp_run *e) {
+  return access(e->job.options->output, F_OK) == 0 || is_there(e, ".h5.journal");
+}
+
+/* Standard input is not read to its end, and no text is cut into tokens, for a run that
+ * cannot begin. */
+static lsp_status may_begin(const lsp_run *e) {
   const lsp_options *o = e->job.options;
-  if (!begun || o->resume || !takes_standard_input(o))
+  if (!has_begun(e) || o->resume)
     return LSP_OK;
   if (o->overwrite)
     return nobody_writes(e);
@@ -113,29 +104,27 @@ static void say_silent(const lsp_run *e, const char *spool) {
 static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   char spool[4096];
   lsp_failure *why = &e->job.ctx->why;
-  const int begun =
-      access(e->job.options->output, F_OK) == 0 || is_there(e, ".h5.journal");
   LSP_TRY(spool_path(e, spool, sizeof spool));
-  LSP_TRY(may_spool(e, begun));
+  if (takes_standard_input(e->job.options))
+    LSP_TRY(may_begin(e));
   const lsp_corpus_spec spec = {.format =
                                     (lsp_input_format)e->job.options->input_format,
                                 .inputs = e->job.options->inputs,
                                 .input_count = e->job.options->input_count,
                                 .spool = spool,
-                                .resumed = begun && e->job.options->resume != 0,
+                                .resumed = e->job.options->resume != 0 && has_begun(e),
                                 .spooling = &e->text.spooling,
                                 .hdf5_reader = lsp_output_documents};
   LSP_TRY(lsp_corpus_open(&spec, &e->text.corpus, why));
   say_silent(e, spool);
-  LSP_TRY(check_tokenizer(e));
+  LSP_TRY(lsp_check_kinds(e));
   LSP_TRY(lsp_corpus_pack(e->text.corpus, packed, bytes, why));
   lsp_corpus_close(&e->text.corpus); /* what is shared takes its place */
   return LSP_OK;
 }
 
-/* The list of rank 0 to all nodes, one copy each. *packed is freed as soon as it is in
- * the shared copy. */
-static lsp_status spread_list(lsp_run *e, void **packed, size_t bytes) {
+/* One copy a node. *packed is freed as soon as it is in the shared copy. */
+lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes) {
   lsp_ctx *ctx = e->job.ctx;
   int64_t floats = (int64_t)((bytes + sizeof(float) - 1) / sizeof(float));
   lsp_bcast(ctx->comm, &bytes, sizeof bytes);
@@ -161,7 +150,7 @@ static lsp_status share_corpus(lsp_run *e) {
     st = list_corpus(e, &packed, &bytes);
   st = lsp_agree(e->job.ctx, st);
   if (st == LSP_OK)
-    st = spread_list(e, &packed, bytes);
+    st = lsp_inputs_spread(e, &packed, bytes);
   free(packed);
   return st;
 }
@@ -227,9 +216,26 @@ static lsp_status open_plan(lsp_run *e) {
   return LSP_OK;
 }
 
+/* Text for a model with a tokenizer becomes ids: all documents are of one kind. */
+static lsp_status cut_text(lsp_run *e) {
+  lsp_ctx *ctx = e->job.ctx;
+  const lsp_document first = lsp_corpus_document(e->text.corpus, 0);
+  lsp_status st = LSP_OK;
+  if (e->text.tokenizer != NULL && lsp_is_text(&first)) {
+    if (ctx->rank == 0)
+      st = may_begin(e);
+    LSP_TRY(lsp_agree(ctx, st));
+    LSP_TRY(lsp_tokens_open(e));
+  }
+  if (ctx->rank != 0) /* it may be large */
+    lsp_tokenizer_close(&e->text.tokenizer);
+  return LSP_OK;
+}
+
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
   LSP_TRY(lsp_claims_check_documents(e));
+  LSP_TRY(cut_text(e));
   LSP_TRY(lsp_text_hash_open(e->job.ctx, e->text.corpus, &e->text.hash));
   LSP_TRY(open_plan(e));
   return lsp_agree(e->job.ctx, lsp_list_stops(e));

@@ -181,6 +181,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   lsp_ctx *ctx = e->job.ctx;
   lsp_weights *w = &e->weights;
   LSP_TRY(describe(e));
+  LSP_TRY(lsp_run_open_tokenizer(e));
   LSP_TRY(lsp_agree(ctx, lsp_prepare_open(w, &ctx->why)));
   e->span.layer = calloc((size_t)w->model.layers, sizeof *e->span.layer);
   LSP_TRY(lsp_agree(ctx, e->span.layer != NULL
@@ -301,6 +302,7 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
 void lsp_run_close(lsp_run *e) {
   lsp_exchange_close(&e->span.exchange);
   lsp_store_close(&e->progress.store);
+  lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);
   lsp_arena_close(&e->span.arena);
   lsp_plan_close(&e->text.plan);

@@ -119,6 +119,22 @@ lsp_matrix lsp__matrix(int64_t rows, int64_t cols) {
   return (lsp_matrix){.rows = rows, .cols = cols, .storage = LSP_STORED_F32};
 }
 
+lsp_status lsp__model_limits(const char *path, const lsp_model *model,
+                             lsp_failure *why) {
+  const lsp_heads heads = model->layer[0].heads;
+  const double row = 2.0 * sizeof(float) * heads.shared * heads.width;
+  int64_t widest = 0;
+  for (int i = 0; i < model->layers; i++)
+    widest = lsp_max(widest, lsp_layer_reach(&model->layer[i]));
+  if (row * model->layers * (double)widest <= 0x1p56)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_LIMIT,
+                  "%s: keys and values of %d layers, %d heads of width %d and %lld "
+                  "positions take more than 2^56 bytes; use smaller windows, memories "
+                  "or segments",
+                  path, model->layers, heads.shared, heads.width, (long long)widest);
+}
+
 /* --- vocabulary ------------------------------------------------------------------ */
 
 int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {

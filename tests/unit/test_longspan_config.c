@@ -217,9 +217,9 @@ static void test_what_is_no_json_number_is_refused_by_place(void **state) {
       {"{\"model_type\": \"longspan\", \"gated\": true, \"gated\": true}", "gated"},
       {"{\"model_type\": \"longspan\"}", "\"vocab_size\" is missing"},
       {"{\"model_type\": 5}", "model_type is \"(missing)\"; this program runs "
-                              "\"transfo-xl\" and \"longspan\""},
-      {"{\"model_type\": \"llama\"}", "model_type is \"llama\"; this program runs "
-                                      "\"transfo-xl\" and \"longspan\""}};
+                              "\"gpt2\", \"llama\", "},
+      {"{\"model_type\": \"rwkv\"}", "model_type is \"rwkv\"; this program runs "
+                                     "\"gpt2\", \"llama\", "}};
   for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
     lsp_model m;
     lsp_failure why = {.status = LSP_OK};

@@ -260,10 +260,12 @@ static void test_an_unknown_type_is_told_what_is_known(void **state) {
   lsp_model m;
   lsp_failure why = {.status = LSP_OK};
   assert_int_equal(
-      lsp_model_describe("dir", "{\"model_type\": \"gpt2\"}", &nothing, &m, &why),
+      lsp_model_describe("dir", "{\"model_type\": \"rwkv\"}", &nothing, &m, &why),
       LSP_E_FORMAT);
-  expect_message(&why, "dir/config.json: model_type is \"gpt2\"; this program runs "
-                       "\"transfo-xl\" and \"longspan\"");
+  expect_message(&why, "dir/config.json: model_type is \"rwkv\"; this program runs "
+                       "\"gpt2\", \"llama\", \"longspan\", \"ministral\", "
+                       "\"mistral\", \"qwen2\", \"qwen3\", \"smollm3\" and "
+                       "\"transfo-xl\"");
   lsp_model_close(&m);
 }
 
