@@ -184,12 +184,12 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
-  float *memory_rows;  /* (2, LSP_PANEL, G E) rows on their way to the store */
-  float *scratch;      /* (threads, sizes.scratch) */
-  float *nll;          /* (span_rows + 1) */
-  int32_t *id;         /* (span_rows + 1) */
-  int32_t *lead;       /* (span_rows) of rows that are read again; elsewhere undefined */
-  int64_t *start;      /* (span_rows + 1) places of tokens, where they are written */
+  float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
+  float *scratch;     /* (threads, sizes.scratch) */
+  float *nll;         /* (span_rows + 1) */
+  int32_t *id;        /* (span_rows + 1) */
+  int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
+  int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
   uint64_t *panel_sum; /* (span_rows / 64) */
   uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
   lsp_wave wave;
