@@ -4,7 +4,8 @@ Usage: python3 make_contexts.py FIXTURES [CASE...]        (torch, transformers 4
 
 FIXTURES/contexts/CASE holds
     case.json               model (a folder below FIXTURES), context (as the option says it), prefix (ids of the rows before
-                            every document), documents, note, float32_error, least_change
+                            every document), documents, float32_error, least_change (none where there is no step, or where
+                            each changes which tokens have a prediction)
     doc{k}.bin              documents: little-endian u16
     expected.safetensors    doc{k}.id I32 [n]; .nll F64 [n], NaN where a token has no prediction;
                             but for chunks also .rows I32 [r]; .hidden F64 [r, D] of the tokens .rows
@@ -280,14 +281,14 @@ def check_dense(fixtures, name, context, ids, prefix, model):
 
 
 def others(context, prefix):
-    """Contexts and prefixes that differ by one from these."""
+    """(what is different, context, prefix) of those that differ by one from these."""
     parts = context.split(",")
     for k, part in enumerate(parts):
         if ":" in part:
             key, value = part.split(":")
-            yield ",".join(parts[:k] + [f"{key}:{int(value) + 1}"] + parts[k + 1:]), prefix
+            yield key, ",".join(parts[:k] + [f"{key}:{int(value) + 1}"] + parts[k + 1:]), prefix
     if prefix:
-        yield context, [(prefix[0] + 1) % VOCABULARY] + prefix[1:]
+        yield "prefix", context, [(prefix[0] + 1) % VOCABULARY] + prefix[1:]
 
 
 def moved(a, b):
@@ -297,18 +298,23 @@ def moved(a, b):
     return float(np.nanmax(np.abs(a - b), initial=0))
 
 
-def least_change(model, name, context, prefix, ids, nll):
+def tells(model, key, context, prefix):
+    """Is the step allowed, and not hidden by the window of the model's own layers?"""
+    number = parse(context)[1]
+    if number.get("stride", 1) > number.get("chunks", np.inf) - len(prefix):
+        return False
+    if number.get("chunks", 0) > getattr(model.config, "n_positions", np.inf):
+        return False
+    own = model.config.sliding_window if model.config.model_type == "mistral" else np.inf
+    return key != "window" or number["window"] <= own
+
+
+def least_change(model, context, prefix, ids, nll):
+    """The step that moves the nll least, and by how much."""
     least = (np.inf, "")
-    for changed, start in others(context, prefix):
-        kind, number = parse(changed)
-        most = getattr(model.config, "n_positions", 10 ** 9)
-        too_wide = name == "mistral" and min(number.get("window", 0), parse(context)[1].get("window", 0)) >= 64
-        if number.get("stride", 1) > number.get("chunks", 10 ** 9) - len(start) or number.get("chunks", 0) > most:
-            continue  # not allowed
-        if too_wide and changed.split(",")[0] != context.split(",")[0]:
-            continue  # the model's own window is narrower
-        by = f"{changed} {start}" if start else changed
-        least = min(least, (moved(compute(model, changed, ids, start)[0], nll), by))
+    for key, changed, start in others(context, prefix):
+        if tells(model, key, changed, start):
+            least = min(least, (moved(compute(model, changed, ids, start)[0], nll), f"{changed} {start or ''}"))
     return least
 
 
@@ -337,7 +343,7 @@ def make(name, fixtures):
     with families.Double():
         if parse(context)[0] != "chunks":
             check_dense(fixtures, model_name, context, ids, prefix, model)
-        change, by = least_change(model, model_name, context, prefix, ids, nll)
+        change, by = least_change(model, context, prefix, ids, nll)
     save_file(expected, os.path.join(folder, "expected.safetensors"))
     size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
     print(f"{name:22}{size / 1000:4.0f} kB   float32 {coarse:.0e}   least change {change:.0e} ({by})", flush=True)
