@@ -11,6 +11,9 @@
  * A reader that was given the hashes of all chunks reads whole chunks and compares: the
  * tokens that it gives out are those that were hashed.
  *
+ * A text that a tokenizer has cut into tokens is a corpus of ids, made from the corpus of
+ * its bytes.
+ *
  * Local, all of it: rank 0 opens, packs and sends; the others unpack. */
 #ifndef LSP_CORPUS_H
 #define LSP_CORPUS_H
@@ -46,6 +49,8 @@ typedef struct {
   int64_t tokens;     /* count; 0 is a document, too */
   int width;          /* bytes a token: 1, 2, 4, all little-endian */
   int64_t file_bytes; /* size of the file when it was opened */
+  int64_t text_bytes; /* of the text that the tokens were made from, or that they are
+                         (width 1); -1: ids were given */
   int64_t chunk;      /* number of its first chunk: the chunks of the documents before
                          it; set by the corpus */
 } lsp_document;
@@ -90,6 +95,20 @@ typedef struct {
  * error. Once lsp_stop_asked, LSP_E_STOPPED comes back soon. */
 lsp_status lsp_corpus_open(const lsp_corpus_spec *spec, lsp_corpus **out,
                            lsp_failure *why);
+
+/* Where the tokens of a text have been written: in both files document after document,
+ * without gaps, after a head of any content. */
+enum { LSP_TOKEN_FILE_HEAD = 64 };
+typedef struct {
+  const char *ids;    /* file of their ids, 4 bytes each */
+  const char *starts; /* file of places, 8 bytes each: that of a token's first byte in
+                            the text of its document */
+  const int64_t *tokens; /* (documents) */
+} lsp_token_files;
+
+/* The same documents under the same names, as those ids. */
+lsp_status lsp_corpus_of_ids(const lsp_corpus *text, const lsp_token_files *files,
+                             lsp_corpus **out, lsp_failure *why);
 
 /* The corpus as bytes, for sending. The caller frees *out. */
 lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
@@ -139,5 +158,20 @@ lsp_status lsp_corpus_check(lsp_corpus *c, int64_t first, int64_t end,
  * at most one file open between calls. One thread at a time for one corpus. */
 lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
                            int64_t vocabulary, int32_t *id, lsp_failure *why);
+
+/* 1: a text was tokenised, so that lsp_corpus_starts says where its tokens begin. */
+int lsp_corpus_has_starts(const lsp_corpus *c);
+
+/* Where the tokens [first, first + n) of document d begin, in bytes of its text, into
+ * start (lent): from 0 to text_bytes, never falling. LSP_E_USAGE unless
+ * lsp_corpus_has_starts. Keeps a second file open; one thread at a time, as
+ * lsp_corpus_read. */
+lsp_status lsp_corpus_starts(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
+                             int64_t *start, lsp_failure *why);
+
+/* Bytes [first, first + n) of document d, whose width is 1, into byte (lent): read,
+ * compared and refused as by lsp_corpus_read. */
+lsp_status lsp_corpus_bytes(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
+                            unsigned char *byte, lsp_failure *why);
 
 #endif

@@ -9,7 +9,8 @@
  * would be written anew is refused beside folders and lists.
  *
  * What lies under the claimed names must be of longspan: the store looks at its own, and
- * here is what the engine writes itself, FILE.run.json and FILE.stdin. */
+ * here is what the engine writes itself, FILE.run.json, FILE.stdin and the tokens of a
+ * text. */
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
@@ -88,7 +89,8 @@ static lsp_status check_read(const claims *c, const char *path, const char *what
 }
 
 static int is_of_model(const char *name) {
-  return strcmp(name, "config.json") == 0 || strstr(name, ".safetensors") != NULL;
+  return strcmp(name, "config.json") == 0 || strcmp(name, "tokenizer.json") == 0 ||
+         strstr(name, ".safetensors") != NULL;
 }
 
 static lsp_status check_model(const claims *c) {
@@ -268,6 +270,8 @@ static lsp_status check_before(const lsp_run *e) {
     st = check_run_json(&c);
   if (st == LSP_OK && e->job.ctx->rank == 0)
     st = check_spool(&c);
+  if (st == LSP_OK && e->job.ctx->rank == 0)
+    st = lsp_token_files_check(e->job.options->output, c.why);
   free(c.claim);
   return st;
 }

@@ -7,6 +7,7 @@
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
+#include "lsp/spool.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,20 +58,6 @@ void lsp_inputs_forget(const lsp_run *e) {
     (void)unlink(spool);
 }
 
-static lsp_status check_tokenizer(const lsp_run *e) {
-  if (lsp_corpus_count(e->text.corpus) == 0)
-    return LSP_OK;
-  const lsp_document d = lsp_corpus_document(e->text.corpus, 0);
-  if (d.width == 1 && !e->weights.model.bytes_tokenizer &&
-      e->job.options->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(&e->job.ctx->why, LSP_E_INPUT,
-                    "%s: is text, but the model takes token ids, since %s/config.json "
-                    "does not say \"tokenizer\": \"bytes\"; give files of token ids "
-                    "(--input-format u16, u32 or megatron)",
-                    d.name, e->job.options->model);
-  return LSP_OK;
-}
-
 /* The copy of a run that is under way is not replaced. */
 static lsp_status nobody_writes(const lsp_run *e) {
   char journal[4096];
@@ -89,10 +76,15 @@ static lsp_status nobody_writes(const lsp_run *e) {
                   e->job.options->output);
 }
 
-/* Standard input is not read to its end for a run that cannot begin. */
-static lsp_status may_spool(const lsp_run *e, int begun) {
+static int has_begun(const lsp_run *e) {
+  return access(e->job.options->output, F_OK) == 0 || is_there(e, ".h5.journal");
+}
+
+/* Standard input is not read to its end, and no text is cut into tokens, for a run that
+ * cannot begin. */
+static lsp_status may_begin(const lsp_run *e) {
   const lsp_options *o = e->job.options;
-  if (!begun || o->resume || !takes_standard_input(o))
+  if (!has_begun(e) || o->resume)
     return LSP_OK;
   if (o->overwrite)
     return nobody_writes(e);
@@ -113,29 +105,29 @@ static void say_silent(const lsp_run *e, const char *spool) {
 static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
   char spool[4096];
   lsp_failure *why = &e->job.ctx->why;
-  const int begun =
-      access(e->job.options->output, F_OK) == 0 || is_there(e, ".h5.journal");
   LSP_TRY(spool_path(e, spool, sizeof spool));
-  LSP_TRY(may_spool(e, begun));
+  if (takes_standard_input(e->job.options))
+    LSP_TRY(may_begin(e));
   const lsp_corpus_spec spec = {.format =
                                     (lsp_input_format)e->job.options->input_format,
                                 .inputs = e->job.options->inputs,
                                 .input_count = e->job.options->input_count,
                                 .spool = spool,
-                                .resumed = begun && e->job.options->resume != 0,
+                                .resumed = e->job.options->resume != 0 && has_begun(e),
                                 .spooling = &e->text.spooling,
                                 .hdf5_reader = lsp_output_documents};
   LSP_TRY(lsp_corpus_open(&spec, &e->text.corpus, why));
   say_silent(e, spool);
-  LSP_TRY(check_tokenizer(e));
+  const lsp_reader reader = {e->job.options->model, e->weights.model.bytes_tokenizer,
+                             e->text.has_tokenizer};
+  LSP_TRY(lsp_reader_takes(&reader, e->text.corpus, why));
   LSP_TRY(lsp_corpus_pack(e->text.corpus, packed, bytes, why));
   lsp_corpus_close(&e->text.corpus); /* what is shared takes its place */
   return LSP_OK;
 }
 
-/* The list of rank 0 to all nodes, one copy each. *packed is freed as soon as it is in
- * the shared copy. */
-static lsp_status spread_list(lsp_run *e, void **packed, size_t bytes) {
+/* One copy a node. *packed is freed as soon as it is in the shared copy. */
+lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes) {
   lsp_ctx *ctx = e->job.ctx;
   int64_t floats = (int64_t)((bytes + sizeof(float) - 1) / sizeof(float));
   lsp_bcast(ctx->comm, &bytes, sizeof bytes);
@@ -161,12 +153,13 @@ static lsp_status share_corpus(lsp_run *e) {
     st = list_corpus(e, &packed, &bytes);
   st = lsp_agree(e->job.ctx, st);
   if (st == LSP_OK)
-    st = spread_list(e, &packed, bytes);
+    st = lsp_inputs_spread(e, &packed, bytes);
   free(packed);
   return st;
 }
 
-static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
+static lsp_status lay_plan(lsp_run *e, const lsp_plan_sizes *sizes, int64_t *table) {
+  const int64_t n = sizes->documents;
   int64_t *tokens = NULL;
   if (e->text.tables.owner) {
     tokens = malloc(((size_t)n + 1) * sizeof *tokens);
@@ -177,27 +170,75 @@ static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
       tokens[d] = lsp_corpus_document(e->text.corpus, d).tokens;
   }
   const lsp_status st =
-      lsp_plan_lay(&e->text.plan, n, tokens, e->text.start_position,
-                   e->weights.model.prefixes, table, &e->job.ctx->why);
+      lsp_plan_lay(&e->text.plan, sizes, tokens, table, &e->job.ctx->why);
   free(tokens);
   return st;
 }
 
-/* Where documents begin, in tokens, panels and rows: one table a node. */
+/* Chunks end with themselves: nothing of them goes on. */
+static lsp_status check_chunks(const lsp_run *e) {
+  const lsp_options *o = e->job.options;
+  const char *option = o->from_snapshot != NULL ? "--from-snapshot"
+                       : o->snapshot_every > 0  ? "--snapshot-every"
+                       : o->snapshots == LSP_SNAPSHOT_DOCUMENTS
+                           ? "--snapshots documents"
+                           : NULL;
+  if (e->text.context.kind != LSP_CONTEXT_CHUNKS || option == NULL)
+    return LSP_OK;
+  return lsp_fail(
+      &e->job.ctx->why, LSP_E_USAGE,
+      "%s and --context %s exclude each other: a chunk ends with itself, and "
+      "no snapshot continues it",
+      option, o->context);
+}
+
+static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
+  const int64_t n = lsp_corpus_count(e->text.corpus);
+  *sizes = (lsp_plan_sizes){.documents = n, .first_position = e->text.start_position};
+  LSP_TRY(check_chunks(e));
+  LSP_TRY(lsp_sizes_framing(&e->text.context, e->weights.model.prefixes,
+                            &sizes->framing, &e->job.ctx->why));
+  for (int64_t d = 0; d < n; d++)
+    sizes->frames += lsp_framing_frames(&sizes->framing,
+                                        lsp_corpus_document(e->text.corpus, d).tokens);
+  return LSP_OK;
+}
+
+/* Where documents and frames begin, in tokens, panels and rows: one table a node. */
 static lsp_status open_plan(lsp_run *e) {
   static const int64_t FLOATS = (int64_t)(sizeof(int64_t) / sizeof(float));
-  const int64_t n = lsp_corpus_count(e->text.corpus);
-  LSP_TRY(
-      lsp_shared_open(e->job.ctx, LSP_PLAN_TABLES * (n + 1) * FLOATS, &e->text.tables));
-  LSP_TRY(
-      lsp_agree(e->job.ctx, lay_plan(e, n, (int64_t *)(void *)e->text.tables.floats)));
+  lsp_plan_sizes sizes;
+  LSP_TRY(lsp_agree(e->job.ctx, size_plan(e, &sizes)));
+  LSP_TRY(lsp_shared_open(
+      e->job.ctx,
+      FLOATS * lsp_plan_numbers(&sizes.framing, sizes.documents, sizes.frames),
+      &e->text.tables));
+  LSP_TRY(lsp_agree(e->job.ctx,
+                    lay_plan(e, &sizes, (int64_t *)(void *)e->text.tables.floats)));
   lsp_shared_seal(e->job.ctx, &e->text.tables);
+  return LSP_OK;
+}
+
+/* Text for a model with a tokenizer becomes ids: all documents are of one kind. */
+static lsp_status cut_text(lsp_run *e) {
+  lsp_ctx *ctx = e->job.ctx;
+  const lsp_document first = lsp_corpus_document(e->text.corpus, 0);
+  lsp_status st = LSP_OK;
+  if (e->text.tokenizer != NULL && lsp_is_text(&first)) {
+    if (ctx->rank == 0)
+      st = may_begin(e);
+    LSP_TRY(lsp_agree(ctx, st));
+    LSP_TRY(lsp_tokens_open(e));
+  }
+  if (ctx->rank != 0) /* it may be large */
+    lsp_tokenizer_close(&e->text.tokenizer);
   return LSP_OK;
 }
 
 lsp_status lsp_run_open_corpus(lsp_run *e) {
   LSP_TRY(share_corpus(e));
   LSP_TRY(lsp_claims_check_documents(e));
+  LSP_TRY(cut_text(e));
   LSP_TRY(lsp_text_hash_open(e->job.ctx, e->text.corpus, &e->text.hash));
   LSP_TRY(open_plan(e));
   return lsp_agree(e->job.ctx, lsp_list_stops(e));

@@ -5,8 +5,9 @@
  *
  * Packed, for sending to other ranks (native byte order):
  *
- *   int64 magic, documents, bytes of strings
- *   int64 (documents, 7)   lsp__row
+ *   int64 magic, documents, bytes of strings, place of the name of the file of starts
+ *         in the strings (-1: none)
+ *   int64 (documents, 8)   lsp__row
  *   strings, each ended by a zero byte */
 #include "lsp/corpus.h"
 
@@ -19,13 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 1 << 16, HEAD = 3 };
-static const int64_t MAGIC = 0x32303050524f434c; /* "LCORP002" */
+enum { CHUNK_BYTES = 1 << 16, HEAD = 4 };
+static const int64_t MAGIC = 0x33303050524f434c; /* "LCORP003" */
 
 lsp_corpus *lsp__corpus_new(void) {
   lsp_corpus *c = calloc(1, sizeof *c);
   if (c != NULL)
-    c->fd = -1;
+    c->fd = c->starts_fd = -1;
   return c;
 }
 
@@ -106,8 +107,9 @@ lsp_status lsp__corpus_add(lsp_corpus *c, const lsp_document *d, lsp_failure *wh
   if (c->count == c->capacity)
     LSP_TRY(grow(c, why));
   LSP_ASSERT(c->document != NULL);
-  c->document[c->count] = *d;
-  c->document[c->count].chunk = lsp_corpus_chunks(c);
+  lsp_document *added = &c->document[c->count];
+  *added = *d;
+  added->chunk = lsp_corpus_chunks(c);
   c->tokens += d->tokens;
   c->count++;
   return LSP_OK;
@@ -122,7 +124,7 @@ static int64_t place_path(const lsp_corpus *c, int64_t d, int64_t before,
 }
 
 static int64_t string_bytes(const lsp_corpus *c) {
-  int64_t bytes = 0;
+  int64_t bytes = c->starts == NULL ? 0 : (int64_t)strlen(c->starts) + 1;
   for (int64_t d = 0; d < c->count; d++) {
     if (place_path(c, d, -1, 0) == 0)
       bytes += (int64_t)strlen(c->document[d].path) + 1;
@@ -147,18 +149,18 @@ lsp_status lsp_corpus_pack(const lsp_corpus *c, void **out, size_t *bytes,
   if (pack == NULL)
     return lsp_fail(why, LSP_E_MEMORY,
                     "not enough memory to send %" PRId64 " documents", c->count);
-  const int64_t head[HEAD] = {MAGIC, c->count, text};
+  const int64_t head[HEAD] = {MAGIC, c->count, text, c->starts == NULL ? -1 : 0};
   memcpy(pack, head, sizeof head);
   lsp__row *row = (lsp__row *)(void *)(pack + HEAD);
   char *strings = (char *)pack + numbers;
-  int64_t at = 0, path = 0;
+  int64_t at = c->starts == NULL ? 0 : put_string(strings, 0, c->starts), path = 0;
   for (int64_t i = 0; i < c->count; i++) {
     const lsp_document *d = &c->document[i];
     path = place_path(c, i, path, at);
     if (path == at)
       at = put_string(strings, at, d->path);
-    row[i] =
-        (lsp__row){at, path, d->offset, d->tokens, d->width, d->file_bytes, d->chunk};
+    row[i] = (lsp__row){at,       path,          d->offset,     d->tokens,
+                        d->width, d->file_bytes, d->text_bytes, d->chunk};
     at = put_string(strings, at, d->name);
   }
   LSP_ASSERT(at == text);
@@ -172,7 +174,7 @@ static lsp_status check_rows(lsp_corpus *c, int64_t count, int64_t text,
   for (int64_t i = 0; i < count; i++) {
     const lsp__row *r = &c->row[i];
     if (r->name < 0 || r->name >= text || r->path < 0 || r->path >= text ||
-        r->chunk != lsp_corpus_chunks(c))
+        r->text_bytes < -1 || r->chunk != lsp_corpus_chunks(c))
       return lsp_fail(why, LSP_E_FORMAT,
                       "packed corpus: document %" PRId64 " is damaged", i);
     c->count = i + 1;
@@ -190,15 +192,17 @@ static lsp_status unpack(lsp_corpus *c, const char *data, size_t bytes,
     memcpy(head, data, sizeof head);
   const int64_t rest = (int64_t)bytes - (int64_t)sizeof head;
   const int64_t row = (int64_t)sizeof(lsp__row);
-  const int64_t count = head[1], text = head[2];
+  const int64_t count = head[1], text = head[2], starts = head[3];
   if (head[0] != MAGIC || count < 0 || count > rest / row ||
-      text != rest - count * row || (text > 0 && data[bytes - 1] != '\0'))
+      text != rest - count * row || (text > 0 && data[bytes - 1] != '\0') ||
+      starts < -1 || starts >= text)
     return lsp_fail(
         why, LSP_E_FORMAT,
         "the list of documents was damaged on its way between ranks (%zu bytes)",
         bytes);
   c->row = (const lsp__row *)(const void *)(data + sizeof head);
   c->strings = data + bytes - text;
+  c->starts = starts >= 0 ? c->strings + starts : NULL;
   return check_rows(c, count, text, why);
 }
 
@@ -219,6 +223,8 @@ void lsp_corpus_close(lsp_corpus **c) {
     return;
   if ((*c)->fd >= 0)
     (void)close((*c)->fd);
+  if ((*c)->starts_fd >= 0)
+    (void)close((*c)->starts_fd);
   while ((*c)->text != NULL) {
     lsp__text_chunk *next = (*c)->text->next;
     free((*c)->text);
@@ -245,5 +251,6 @@ lsp_document lsp_corpus_document(const lsp_corpus *c, int64_t d) {
                         .tokens = r->tokens,
                         .width = r->width >= 0 && r->width <= 4 ? (int)r->width : 0,
                         .file_bytes = r->file_bytes,
+                        .text_bytes = r->text_bytes,
                         .chunk = r->chunk};
 }

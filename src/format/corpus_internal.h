@@ -7,7 +7,8 @@
  *   corpus_megatron.c  the documents of NAME.idx
  *   corpus_spool.c     standard input to a file
  *   corpus_chunks.c    which chunks there are, and the hash of the corpus
- *   corpus_read.c      tokens, and the hashes of their chunks */
+ *   corpus_read.c      tokens, and the hashes of their chunks
+ *   corpus_ids.c       texts as ids in files, and where their tokens begin */
 #ifndef LSP_FORMAT_CORPUS_INTERNAL_H
 #define LSP_FORMAT_CORPUS_INTERNAL_H
 
@@ -32,7 +33,7 @@ typedef struct {
 /* A document as it is packed. */
 typedef struct {
   int64_t name, path; /* offsets in the strings */
-  int64_t offset, tokens, width, file_bytes, chunk;
+  int64_t offset, tokens, width, file_bytes, text_bytes, chunk;
 } lsp__row;
 
 struct lsp_corpus {
@@ -44,6 +45,8 @@ struct lsp_corpus {
   lsp__text_chunk *text;          /* newest first */
   int fd;                         /* the one file kept open; -1: none */
   const char *fd_path;            /* its path, one of text or of strings */
+  const char *starts;             /* file of the places of all tokens; NULL: none */
+  int starts_fd;                  /* -1: not open */
   const lsp_chunk_hash *expected; /* (chunks), lent; NULL: nothing is compared */
   lsp__chunk *chunk;              /* the one being read; NULL: none yet */
 };

@@ -184,7 +184,8 @@ static lsp_status add_documents(lsp_corpus *c, const dataset *m, const char *nam
                                    .offset = end,
                                    .tokens = tokens,
                                    .width = m->width,
-                                   .file_bytes = m->bin_bytes};
+                                   .file_bytes = m->bin_bytes,
+                                   .text_bytes = -1};
     free(shown);
     if (document.name == NULL || path == NULL)
       return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory for its documents",

@@ -73,7 +73,8 @@ static lsp_status add_plain(finder *f, const char *path, const char *name, int w
                           .path = lsp__corpus_keep(f->c, path),
                           .tokens = bytes / width,
                           .width = width,
-                          .file_bytes = bytes};
+                          .file_bytes = bytes,
+                          .text_bytes = width == 1 ? bytes : -1};
   if (d.name == NULL || d.path == NULL)
     return no_memory(path, f->why);
   return lsp__corpus_add(f->c, &d, f->why);
@@ -112,6 +113,7 @@ static const char *keep_path(lsp_corpus *c, const char *path) {
 static lsp_status add_found(const lsp_document *found, void *arg) {
   finder *f = arg;
   lsp_document d = *found;
+  d.text_bytes = -1;
   d.name = lsp__corpus_keep(f->c, found->name);
   d.path = keep_path(f->c, found->path);
   if (d.name == NULL || d.path == NULL)

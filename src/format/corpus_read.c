@@ -153,6 +153,21 @@ lsp_status lsp_corpus_read(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
   return LSP_OK;
 }
 
+lsp_status lsp_corpus_bytes(lsp_corpus *c, int64_t d, int64_t first, int64_t n,
+                            unsigned char *byte, lsp_failure *why) {
+  const lsp_document one = lsp_corpus_document(c, d), *document = &one;
+  LSP_ASSERT(first >= 0 && n >= 0 && first <= document->tokens &&
+             n <= document->tokens - first && document->width == 1);
+  LSP_TRY(reach(c, document, why));
+  for (int64_t done = 0, part = 0; done < n; done += part) {
+    const int64_t at = first + done, within = at % LSP_CHUNK_TOKENS;
+    LSP_TRY(read_checked(c, document, document->chunk + at / LSP_CHUNK_TOKENS, why));
+    part = smaller(c->chunk->tokens - within, n - done);
+    memcpy(byte + done, c->chunk->raw + within, (size_t)part);
+  }
+  return LSP_OK;
+}
+
 /* Each of the chunks [first, end) by read_chunk, its hash to hash if not NULL. */
 static lsp_status walk(lsp_corpus *c, int64_t first, int64_t end, lsp_chunk_hash *hash,
                        lsp_failure *why) {

@@ -31,6 +31,10 @@ extern const lsp_family lsp__gpt2, lsp__llama, lsp__longspan, lsp__ministral,
 /* The known families, ended by NULL. */
 extern const lsp_family *const lsp__families[];
 
+/* Changes the branches as --context says, and records it. path is for messages. */
+lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model *model,
+                              lsp_failure *why);
+
 /* Adds a fact to those that decide results. */
 void lsp__fact(lsp_model *model, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

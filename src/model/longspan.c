@@ -170,6 +170,7 @@ static void describe_rest(const span_config *c, lsp_model *model) {
   if (c->norm_place != SPAN_POST)
     model->last_norm = norm_of(c);
   model->prefixes = c->prefixes;
+  model->no_bos = "its config.json says what stands before a text (\"prefix\")";
   for (int i = 0; i < c->prefixes; i++)
     model->prefix[i] = (int32_t)c->prefix[i];
 }

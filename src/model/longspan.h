@@ -10,7 +10,7 @@
 
 #include <float.h>
 
-enum { SPAN_WIDTH_MAX = 1 << 20, SPAN_INNER_MAX = 1 << 24, SPAN_SINKS_MAX = 4096 };
+enum { SPAN_WIDTH_MAX = 1 << 20, SPAN_INNER_MAX = 1 << 24 };
 
 /* Positions that a pattern may look back at most: sums of two are exact. */
 #define SPAN_WINDOW_MAX ((int64_t)1 << 40)

@@ -66,7 +66,7 @@ static lsp_status read_local(const lsp_source *s, span_config *c, lsp_pattern *p
 static lsp_status read_fixed(const lsp_source *s, span_config *c, lsp_pattern *p) {
   static const char *const words[] = {"text", "window", NULL};
   (void)c;
-  LSP_TRY(lsp__source_int(s, "sinks", 1, 1, SPAN_SINKS_MAX, &p->sinks));
+  LSP_TRY(lsp__source_int(s, "sinks", 1, 1, LSP_SINKS_MAX, &p->sinks));
   return lsp__source_word(s, "place", 0, words, &p->in_window);
 }
 

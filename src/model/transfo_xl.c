@@ -99,6 +99,7 @@ static lsp_status describe(const json_t *config, const char *path,
   model->width = c->d_model;
   model->embed_scale = sqrtf((float)c->d_model);
   model->bytes_tokenizer = c->bytes_tokenizer;
+  model->no_bos = "before a text it has its memory, and no row (--mem-init)";
   model->segment = c->tgt_len;
   for (int i = 0; i < c->n_layer; i++)
     describe_layer(c, virtual_past, &model->layer[i]);

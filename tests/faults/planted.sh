@@ -119,6 +119,8 @@ o.h5.slot.tmp text
 o.h5.journal.tmp text link
 o.run.json text link
 o.run.json.tmp text
+o.h5.ids.tmp text link
+o.h5.starts.tmp text dangling hard
 o.stdin link
 o.stdin.tmp text dangling
 TABLE

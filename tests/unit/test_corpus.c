@@ -847,7 +847,7 @@ static void test_of_many_documents_a_rank_holds_little_beside_what_is_shared(voi
   assert_int_equal(lsp_corpus_count(c), MANY);
   assert_int_equal(lsp_corpus_pack(c, &pack, &bytes, &why), LSP_OK);
   const size_t names = strlen(lsp_corpus_document(c, MANY - 1).name) + 1;
-  assert_true(bytes <= MANY * (56 + names) + 4096);
+  assert_true(bytes <= MANY * (64 + names) + 4096);
   lsp_corpus_close(&c);
   const struct mallinfo2 before = mallinfo2();
   assert_int_equal(lsp_corpus_unpack(pack, bytes, &shared, &why), LSP_OK);
@@ -860,7 +860,120 @@ static void test_of_many_documents_a_rank_holds_little_beside_what_is_shared(voi
   free(pack);
 }
 
+/* --- texts as ids ---------------------------------------------------------------- */
+
+static void put_headed(const char *path, const void *data, size_t bytes) {
+  char all[LSP_TOKEN_FILE_HEAD + 64] = "head";
+  assert_true(bytes <= 64);
+  memcpy(all + LSP_TOKEN_FILE_HEAD, data, bytes);
+  put(path, all, LSP_TOKEN_FILE_HEAD + bytes);
+}
+
+/* Texts "ab" and "" and "cde" as 1, 0 and 2 tokens. */
+static lsp_corpus *tokenised(const char *folder) {
+  static const uint32_t id[] = {70000, 7, 8};
+  static const int64_t start[] = {0, 0, 2};
+  static const int64_t tokens[] = {1, 0, 2};
+  lsp_failure why = {0};
+  lsp_corpus *c = NULL;
+  put_headed(at(folder, "ids"), id, sizeof id);
+  put_headed(at(folder, "starts"), start, sizeof start);
+  assert_int_equal(mkdir(at(folder, "in"), 0700), 0);
+  put_text(folder, "in/a", "ab");
+  put_text(folder, "in/b", "");
+  put_text(folder, "in/c", "cde");
+  lsp_corpus *text = opened(LSP_INPUT_TEXT, at(folder, "in"));
+  assert_false(lsp_corpus_has_starts(text));
+  assert_int_equal(lsp_corpus_document(text, 2).text_bytes, 3);
+  const lsp_token_files files = {at(folder, "ids"), at(folder, "starts"), tokens};
+  if (lsp_corpus_of_ids(text, &files, &c, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  lsp_corpus_close(&text);
+  return c;
+}
+
+static void expect_tokenised(lsp_corpus *c) {
+  static const int64_t bytes[] = {2, 0, 3};
+  lsp_failure why = {0};
+  int64_t start[3] = {-1, -1, -1};
+  expect_names(c, "a b c ");
+  assert_true(lsp_corpus_has_starts(c));
+  for (int64_t d = 0; d < 3; d++)
+    assert_int_equal(lsp_corpus_document(c, d).text_bytes, bytes[d]);
+  expect_ids(c, 0, 0, 1, (const int32_t[]){70000});
+  expect_ids(c, 2, 0, 2, (const int32_t[]){7, 8});
+  assert_int_equal(lsp_corpus_starts(c, 1, 0, 0, start, &why), LSP_OK);
+  assert_int_equal(lsp_corpus_starts(c, 2, 0, 2, start, &why), LSP_OK);
+  assert_true(start[0] == 0 && start[1] == 2);
+  assert_int_equal(lsp_corpus_starts(c, 2, 1, 1, start, &why), LSP_OK);
+  assert_int_equal(start[0], 2);
+}
+
+static void test_a_tokenised_text_keeps_names_and_bytes(void **state) {
+  (void)state;
+  lsp_failure why = {0};
+  void *pack = NULL;
+  size_t bytes = 0;
+  lsp_corpus *c = tokenised(lsp_test_folder()), *sent = NULL;
+  expect_tokenised(c);
+  assert_int_equal(lsp_corpus_pack(c, &pack, &bytes, &why), LSP_OK);
+  lsp_corpus_close(&c);
+  assert_int_equal(lsp_corpus_unpack(pack, bytes, &sent, &why), LSP_OK);
+  expect_tokenised(sent);
+  lsp_corpus_close(&sent);
+  free(pack);
+}
+
+/* The places of the tokens are replaced by `bytes` of these. */
+static void expect_bad_starts(const int64_t *start, size_t bytes, const char *words) {
+  const char *folder = lsp_test_folder();
+  lsp_failure why = {0};
+  int64_t got[3];
+  lsp_corpus *c = tokenised(folder);
+  put_headed(at(folder, "starts"), start, bytes);
+  assert_int_equal(lsp_corpus_starts(c, 2, 0, 2, got, &why), LSP_E_MISMATCH);
+  expect_message(&why, words);
+  lsp_corpus_close(&c);
+}
+
+static void test_starts_that_are_no_places_in_the_text_are_refused(void **state) {
+  (void)state;
+  expect_bad_starts((const int64_t[]){0, 2, 1}, 24, "token 1 of document c begins");
+  expect_bad_starts((const int64_t[]){0, -1, 0}, 24, "token 0 of document c begins");
+  expect_bad_starts((const int64_t[]){0, 0, 4}, 24, "token 1 of document c begins");
+  expect_bad_starts((const int64_t[]){0, 0}, 16, "is 80 bytes");
+}
+
+static void test_ids_that_were_given_have_no_text(void **state) {
+  (void)state;
+  const char *folder = lsp_test_folder();
+  lsp_failure why = {0};
+  int64_t start = 0;
+  put_text(folder, "x.u16", "ab");
+  lsp_corpus *c = opened(LSP_INPUT_U16, at(folder, "x.u16"));
+  assert_int_equal(lsp_corpus_document(c, 0).text_bytes, -1);
+  assert_int_equal(lsp_corpus_starts(c, 0, 0, 1, &start, &why), LSP_E_USAGE);
+  expect_message(&why, "x.u16");
+  lsp_corpus_close(&c);
+}
+
+static void test_bytes_are_read_as_they_are(void **state) {
+  (void)state;
+  const char *folder = lsp_test_folder();
+  lsp_failure why = {0};
+  unsigned char byte[4] = {0};
+  put_text(folder, "book", "a\xc3\xa9\n");
+  lsp_corpus *c = opened(LSP_INPUT_TEXT, at(folder, "book"));
+  assert_int_equal(lsp_corpus_bytes(c, 0, 1, 3, byte, &why), LSP_OK);
+  assert_memory_equal(byte, "\xc3\xa9\n", 3);
+  lsp_corpus_close(&c);
+}
+
 LSP_TESTS(
+    cmocka_unit_test(test_a_tokenised_text_keeps_names_and_bytes),
+    cmocka_unit_test(test_starts_that_are_no_places_in_the_text_are_refused),
+    cmocka_unit_test(test_ids_that_were_given_have_no_text),
+    cmocka_unit_test(test_bytes_are_read_as_they_are),
     cmocka_unit_test(test_of_many_documents_a_rank_holds_little_beside_what_is_shared),
     cmocka_unit_test(test_a_text_file_is_a_document_and_a_byte_a_token),
     cmocka_unit_test(test_an_empty_file_is_a_document_too),
