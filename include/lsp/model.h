@@ -14,6 +14,7 @@
 #ifndef LSP_MODEL_H
 #define LSP_MODEL_H
 
+#include "lsp/context.h"
 #include "lsp/kernels.h"
 #include "lsp/pattern.h"
 #include "lsp/status.h"
@@ -147,6 +148,7 @@ typedef struct {
   float embed_scale;
   const float *positions; /* (positions_most, D) learned; NULL: none */
   int64_t positions_most; /* rows of a frame that the model has positions for; 0: any */
+  int64_t trained;        /* rows of a frame that it was trained for; 0: not known */
   lsp_norm last_norm;
   float logit_cap;       /* 0: none */
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
@@ -163,6 +165,7 @@ typedef struct {
 /* What options change of a configuration; negative: nothing. mem_init: an lsp_mem_init. */
 typedef struct {
   int64_t mem_len, segment, mem_init;
+  lsp_context context;
 } lsp_choices;
 
 /* Local. The text of DIR/config.json (at most 1 MiB), which the caller frees: what ranks
@@ -212,6 +215,9 @@ int64_t lsp_layer_fixed(const lsp_layer *layer);
 /* Multiply-adds times two that a token takes outside the attention over keys, head
  * included: what the useful work is counted by. */
 double lsp_model_flops_per_token(const lsp_model *model);
+
+/* Of these, those of a token that is read again and predicts nothing: its layers'. */
+double lsp_model_flops_of_layers(const lsp_model *model);
 
 /* The same of positions [first, end) of a document for the pairs of all layers. */
 double lsp_model_flops_of_pairs(const lsp_model *model, int64_t first, int64_t end);

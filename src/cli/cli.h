@@ -18,6 +18,7 @@
   X(run, "run a model over texts, on all MPI ranks together")                          \
   X(info, "say what a model folder, an output or a memory file is")                    \
   X(show, "show an output beside its text: chapters, sentences, words, HTML")          \
+  X(export, "write tokens, words or documents with their surprisal as TSV, CSV, JSON") \
   X(verify, "find damage in outputs and memory files: compare them with their sums")   \
   X(tokenize, "cut texts into the token ids of a model, and write them")               \
   X(plan, "memory, traffic and time of a run, before it runs")
@@ -42,7 +43,8 @@ typedef struct {
   lsp_option_kind kind;
   int semantic;      /* may change the answer */
   const char *field; /* the name, with _ for -: mem_len is --mem-len */
-  size_t offset; /* of a const char * (TEXT) or an int64_t in the structure filled */
+  size_t offset; /* of a const char * (TEXT), an lsp_write (WRITE) or an int64_t in the
+                    structure filled */
   int64_t initial, low, high;
   const char *argument, *help;
 } lsp_option;

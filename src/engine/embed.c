@@ -12,18 +12,21 @@ typedef struct {
 
 static void list_ids(const lsp_run *e, const lsp_panel *p, ids *list) {
   const lsp_plan *plan = &e->text.plan;
-  const int64_t d = p->piece->document;
+  const int64_t f = p->piece->frame, origin = lsp_plan_origin(plan, f);
   list->panel = p;
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
     const int exists = position >= p->piece->first && position < p->piece->end;
     if (!exists)
       list->id[r] = -1;
-    else if (position < lsp_plan_origin(plan, d))
+    else if (position < e->weights.model.prefixes)
       list->id[r] = e->weights.model.prefix[position];
+    else if (position < origin)
+      list->id[r] = e->span.lead[p->row + r];
     else
       list->id[r] =
-          e->span.id[lsp_plan_token(plan, d, position) - e->span.wave.token_first];
+          e->span
+              .id[plan->token_start[f] + position - origin - e->span.wave.token_first];
   }
 }
 

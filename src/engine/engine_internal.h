@@ -108,6 +108,7 @@ typedef struct {
 typedef struct {
   lsp_ctx *ctx;
   const lsp_options *options;
+  lsp_write write; /* what is written of each token: --write and the model together */
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
@@ -165,6 +166,7 @@ typedef struct {
   unsigned char text_hash[16];
   lsp_token_file token_file[LSP_TOKEN_FILES];
   int64_t start_position; /* of the first token of document 0 */
+  lsp_context context;    /* how much of a text is read at once */
   lsp_plan plan;
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
@@ -182,11 +184,14 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
-  float *memory_rows;  /* (2, LSP_PANEL, G E) rows on their way to the store */
-  float *scratch;      /* (threads, sizes.scratch) */
-  float *nll;          /* (span_rows + 1) */
-  int32_t *id;         /* (span_rows + 1) */
+  float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
+  float *scratch;     /* (threads, sizes.scratch) */
+  float *nll;         /* (span_rows + 1) */
+  int32_t *id;        /* (span_rows + 1) */
+  int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
+  int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
   uint64_t *panel_sum; /* (span_rows / 64) */
+  uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
 } lsp_span;
@@ -343,6 +348,27 @@ void lsp_snapshot_ends(lsp_run *e);
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from);
 /* What the commit of this wave says of the memory. */
 void lsp_snapshot_commit(lsp_run *e, lsp_commit *next);
+
+/* written.c: what is written of each token, beside results */
+/* Local. Fills job.write. LSP_E_USAGE: a layer that the model does not have. */
+lsp_status lsp_written_open(lsp_run *e);
+/* Local. Bytes of a document's text; -1: ids were given. */
+int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d);
+/* What the tokens of a tokenizer stand for: of token i bytes [start[i], start[i + 1]).
+ * Owned; tokens 0: there is no tokenizer. */
+typedef struct {
+  int64_t tokens, *start; /* (tokens + 1) */
+  unsigned char *bytes;   /* (start[tokens]) */
+} lsp_vocabulary_bytes;
+/* Local; rank 0 has them. The caller frees the arrays, after a failure, too. */
+lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
+/* Local. The places of the span's tokens, where they are known. */
+lsp_status lsp_written_starts(lsp_run *e);
+/* Collective, before each layer: what enters it, if it is written. */
+void lsp_written_layer(lsp_run *e, int layer);
+/* Rows of hidden states as they will lie in the file, padding between pieces taken out;
+ * to may be span.x: the span then has no further use for it. */
+void lsp_written_rows(const lsp_run *e, float *to);
 
 /* results.c: per-token results and document sums of a wave to the store */
 void lsp_results_write(lsp_run *e);

@@ -149,10 +149,12 @@ static lsp_status check_room(lsp_run *e, int64_t bytes, int64_t copy, int64_t le
 static lsp_status describe(lsp_run *e) {
   lsp_ctx *ctx = e->job.ctx;
   const lsp_options *o = e->job.options;
-  const lsp_choices choices = {o->mem_len, o->segment, o->mem_init};
+  lsp_choices choices = {
+      .mem_len = o->mem_len, .segment = o->segment, .mem_init = o->mem_init};
   char *text = NULL;
-  lsp_status st = LSP_OK;
-  if (ctx->rank == 0)
+  lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
+  e->text.context = choices.context;
+  if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
   int64_t bytes = text != NULL ? (int64_t)strlen(text) + 1 : 0;
@@ -212,7 +214,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
-  float *id = NULL, *sums = NULL, *shares = NULL;
+  float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -226,6 +228,8 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
                 {&p->scratch, e->job.threads * z->scratch},
                 {&p->nll, z->tokens},
                 {&id, z->tokens},
+                {&lead, z->lead},
+                {&starts, z->starts},
                 {&sums, z->sums},
                 {&shares, z->shares},
                 {&e->kept.rings, z->rings},
@@ -239,21 +243,12 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
   }
   p->id = (int32_t *)(void *)id;
+  p->lead = (int32_t *)(void *)lead;
+  p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
+  p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
   e->progress.share = (lsp_share *)(void *)shares;
   return bytes;
-}
-
-/* The model must have positions for every document. */
-static lsp_status check_positions(lsp_run *e, int64_t longest) {
-  const int64_t most = e->weights.model.positions_most;
-  if (most == 0 || longest <= most)
-    return LSP_OK;
-  return lsp_fail(
-      &e->job.ctx->why, LSP_E_INPUT,
-      "%s: the model has learned %lld positions, and the longest text takes "
-      "%lld; cut the text, or use a model with rotary or relative positions",
-      e->job.options->model, (long long)most, (long long)longest);
 }
 
 /* Collective. The waves of this run, and whether they fit. */
@@ -268,10 +263,14 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .tables = tables * (int64_t)sizeof(float),
                                .ranks = e->job.ctx->size,
                                .threads = threads,
-                               .longest = lsp_plan_longest(&e->text.plan)};
+                               .longest = lsp_plan_longest(&e->text.plan),
+                               .hidden_layers = e->job.write.layers,
+                               .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
-  LSP_TRY(lsp_agree(e->job.ctx, check_positions(e, request.longest)));
+  LSP_TRY(lsp_agree(e->job.ctx,
+                    lsp_sizes_positions(z.model, e->job.options->model,
+                                        &e->text.context, request.longest, why)));
   LSP_TRY(
       lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
   lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);

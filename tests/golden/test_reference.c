@@ -1,5 +1,5 @@
-/* Every checkpoint of tests/fixtures (transfo-xl) and of tests/fixtures/branches
- * (longspan) through the whole program, against the reference in float64 (tests/oracle):
+/* Every checkpoint of tests/fixtures (transfo-xl), of tests/fixtures/branches (longspan)
+ * and of tests/fixtures/families (gpt2, llama, ...) through the whole program, against the reference in float64 (tests/oracle):
  * all rows of nll, and the hidden rows that the fixture keeps.
  *
  *   hidden  max |a - b| / max |b| <= 1e-5
@@ -55,7 +55,7 @@ static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
   const lsp_options options = {
       .model = f->dir,
       .output = f->output,
-      .write = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
+      .write.parts = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
       .segment = -1,
       .mem_len = -1,
       .mem_init = f->mem_empty ? LSP_MEM_EMPTY : LSP_MEM_DEFAULT,
@@ -208,5 +208,10 @@ static void test_every_branch_fixture_is_as_the_reference_has_it(void **state) {
   run_folder(*state, LSP_FIXTURES "/branches", 26);
 }
 
+static void test_every_family_fixture_is_as_its_library_has_it(void **state) {
+  run_folder(*state, LSP_FIXTURES "/families", 20);
+}
+
 LSP_TESTS(cmocka_unit_test(test_every_transfo_xl_fixture_is_as_the_reference_has_it),
-          cmocka_unit_test(test_every_branch_fixture_is_as_the_reference_has_it))
+          cmocka_unit_test(test_every_branch_fixture_is_as_the_reference_has_it),
+          cmocka_unit_test(test_every_family_fixture_is_as_its_library_has_it))
