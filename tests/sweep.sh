@@ -11,7 +11,7 @@ book 900 2 >b.txt
 go() {
   go_ranks=$1 go_folder=$2
   shift 2
-  start "$go_ranks" --model "$FIXTURES/law" --wave-tokens 512 --write id,nll,hidden \
+  start "$go_ranks" --model "$FIXTURES/law" --wave-tokens 512 --write id,nll,hidden,hidden:0 \
     --snapshots documents --output "$go_folder/o.h5" "$@" a.txt b.txt </dev/null
 }
 

@@ -8,25 +8,39 @@
  *   /tokens/token           scale without data (a dimension, not a variable)   N
  *   /tokens/feature         likewise, only with hidden                          D
  *   /tokens/id       int32   (token)            token ids
+ *   /tokens/byte_start int64 (token)            place of its first byte in the text of
+ *                                            its document; only where text was made
+ *                                            into tokens by a tokenizer
  *   /tokens/nll      float32 (token)            nats; NaN where there is no prediction,
  *                                            and where it is not below 2^37
  *   /tokens/hidden   float32 (token, feature)   last hidden state
+ *   /tokens/hidden_N float32 (token, feature)   what enters layer N, as asked for: 0 is
+ *                                            the embedding
  *   /documents/document     scale without data                                 C
  *   /documents/name         fixed-length UTF-8 (document), padded with NUL, in the
  *                           stored form of lsp/text.h: a byte that is no printable
  *                           UTF-8 is \xNN, a backslash \x5c
  *   /documents/token_start  int64   (document)
  *   /documents/token_count  int64   (document)
- *   /documents/n_bytes      int64   (document)
+ *   /documents/n_bytes      int64   (document)   of its text, if there was text
  *   /documents/nll_count    int64   (document)   predicted tokens that have an nll
  *   /documents/nll_sum      float64 (document)   nats
  *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none
  *   /documents/not_finite_count int64 (document) predicted tokens whose nll is not
  *                           finite: not in nll_count and nll_sum, and bits_per_byte is
  *                           NaN then (--not-finite count)
+ *   /tokenizer/             only where text was made into tokens by a tokenizer: what
+ *                           the ids stand for
+ *   /tokenizer/byte         scale without data
+ *   /tokenizer/edge         scale without data                                 V + 1
+ *   /tokenizer/token_bytes  uint8 (byte)         the bytes of all tokens, joined
+ *   /tokenizer/token_start  int64 (edge)         those of token i are [token_start[i],
+ *                                                token_start[i + 1])
  *   /integrity/panel        scale without data                                 G
  *   /integrity/panel_xxh3   uint64  (panel)      XXH3-64 of what the panel wrote: ids,
- *                                                nll, hidden, as far as they are here
+ *                                                nll, hidden, byte_start, and of each
+ *                                                hidden_N the XXH3-64 of its rows, as
+ *                                                far as they are here
  *   /integrity/document_xxh3 uint64 (document)   XXH3-64 of nll_count, nll_sum, ... of
  *                                                the document, 8 bytes each
  *   /integrity/word         scale without data                                 2
@@ -88,10 +102,16 @@ typedef struct {
   int64_t row_bytes;
 } lsp_extent;
 
+/* Layers whose input an output may hold. */
+enum { LSP_HIDDEN_MOST = 32 };
+
 typedef enum {
   LSP_TOKENS_ID,
   LSP_TOKENS_NLL,
   LSP_TOKENS_HIDDEN,
+  LSP_TOKENS_BYTE_START,
+  LSP_TOKENS_HIDDEN_LAYER, /* of hidden_layer[0] of the spec; those of the others follow */
+  LSP_TOKENS_HIDDEN_LAYER_LAST = LSP_TOKENS_HIDDEN_LAYER + LSP_HIDDEN_MOST - 1,
   LSP_DOCUMENTS_NLL_COUNT,
   LSP_DOCUMENTS_NLL_SUM,
   LSP_DOCUMENTS_BITS_PER_BYTE,
@@ -105,7 +125,12 @@ typedef enum {
 typedef struct {
   int64_t tokens, documents, panels;
   int hidden_width; /* D */
-  int write_id, write_nll, write_hidden;
+  int write_id, write_nll, write_hidden, write_starts;
+  int hidden_layers;                     /* whose input is written */
+  int hidden_layer[LSP_HIDDEN_MOST];     /* which, rising */
+  int64_t vocabulary;                    /* V of the tokenizer; 0: the file has none */
+  const int64_t *vocabulary_start;       /* (V + 1) */
+  const unsigned char *vocabulary_bytes; /* (vocabulary_start[V]) */
   int64_t first_position;     /* of the first token of document 0: 0, or where the
                                  snapshot that it continues from was taken */
   const int64_t *token_start; /* (documents + 1) */
@@ -186,10 +211,12 @@ typedef struct {
   int is_memory;
   int version;            /* of its format: 1 (few sums) or 2 */
   int64_t bytes;          /* of the file */
-  lsp_output_spec output; /* strings and arrays owned by this object */
+  lsp_output_spec output; /* strings and arrays owned by this object; the vocabulary's
+                             are NULL: they lie in the file */
   lsp_memory_spec memory;
-  lsp_extent extent[LSP_OUTPUT_DATASETS]; /* a memory file uses the first
+  lsp_extent extent[LSP_OUTPUT_DATASETS];    /* a memory file uses the first
                                              LSP_MEMORY_DATASETS */
+  lsp_extent token_bytes, token_bytes_start; /* of the vocabulary */
   int fd; /* open for reading by pread at the offsets above */
   void *owned;
 } lsp_file_view;

@@ -14,6 +14,14 @@ typedef enum { LSP_SNAPSHOT_LAST, LSP_SNAPSHOT_DOCUMENTS, LSP_SNAPSHOT_NONE } ls
 typedef enum { LSP_TOKENS_TEXT, LSP_TOKENS_PARSE } lsp_special_tokens;
 typedef enum { LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT } lsp_not_finite;
 enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
+enum { LSP_WRITE_LAYERS = 32 };
+
+/* What is written of each token. */
+typedef struct {
+  int64_t parts;               /* LSP_WRITE_ID, ... */
+  int layers;                  /* whose input is written: hidden:LAYER */
+  int layer[LSP_WRITE_LAYERS]; /* which, rising */
+} lsp_write;
 
 /* kind, field, default, lowest, highest, semantic, argument, help
  *
@@ -24,14 +32,15 @@ enum { LSP_WRITE_ID = 1, LSP_WRITE_NLL = 2, LSP_WRITE_HIDDEN = 4 };
  *   SIZE    bytes, from a number with K, M or G
  *   WORDS   one word of the list in `argument`: the first stands for `lowest`, the next
  *           for lowest + 1, ...
- *   WRITE   several words of the list: word i is bit i */
+ *   WRITE   several words of the list, word i is bit i; and hidden:LAYER, any number */
 #define LSP_OPTION_TABLE(X)                                                            \
   X(TEXT, model, NULL, 0, 0, 0, "DIR",                                                 \
     "checkpoint: a folder with config.json and model.safetensors")                     \
   X(TEXT, output, NULL, 0, 0, 0, "FILE.h5",                                            \
     "what to write; FILE.memory.h5 and FILE.run.json beside it")                       \
   X(WRITE, write, LSP_WRITE_ID | LSP_WRITE_NLL, 0, 0, 1, "id,nll,hidden",              \
-    "per-token results, any of these (default: id,nll)")                               \
+    "per-token results, any of these (default: id,nll); hidden:LAYER: what enters "    \
+    "layer LAYER (0: the embedding), several allowed: id,nll,hidden:0,hidden:6")       \
   X(INT, segment, -1, 1, 1 << 24, 1, "N",                                              \
     "tokens a segment (default: tgt_len of the config, else mem_len, else 128)")       \
   X(INT, mem_len, -1, 0, 1 << 24, 1, "N",                                              \
@@ -92,7 +101,7 @@ typedef struct {
 #define LSP_FIELD_SIZE int64_t
 #define LSP_FIELD_FLAG int64_t
 #define LSP_FIELD_WORDS int64_t
-#define LSP_FIELD_WRITE int64_t
+#define LSP_FIELD_WRITE lsp_write
 #define X(kind, field, initial, low, high, semantic, argument, help)                   \
   LSP_FIELD_##kind field;
   LSP_OPTION_TABLE(X)

@@ -66,8 +66,10 @@ typedef struct {
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
                           LSP_MEMORY_DEFAULT, or what the smallest wave needs */
   int64_t ranks, threads;
-  int64_t longest; /* rows of the longest frame */
-  int64_t tables;  /* bytes of the tables of documents, one copy a node */
+  int64_t longest;       /* rows of the longest frame */
+  int64_t tables;        /* bytes of the tables of documents, one copy a node */
+  int64_t hidden_layers; /* whose input is written */
+  int64_t starts;        /* 1: the places of tokens are written */
 } lsp_request;
 
 /* Larger waves than fit in this were not faster, and smaller ones than fit in half of
@@ -95,7 +97,8 @@ typedef struct {
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */
   int64_t lead;        /* ids that are read again */
-  int64_t sums;        /* of the panels */
+  int64_t starts;      /* places of tokens */
+  int64_t sums;        /* of the panels, and of what enters layers in each */
   int64_t shares;      /* what documents got of the span */
   int64_t rings;       /* kept tiles of all layers */
   int64_t kept_fixed;  /* fixed tiles of all layers */

@@ -35,6 +35,19 @@ lsp_status lsp_tokenizer_share(lsp_ctx *ctx, const char *dir, lsp_tokenizer **ou
 lsp_status lsp_tokenizer_fits(const lsp_tokenizer *t, const char *dir,
                               int64_t vocabulary, lsp_failure *why);
 
+/* 1: its bytes are text. */
+int lsp_is_text(const lsp_document *d);
+
+/* What a model can read: ids; text, if it is made for bytes or has a tokenizer, which
+ * cannot be given together with ids. */
+typedef struct {
+  const char *dir; /* of the model, for messages */
+  int bytes, has_tokenizer;
+} lsp_reader;
+
+/* Local. It can read these documents. */
+lsp_status lsp_reader_takes(const lsp_reader *r, const lsp_corpus *c, lsp_failure *why);
+
 /* Local. What a document's text becomes, counted and not kept: its tokens. */
 lsp_status lsp_tokenizer_count(const lsp_tokenizer *t, lsp_special special,
                                lsp_corpus *text, int64_t document, int64_t *tokens,

@@ -18,9 +18,17 @@ typedef struct {
   int64_t nlls;
   const float *hidden;
   int64_t floats; /* rows times width */
+  const int64_t *start;
+  int64_t starts;
+  const uint64_t *layer_sum; /* (layers) lsp_sum_hidden of each hidden_N, rising */
+  int64_t layers;
 } lsp_panel_data;
 
 uint64_t lsp_sum_panel(const lsp_panel_data *p);
+
+/* Of the panel's rows of one hidden_N: they are written, and may be gone, before the rest
+ * of the panel is known. */
+uint64_t lsp_sum_hidden(const float *hidden, int64_t floats);
 
 /* The columns of /documents that are filled in later: the datasets from
  * LSP_DOCUMENTS_NLL_COUNT on, 8 bytes a row each. */

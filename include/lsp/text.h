@@ -45,4 +45,16 @@ size_t lsp_text_step(const char *text, size_t n, int *printable);
 /* Bytes of the well-formed UTF-8 character at text[0..n); 0 if there is none. */
 size_t lsp_text_utf8(const char *text, size_t n);
 
+/* Bytes that one U+FFFD stands for where text[0..n), n > 0, begins with no well-formed
+ * character: the longest part of one (as Unicode recommends and Python does), at least a
+ * byte. */
+size_t lsp_text_ill_formed(const char *text, size_t n);
+
+/* Bytes of the white space character (of Python's str.isspace) at text[0..n); 0 if there
+ * is none. */
+size_t lsp_text_white(const char *text, size_t n);
+
+/* 1 if text[0..n) is the beginning, but not all, of such a character. */
+int lsp_text_begins_white(const char *text, size_t n);
+
 #endif

@@ -31,17 +31,19 @@ static void put_word(FILE *f, const char *list, int64_t low, int64_t high,
   (void)fprintf(f, "\"%.*s\"", (int)n, word);
 }
 
-static void put_words(FILE *f, const char *list, int64_t bits) {
+static void put_write(FILE *f, const char *list, const lsp_write *write) {
   const char *comma = "";
   (void)fputc('[', f);
-  for (int64_t i = 0; bits >> i != 0; i++) {
+  for (int64_t i = 0; write->parts >> i != 0; i++) {
     size_t n;
-    if ((bits >> i & 1) == 0)
+    if ((write->parts >> i & 1) == 0)
       continue;
     const char *word = word_at(list, i, &n);
     (void)fprintf(f, "%s\"%.*s\"", comma, (int)n, word);
     comma = ", ";
   }
+  for (int i = 0; i < write->layers; i++, comma = ", ")
+    (void)fprintf(f, "%s\"hidden:%d\"", comma, write->layer[i]);
   (void)fputc(']', f);
 }
 
@@ -51,8 +53,6 @@ static void put_value(FILE *f, const char *kind, const char *list, int64_t low,
                       int64_t high, int64_t value) {
   if (strcmp(kind, "WORDS") == 0)
     put_word(f, list, low, high, value);
-  else if (strcmp(kind, "WRITE") == 0)
-    put_words(f, list, value);
   else if (strcmp(kind, "FLAG") == 0 || strcmp(kind, "TEXT") == 0)
     (void)fputs(value ? "true" : "false", f);
   else
@@ -65,7 +65,7 @@ static void put_value(FILE *f, const char *kind, const char *list, int64_t low,
 #define VALUE_SIZE(field) options->field
 #define VALUE_FLAG(field) options->field
 #define VALUE_WORDS(field) options->field
-#define VALUE_WRITE(field) options->field
+#define VALUE_WRITE(field) options->field.parts
 
 char *lsp_options_record(const lsp_options *options) {
   static const struct {
@@ -95,7 +95,10 @@ char *lsp_options_record(const lsp_options *options) {
     if (!row[i].semantic)
       continue;
     (void)fprintf(f, "%s\"%s\": ", comma, row[i].name);
-    put_value(f, row[i].kind, row[i].list, row[i].low, row[i].high, value[i]);
+    if (strcmp(row[i].kind, "WRITE") == 0)
+      put_write(f, row[i].list, &options->write);
+    else
+      put_value(f, row[i].kind, row[i].list, row[i].low, row[i].high, value[i]);
     comma = ", ";
   }
   (void)fputc('}', f);

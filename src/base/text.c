@@ -23,6 +23,52 @@ size_t lsp_text_utf8(const char *text, size_t n) {
   return length;
 }
 
+size_t lsp_text_ill_formed(const char *text, size_t n) {
+  const unsigned char *c = (const unsigned char *)text;
+  if (c[0] < 0xe0 || c[0] > 0xf4 || n < 2)
+    return 1;
+  const unsigned low = c[0] == 0xe0 ? 0xa0 : c[0] == 0xf0 ? 0x90 : 0x80;
+  const unsigned high = c[0] == 0xed ? 0x9f : c[0] == 0xf4 ? 0x8f : 0xbf;
+  if (c[1] < low || c[1] > high)
+    return 1;
+  return c[0] >= 0xf0 && n > 2 && (c[2] & 0xc0) == 0x80 ? 3 : 2;
+}
+
+/* Beyond ASCII: U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F,
+ * U+3000. */
+size_t lsp_text_white(const char *text, size_t n) {
+  const unsigned char *c = (const unsigned char *)text;
+  if (n > 0 && c[0] < 0x80)
+    return c[0] == ' ' || (c[0] >= '\t' && c[0] <= '\r') ||
+           (c[0] >= 0x1c && c[0] <= 0x1f);
+  if (n > 1 && c[0] == 0xc2)
+    return c[1] == 0x85 || c[1] == 0xa0 ? 2 : 0;
+  if (n < 3)
+    return 0;
+  const unsigned last = c[2];
+  if (c[0] == 0xe2 && c[1] == 0x80)
+    return (last >= 0x80 && last <= 0x8a) || last == 0xa8 || last == 0xa9 ||
+                   last == 0xaf
+               ? 3
+               : 0;
+  return (c[0] == 0xe1 && c[1] == 0x9a && last == 0x80) ||
+                 (c[0] == 0xe2 && c[1] == 0x81 && last == 0x9f) ||
+                 (c[0] == 0xe3 && c[1] == 0x80 && last == 0x80)
+             ? 3
+             : 0;
+}
+
+int lsp_text_begins_white(const char *text, size_t n) {
+  const unsigned char *c = (const unsigned char *)text;
+  if (n == 1)
+    return c[0] == 0xc2 || (c[0] >= 0xe1 && c[0] <= 0xe3);
+  if (n != 2)
+    return 0;
+  return (c[0] == 0xe1 && c[1] == 0x9a) ||
+         (c[0] == 0xe2 && (c[1] == 0x80 || c[1] == 0x81)) ||
+         (c[0] == 0xe3 && c[1] == 0x80);
+}
+
 /* c[0..length) is a well-formed character. */
 static int is_printable(const unsigned char *c, size_t length) {
   if (length == 1)

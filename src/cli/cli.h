@@ -5,6 +5,7 @@
 #ifndef LSP_CLI_H
 #define LSP_CLI_H
 
+#include "lsp/ctx.h"
 #include "lsp/options.h"
 #include "lsp/status.h"
 
@@ -17,7 +18,9 @@
   X(run, "run a model over texts, on all MPI ranks together")                          \
   X(info, "say what a model folder, an output or a memory file is")                    \
   X(show, "show an output beside its text: chapters, sentences, words, HTML")          \
+  X(export, "write tokens, words or documents with their surprisal as TSV, CSV, JSON") \
   X(verify, "find damage in outputs and memory files: compare them with their sums")   \
+  X(tokenize, "cut texts into the token ids of a model, and write them")               \
   X(plan, "memory, traffic and time of a run, before it runs")
 
 /* Each takes the arguments from its own name on and returns the exit status. */
@@ -40,7 +43,8 @@ typedef struct {
   lsp_option_kind kind;
   int semantic;      /* may change the answer */
   const char *field; /* the name, with _ for -: mem_len is --mem-len */
-  size_t offset; /* of a const char * (TEXT) or an int64_t in the structure filled */
+  size_t offset; /* of a const char * (TEXT), an lsp_write (WRITE) or an int64_t in the
+                    structure filled */
   int64_t initial, low, high;
   const char *argument, *help;
 } lsp_option;
@@ -104,6 +108,14 @@ void lsp_print_version(FILE *f);
  * says. To be asked before MPI_Init: where MPI finds no other processes, each one is
  * rank 0 to itself. */
 int lsp_is_speaker(void);
+
+/* Local. The rank of this process, if the launcher's environment says it, else 0. */
+int64_t lsp_launched_rank(void);
+
+/* All ranks. MPI from its beginning to its end, and `work` in between, whose message is
+ * said. */
+lsp_status lsp_with_mpi(lsp_status (*work)(lsp_ctx *ctx, const void *arg),
+                        const void *arg);
 
 /* Local. "longspan: <message>" on stderr; returns the exit status. */
 int lsp_complain(const lsp_failure *why);

@@ -7,13 +7,14 @@
 #include "lsp/plan.h"
 #include "lsp/sizes.h"
 #include "lsp/status.h"
+#include "lsp/tokenizer.h"
 
 #include <stdint.h>
 
 typedef struct {
-  const char *model, *input, *like, *context;
-  int64_t tokens, ranks, mem_len, segment, mem_init, input_format, wave_tokens, memory,
-      threads, rate, format;
+  const char *model, *input, *like, *context, *bos;
+  int64_t special_tokens, tokens, ranks, mem_len, segment, mem_init, input_format,
+      wave_tokens, memory, threads, rate, format;
 } plan_options;
 
 /* What attention executes in one layer, over all documents. */
@@ -28,8 +29,9 @@ typedef struct {
   const plan_options *options;
   lsp_context context;
   lsp_model model;
-  lsp_layer_sizes *layer; /* (layers) */
-  lsp_corpus *corpus;     /* of the inputs; NULL: one document of --tokens */
+  lsp_layer_sizes *layer;   /* (layers) */
+  lsp_tokenizer *tokenizer; /* NULL: none */
+  lsp_corpus *corpus;       /* of the inputs; NULL: one document of --tokens */
   lsp_plan plan;
   lsp_request request;
   double outside;   /* FLOPs outside attention */

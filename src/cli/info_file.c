@@ -6,11 +6,12 @@
 #include "lsp/grid.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTED = 20, NAME_COLUMNS = 40, PIECE = 4096 };
+enum { EACH_SIZE = 640, LISTED = 20, NAME_COLUMNS = 40, PIECE = 4096 };
 
 static double size_of(const lsp_file_view *view) {
   struct stat st;
@@ -29,18 +30,41 @@ static void print_attributes(const lsp_attribute *attribute, int n) {
   }
 }
 
+/* One more word of a list. */
+static void __attribute__((format(printf, 2, 3)))
+add_words(char list[EACH_SIZE], const char *format, ...) {
+  const size_t n = strlen(list);
+  char words[EACH_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(words, sizeof words, format, arguments);
+  va_end(arguments);
+  (void)snprintf(list + n, EACH_SIZE - n, "%s%s", n > 0 ? ", " : "", words);
+}
+
+static void each_token_has(const lsp_output_spec *s, char list[EACH_SIZE]) {
+  list[0] = '\0';
+  if (s->write_id)
+    add_words(list, "id");
+  if (s->write_starts)
+    add_words(list, "place in the text");
+  if (s->write_nll)
+    add_words(list, "nll");
+  if (s->write_hidden)
+    add_words(list, "hidden states of width %d", s->hidden_width);
+  for (int i = 0; i < s->hidden_layers; i++)
+    add_words(list, "hidden_%d%s", s->hidden_layer[i],
+              i == 0 && !s->write_hidden ? " (states before that layer)" : "");
+}
+
 void lsp_info_contents(const lsp_file_view *view) {
   const lsp_output_spec *s = &view->output;
-  char tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE], hidden[48] = "";
-  if (s->write_hidden)
-    (void)snprintf(hidden, sizeof hidden, "%shidden states of width %d",
-                   s->write_id || s->write_nll ? ", " : "", s->hidden_width);
+  char tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE], each[EACH_SIZE];
+  each_token_has(s, each);
   lsp_print_fact(stdout, "tokens", "%s in %lld document%s",
                  lsp_grouped(s->tokens, tokens), (long long)s->documents,
                  s->documents == 1 ? "" : "s");
-  lsp_print_fact(stdout, "each token has", "%s%s%s%s", s->write_id ? "id" : "",
-                 s->write_id && s->write_nll ? ", " : "", s->write_nll ? "nll" : "",
-                 hidden);
+  lsp_print_fact(stdout, "each token has", "%s", each);
   lsp_print_fact(stdout, "size", "%s", lsp_bytes(size_of(view), bytes));
 }
 

@@ -22,7 +22,7 @@ static void print_overview(FILE *f) {
               "Usage: longspan COMMAND ...\n\n",
               f);
   for (int i = 0; i < SUBCOMMANDS; i++)
-    (void)fprintf(f, "  %-7s %s\n", subcommands[i].name, subcommands[i].help);
+    (void)fprintf(f, "  %-8s %s\n", subcommands[i].name, subcommands[i].help);
   (void)fputs("\n"
               "  longspan COMMAND --help   options of a command\n"
               "  longspan --version        how this program was built\n\n"

@@ -30,6 +30,8 @@ static void set_defaults(const lsp_command *command, void *into) {
     const lsp_option *o = &command->option[i];
     if (o->kind == LSP_OPTION_TEXT)
       *(const char **)field_of(into, o) = NULL;
+    else if (o->kind == LSP_OPTION_WRITE)
+      *(lsp_write *)field_of(into, o) = (lsp_write){.parts = o->initial};
     else
       *(int64_t *)field_of(into, o) = o->initial;
   }
@@ -189,21 +191,57 @@ static lsp_status take_word(const lsp_option *o, const char *name, const char *v
   return LSP_OK;
 }
 
-static lsp_status take_words(const lsp_option *o, const char *name, const char *value,
-                             int64_t *out, lsp_failure *why) {
-  int64_t bits = 0;
+/* The LAYER of text[0..n) = "hidden:LAYER"; -1: it is something else. */
+static int layer_number(const char *text, size_t n) {
+  static const char begin[] = "hidden:";
+  const size_t at = sizeof begin - 1;
+  int layer = 0;
+  if (n <= at || n > at + 6 || strncmp(text, begin, at) != 0)
+    return -1;
+  for (size_t i = at; i < n; i++) {
+    if (!isdigit((unsigned char)text[i]))
+      return -1;
+    layer = 10 * layer + (text[i] - '0');
+  }
+  return layer;
+}
+
+/* One layer more, each once, rising. 0: too many. */
+static int add_layer(lsp_write *write, int layer) {
+  int i = 0;
+  while (i < write->layers && write->layer[i] < layer)
+    i++;
+  if (i < write->layers && write->layer[i] == layer)
+    return 1;
+  if (write->layers == LSP_WRITE_LAYERS)
+    return 0;
+  memmove(write->layer + i + 1, write->layer + i,
+          (size_t)(write->layers - i) * sizeof write->layer[0]);
+  write->layer[i] = layer;
+  write->layers++;
+  return 1;
+}
+
+static lsp_status take_write(const lsp_option *o, const char *name, const char *value,
+                             lsp_write *out, lsp_failure *why) {
+  lsp_write write = {.parts = 0};
   for (const char *at = value;; at++) {
     const size_t n = strcspn(at, ",");
-    const int i = word_number(o->argument, at, n);
-    if (i < 0)
-      return lsp_fail(why, LSP_E_USAGE, "%s: '%.*s' is not one of %s", name,
-                      (int)(n < 80 ? n : 80), at, o->argument);
-    bits |= (int64_t)1 << i;
+    const int i = word_number(o->argument, at, n), layer = layer_number(at, n);
+    if (i < 0 && layer < 0)
+      return lsp_fail(why, LSP_E_USAGE, "%s: '%.*s' is not one of %s,hidden:LAYER",
+                      name, (int)(n < 80 ? n : 80), at, o->argument);
+    if (i >= 0)
+      write.parts |= (int64_t)1 << i;
+    else if (!add_layer(&write, layer))
+      return lsp_fail(why, LSP_E_USAGE,
+                      "%s: more than %d layers; write them in several runs", name,
+                      LSP_WRITE_LAYERS);
     at += n;
     if (*at == '\0')
       break;
   }
-  *out = bits;
+  *out = write;
   return LSP_OK;
 }
 
@@ -224,7 +262,7 @@ static lsp_status take(const lsp_option *o, const char *name, const char *value,
   case LSP_OPTION_WORDS:
     return take_word(o, name, value, field, why);
   case LSP_OPTION_WRITE:
-    return take_words(o, name, value, field, why);
+    return take_write(o, name, value, field, why);
   case LSP_OPTION_FLAG:
     break;
   }

@@ -5,8 +5,10 @@
 #include "estimate.h"
 #include "model_words.h"
 
+#include "lsp/bos.h"
 #include "lsp/json.h"
 #include "lsp/layout.h"
+#include "lsp/spool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,9 @@ static const lsp_option plan_option[] = {
     ROW(INT, threads, 1, 1, 4096, "N", "threads a rank (default: 1)"),
     ROW(INT, mem_len, -1, 0, 1 << 24, "N", "as for run"),
     ROW(INT, segment, -1, 1, 1 << 24, "N", "as for run"),
+    ROW(TEXT, bos, 0, 0, 0, "template|none|ID", "as for run"),
+    ROW(WORDS, special_tokens, LSP_TOKENS_TEXT, LSP_TOKENS_TEXT, LSP_TOKENS_PARSE,
+        "text|parse", "as for run"),
     ROW(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, "zeros|empty",
         "as for run"),
     ROW(TEXT, context, 0, 0, 0, "CONTEXT", "as for run"),
@@ -51,7 +56,9 @@ static const lsp_command plan_command = {
              "       longspan plan --model DIR --ranks P [options] INPUT...",
     .about =
         "Says what a run takes on P ranks, over one document of N tokens or over the "
-        "INPUTs as run would take them (of which only the sizes are read): waves, "
+        "INPUTs as run would take them (of which only the sizes are read, but for text "
+        "that "
+        "a tokenizer must cut): waves, "
         "memory, messages, work, and what of it grows with the square of the text. "
         "Runs "
         "nothing.\n\n"
@@ -96,18 +103,41 @@ static lsp_status check_options(const plan_options *o, int inputs, const char **
 /* The model must have a use for what a run would read. */
 static lsp_status check_text(const plan_estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
-  LSP_TRY(lsp_sizes_positions(&e->model, o->model, &e->context,
-                              lsp_plan_longest(&e->plan), why));
-  if (e->corpus == NULL || lsp_corpus_count(e->corpus) == 0)
-    return LSP_OK;
-  const lsp_document d = lsp_corpus_document(e->corpus, 0);
-  if (d.width == 1 && !e->model.bytes_tokenizer &&
-      o->input_format != LSP_INPUT_MEGATRON)
-    return lsp_fail(why, LSP_E_INPUT,
-                    "%s: is text, but the model takes token ids, since %s/config.json "
-                    "does not say \"tokenizer\": \"bytes\"; give files of token ids "
-                    "(--input-format u16, u32 or megatron)",
-                    d.name, o->model);
+  return lsp_sizes_positions(&e->model, o->model, &e->context,
+                             lsp_plan_longest(&e->plan), why);
+}
+
+/* The tokenizer of the model, and what it puts before a text; texts: they are read, too.
+ * One that cannot be read is in the way only if it is needed, as in a run. */
+static lsp_status open_tokenizer(plan_estimate *e, int texts, lsp_failure *why) {
+  const plan_options *o = e->options;
+  const int text =
+      texts && (o->input_format == LSP_INPUT_AUTO || o->input_format == LSP_INPUT_TEXT);
+  lsp_status st = LSP_OK;
+  if (!e->model.bytes_tokenizer)
+    st = lsp_tokenizer_of(o->model, &e->tokenizer, why);
+  if (st == LSP_OK && e->tokenizer != NULL)
+    st = lsp_tokenizer_fits(e->tokenizer, o->model, e->model.words.size, why);
+  if (st != LSP_OK && (text || lsp_bos_needs_tokenizer(o->bos, &e->model)))
+    return st;
+  if (st != LSP_OK)
+    lsp_tokenizer_close(&e->tokenizer);
+  return lsp_bos_apply(o->bos, e->tokenizer, &e->model, why);
+}
+
+/* Tokens of each document: text that the tokenizer must cut is read, of all else the
+ * sizes are known. */
+static lsp_status count_tokens(plan_estimate *e, int64_t *tokens, lsp_failure *why) {
+  const plan_options *o = e->options;
+  const lsp_reader reader = {o->model, e->model.bytes_tokenizer, e->tokenizer != NULL};
+  LSP_TRY(lsp_reader_takes(&reader, e->corpus, why));
+  for (int64_t d = 0; d < lsp_corpus_count(e->corpus); d++) {
+    const lsp_document document = lsp_corpus_document(e->corpus, d);
+    tokens[d] = document.tokens;
+    if (e->tokenizer != NULL && lsp_is_text(&document))
+      LSP_TRY(lsp_tokenizer_count(e->tokenizer, (lsp_special)o->special_tokens,
+                                  e->corpus, d, &tokens[d], why));
+  }
   return LSP_OK;
 }
 
@@ -123,9 +153,9 @@ static lsp_status plan_corpus(plan_estimate *e, lsp_failure *why) {
   int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);
   if (tokens == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld documents", (long long)n);
-  for (int64_t d = 0; d < n; d++)
-    tokens[d] = lsp_corpus_document(e->corpus, d).tokens;
-  const lsp_status st = plan_documents(e, n, tokens, why);
+  lsp_status st = count_tokens(e, tokens, why);
+  if (st == LSP_OK)
+    st = plan_documents(e, n, tokens, why);
   free(tokens);
   return st;
 }
@@ -154,7 +184,10 @@ static lsp_status size_tables(plan_estimate *e, lsp_failure *why) {
   int64_t chunks = lsp_divide_up(lsp_plan_tokens(&e->plan), LSP_CHUNK_TOKENS);
   if (e->corpus != NULL) {
     LSP_TRY(lsp_corpus_pack(e->corpus, &packed, &list, why));
-    chunks = lsp_corpus_chunks(e->corpus);
+    chunks = 0;
+    for (int64_t d = 0; d < e->plan.documents; d++)
+      chunks += lsp_divide_up(e->plan.token_start[d + 1] - e->plan.token_start[d],
+                              LSP_CHUNK_TOKENS);
   }
   free(packed);
   e->request.tables =
@@ -269,6 +302,7 @@ static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
   if (e->layer == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %d layers", e->model.layers);
   LSP_TRY(find_rate(e, why));
+  LSP_TRY(open_tokenizer(e, inputs > 0, why));
   LSP_TRY(open_text(e, inputs, input, why));
   LSP_TRY(check_text(e, why));
   LSP_TRY(size_run(e, why));
@@ -289,6 +323,7 @@ static lsp_status plan_run(const plan_options *o, int inputs, const char **input
     lsp_plan_print(&e);
   lsp_plan_close(&e.plan);
   lsp_corpus_close(&e.corpus);
+  lsp_tokenizer_close(&e.tokenizer);
   free(e.layer);
   lsp_model_close(&e.model);
   return st;

@@ -1,6 +1,8 @@
 /* The options of `run`: the rows of LSP_OPTION_TABLE, and what the table cannot say. */
 #include "cli.h"
 
+#include "lsp/bos.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +98,8 @@ static lsp_status check_options(const lsp_options *o, lsp_failure *why) {
     return lsp_fail(why, LSP_E_USAGE,
                     "no INPUT; give the files or folders to read, or "
                     "- for standard input");
+  int64_t bos = 0;
+  LSP_TRY(lsp_bos_parse(o->bos, &bos, why));
   if (o->resume && o->overwrite)
     return lsp_fail(why, LSP_E_USAGE, "--resume and --overwrite exclude each other");
   return LSP_OK;

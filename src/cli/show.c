@@ -24,10 +24,15 @@ static const lsp_option show_option[] = {
 };
 
 static const lsp_command show_command = {
-    .usage = "longspan show FILE.h5 TEXT... [options]",
-    .about = "Shows an output beside the texts that it was made from (a byte a token): "
-             "bits per byte by chapter, the most surprising sentences, and, with "
-             "--baseline, the words that memory helped most.",
+    .usage = "longspan show FILE.h5 [TEXT...] [options]",
+    .about =
+        "Shows an output beside its texts: bits per byte by chapter, the most "
+        "surprising sentences, and, with --baseline, the words that memory helped "
+        "most. The texts are read out of the output; TEXTs, the files that it was "
+        "made from, choose among them and are compared with it.\n\n"
+        "What a token of several bytes has is counted at its first byte that is no "
+        "white space: \" the\" for the word \"the\", a token that reaches over two "
+        "words for the first of them.",
     .option = show_option,
     .options = sizeof show_option / sizeof show_option[0]};
 
@@ -47,8 +52,8 @@ static void look_at(const lsp_show_byte *b, void *arg) {
 }
 
 static lsp_status look_at_all(lsp_show *s, findings *f, lsp_failure *why) {
-  for (int64_t t = 0; t < lsp_show_texts(s); t++) {
-    lsp_chapters_begin(&f->chapters, t, lsp_corpus_document(s->text, t).tokens);
+  for (int64_t t = 0; t < s->texts; t++) {
+    lsp_chapters_begin(&f->chapters, t, lsp_show_bytes(s, t));
     lsp_sentences_begin(&f->sentences, t);
     LSP_TRY(lsp_show_walk(s, t, look_at, f, why));
     lsp_chapters_end(&f->chapters);
@@ -71,12 +76,12 @@ static int64_t end_of_text(const lsp_chapters *c, int64_t first) {
 /* Prints a row for each text, as if the texts were the chapters of one book. */
 static lsp_status print_texts(const lsp_show *s, const findings *f, lsp_failure *why) {
   const lsp_chapters *c = &f->chapters;
-  lsp_chapters texts = {.count = lsp_show_texts(s)};
+  lsp_chapters texts = {.count = s->texts};
   texts.chapter = calloc((size_t)texts.count + 1, sizeof *texts.chapter);
   if (texts.chapter == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the texts");
   for (int64_t t = 0; t < texts.count; t++)
-    lsp_shortened(lsp_corpus_document(s->text, t).name, texts.chapter[t].title, 28);
+    lsp_shortened(lsp_show_full_name(s, t), texts.chapter[t].title, 28);
   for (int64_t i = 0; i < c->count; i++) {
     lsp_chapter *text = &texts.chapter[c->chapter[i].text];
     text->bytes += c->chapter[i].bytes;
@@ -93,8 +98,7 @@ static void print_chapters(const lsp_show *s, const findings *f) {
   const lsp_chapters *c = &f->chapters;
   char name[44];
   for (int64_t first = 0; first < c->count; first = end_of_text(c, first)) {
-    const lsp_document text = lsp_corpus_document(s->text, c->chapter[first].text);
-    lsp_shortened(text.name, name, sizeof name - 1);
+    lsp_shortened(lsp_show_full_name(s, c->chapter[first].text), name, sizeof name - 1);
     (void)printf("%sBits per byte%s: %s\n\n", first > 0 ? "\n" : "",
                  f->with_gain ? ", change by memory" : "", name);
     lsp_chapters_print(c, first, end_of_text(c, first), f->with_gain);
@@ -102,7 +106,7 @@ static void print_chapters(const lsp_show *s, const findings *f) {
 }
 
 static lsp_status print_all(const lsp_show *s, findings *f, lsp_failure *why) {
-  if (lsp_show_texts(s) > CHARTS)
+  if (s->texts > CHARTS)
     LSP_TRY(print_texts(s, f, why));
   else
     print_chapters(s, f);
@@ -133,7 +137,7 @@ static lsp_status check_pages(const show_options *o, const char *path,
                               const lsp_show *s, lsp_failure *why) {
   LSP_TRY(check_page(o->html, path, why));
   LSP_TRY(check_page(o->html, o->baseline, why));
-  for (int64_t t = 0; t < lsp_show_texts(s); t++)
+  for (int64_t t = 0; s->text != NULL && t < s->texts; t++)
     LSP_TRY(check_page(o->html, lsp_corpus_document(s->text, t).path, why));
   return LSP_OK;
 }
@@ -177,9 +181,9 @@ int lsp_cmd_show(int argc, char **argv) {
   lsp_status st = input != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
   if (st == LSP_OK)
     st = lsp_parse(&show_command, argc, argv, &options, input, &inputs, &why);
-  if (st == LSP_OK && inputs < 2)
+  if (st == LSP_OK && inputs < 1)
     st = lsp_fail(&why, LSP_E_USAGE,
-                  "show takes FILE.h5 and the text files that it was made from");
+                  "show takes FILE.h5 and, if only some texts are to be shown, these");
   if (st == LSP_OK)
     st = show(&options, input, inputs, &why);
   free(input);

@@ -4,6 +4,8 @@
 #ifndef LSP_CLI_SHOW_H
 #define LSP_CLI_SHOW_H
 
+#include "token_reader.h"
+
 #include "lsp/corpus.h"
 #include "lsp/layout.h"
 #include "lsp/status.h"
@@ -11,32 +13,37 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* One byte of the text. */
+/* One byte of the text. What a token of several bytes has, one of them has: that of
+ * lsp_token_place; the others have 0. */
 typedef struct {
   int64_t position; /* in its document */
   unsigned char byte;
-  int predicted;     /* 0: the first of a document */
+  int predicted;     /* 0: of a token without prediction, as the first of a document */
   double bits, gain; /* nll in bits; how much more it was in the baseline (0 without
                         one) */
 } lsp_show_byte;
 
 /* show_read.c: the output, its text, and the baseline, side by side. */
 typedef struct {
-  const char *path, *base_path; /* base_path NULL: no baseline */
-  lsp_file_view view, base;
-  lsp_corpus *text;
+  lsp_token_reader output, base;
+  int with_base;
+  lsp_corpus *text;  /* NULL: the texts are read out of the output itself */
+  int64_t texts;     /* how many */
   int64_t *document; /* (texts) the document of the output that a text is */
 } lsp_show;
 
-/* Local. Opens all files and checks that their sizes agree. Call lsp_show_close after a
- * failure, too. */
+/* Local. Opens all files and checks that their sizes agree; texts 0: all documents of the
+ * output. Call lsp_show_close after a failure, too. */
 lsp_status lsp_show_open(lsp_show *s, const char *path, const char *base_path,
                          const char *const *text, int texts, lsp_failure *why);
 void lsp_show_close(lsp_show *s);
-int64_t lsp_show_texts(const lsp_show *s);
 
-/* Local. The base name of text t. */
+/* Local. The name of text t, and its base name. */
+const char *lsp_show_full_name(const lsp_show *s, int64_t t);
 const char *lsp_show_name(const lsp_show *s, int64_t t);
+
+/* Local. Bytes of text t. */
+int64_t lsp_show_bytes(const lsp_show *s, int64_t t);
 
 /* Local. Calls each(byte, arg) for every byte of text t. Fails, and names the place,
  * where a byte is not the token of the output. */

@@ -123,7 +123,6 @@ static void end_line(lsp_chapters *c) {
     add_to(&c->chapter[c->count - 1], &c->line);
   c->blank_before = line[0] == '\0';
   c->line_bytes = 0;
-  c->line.start += c->line.bytes;
   c->line.bytes = 0;
   c->line.bits = c->line.gain = 0;
 }
@@ -145,6 +144,8 @@ void lsp_chapters_byte(lsp_chapters *c, const lsp_show_byte *b) {
   const lsp_chapter one = {.bytes = 1, .bits = b->bits, .gain = b->gain};
   if (c->failed)
     return;
+  if (c->line.bytes == 0)
+    c->line.start = b->position;
   add_to(&c->part[(double)b->position / (double)c->text_bytes * LSP_PARTS < LSP_PARTS
                       ? (int)((double)b->position / (double)c->text_bytes * LSP_PARTS)
                       : LSP_PARTS - 1],

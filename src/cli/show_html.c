@@ -174,8 +174,8 @@ static void put_overview(const page *p, const lsp_show *s) {
   }
   (void)fputs("<h1>", f);
   put_name(f, lsp_show_name(s, 0));
-  if (lsp_show_texts(s) > 1)
-    (void)fprintf(f, " and %lld more", (long long)lsp_show_texts(s) - 1);
+  if (s->texts > 1)
+    (void)fprintf(f, " and %lld more", (long long)s->texts - 1);
   (void)fprintf(
       f,
       "</h1>\n<p class=legend>%.3f bits per byte in all. The colour of a word "
@@ -196,8 +196,8 @@ static void put_overview(const page *p, const lsp_show *s) {
 }
 
 static lsp_status put_texts(page *p, lsp_show *s, lsp_failure *why) {
-  for (int64_t t = 0; t < lsp_show_texts(s); t++) {
-    if (lsp_show_texts(s) > 1) {
+  for (int64_t t = 0; t < s->texts; t++) {
+    if (s->texts > 1) {
       (void)fputs("<h2>", p->f);
       put_name(p->f, lsp_show_name(s, t));
       (void)fputs("</h2>\n", p->f);

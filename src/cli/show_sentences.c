@@ -115,8 +115,8 @@ void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show) {
     const lsp_sentence *top = &s->top[i];
     (void)printf("\n  %.2f bits per byte, at byte %s", mean(top),
                  lsp_grouped(top->start, number));
-    lsp_shortened(lsp_corpus_document(show->text, top->document).name, name, 40);
-    if (lsp_show_texts(show) > 1)
+    lsp_shortened(lsp_show_full_name(show, top->document), name, 40);
+    if (show->texts > 1)
       (void)printf(" of %s", name);
     (void)fputs("\n    ", stdout);
     (void)lsp_text_shown(top->text, shown, sizeof shown);

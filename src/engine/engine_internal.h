@@ -108,6 +108,7 @@ typedef struct {
 typedef struct {
   lsp_ctx *ctx;
   const lsp_options *options;
+  lsp_write write; /* what is written of each token: --write and the model together */
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
@@ -188,7 +189,9 @@ typedef struct {
   float *nll;         /* (span_rows + 1) */
   int32_t *id;        /* (span_rows + 1) */
   int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
+  int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
   uint64_t *panel_sum; /* (span_rows / 64) */
+  uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
 } lsp_span;
@@ -260,8 +263,6 @@ lsp_status lsp_inputs_spread(lsp_run *e, void **packed, size_t bytes);
 
 /* tokenised.c: text as the tokens of a model */
 lsp_status lsp_run_open_tokenizer(lsp_run *e); /* Collective; what --bos says, too */
-int lsp_is_text(const lsp_document *d);
-lsp_status lsp_check_kinds(const lsp_run *e); /* Local, rank 0: the model can read it */
 lsp_status lsp_tokens_open(lsp_run *e); /* Collective: the corpus becomes one of ids */
 void lsp_tokens_close(lsp_run *e);      /* Local: their files go */
 /* Local. Name of one of LSP_TOKEN_FILES. */
@@ -347,6 +348,27 @@ void lsp_snapshot_ends(lsp_run *e);
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from);
 /* What the commit of this wave says of the memory. */
 void lsp_snapshot_commit(lsp_run *e, lsp_commit *next);
+
+/* written.c: what is written of each token, beside results */
+/* Local. Fills job.write. LSP_E_USAGE: a layer that the model does not have. */
+lsp_status lsp_written_open(lsp_run *e);
+/* Local. Bytes of a document's text; -1: ids were given. */
+int64_t lsp_written_text_bytes(const lsp_run *e, const lsp_document *d);
+/* What the tokens of a tokenizer stand for: of token i bytes [start[i], start[i + 1]).
+ * Owned; tokens 0: there is no tokenizer. */
+typedef struct {
+  int64_t tokens, *start; /* (tokens + 1) */
+  unsigned char *bytes;   /* (start[tokens]) */
+} lsp_vocabulary_bytes;
+/* Local; rank 0 has them. The caller frees the arrays, after a failure, too. */
+lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
+/* Local. The places of the span's tokens, where they are known. */
+lsp_status lsp_written_starts(lsp_run *e);
+/* Collective, before each layer: what enters it, if it is written. */
+void lsp_written_layer(lsp_run *e, int layer);
+/* Rows of hidden states as they will lie in the file, padding between pieces taken out;
+ * to may be span.x: the span then has no further use for it. */
+void lsp_written_rows(const lsp_run *e, float *to);
 
 /* results.c: per-token results and document sums of a wave to the store */
 void lsp_results_write(lsp_run *e);

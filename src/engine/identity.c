@@ -92,18 +92,27 @@ static void put_tokenizer(const lsp_run *e, pairs *p) {
   put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
 }
 
+/* "id nll hidden hidden:0,6": each layer takes at most 7 bytes. */
+static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
+  int n =
+      snprintf(text, VALUE_SIZE, "%s%s%s", (w->parts & LSP_WRITE_ID) != 0 ? "id" : "",
+               (w->parts & LSP_WRITE_NLL) != 0 ? " nll" : "",
+               (w->parts & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
+  for (int i = 0; i < w->layers; i++)
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " hidden:" : ",",
+                  w->layer[i]);
+}
+
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   static const char *const when[] = {"last", "documents", "none"};
-  const int64_t w = e->job.options->write;
-  char hash[33];
+  char hash[33], write[VALUE_SIZE];
   hex(e->text.hash.hash, hash);
   put(p, "input", "%s", hash);
   put_tokenizer(e, p);
   put(p, "documents", "%lld", (long long)e->text.plan.documents);
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
-  put(p, "write", "%s%s%s", (w & LSP_WRITE_ID) != 0 ? "id" : "",
-      (w & LSP_WRITE_NLL) != 0 ? " nll" : "",
-      (w & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
+  write_in_words(&e->job.write, write);
+  put(p, "write", "%s", write);
   put(p, "snapshots", "%s", when[e->job.options->snapshots]);
   put(p, "snapshot_every", "%lld",
       (long long)lsp_max(0, e->job.options->snapshot_every));
@@ -147,6 +156,7 @@ typedef struct {
   int64_t *bytes, *token_start, *document, *position;
   int64_t *layer_rows;
   const char **name;
+  lsp_vocabulary_bytes vocabulary;
 } arrays;
 
 /* Of keys, and of values, in every layer. */
@@ -169,12 +179,12 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
                     "no memory for the list of documents");
   for (int64_t d = 0; d <= n; d++)
     a->token_start[d] = lsp_plan_document_start(&e->text.plan, d);
+  LSP_TRY(lsp_written_vocabulary(e, &a->vocabulary));
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
     a->name[d] = doc.name;
-    a->bytes[d] = e->weights.model.bytes_tokenizer ? doc.tokens
-                  : doc.text_bytes >= 0            ? doc.text_bytes
-                                                   : doc.tokens * doc.width;
+    const int64_t bytes = lsp_written_text_bytes(e, &doc);
+    a->bytes[d] = bytes >= 0 ? bytes : doc.tokens * doc.width;
   }
   for (int i = 0; i < e->weights.model.layers; i++)
     a->layer_rows[i] = lsp_sizes_layer_reach(&e->weights.model, i, e->span.sizes.reach);
@@ -188,36 +198,44 @@ static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
 static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                 const lsp_attribute *attribute, int attributes,
                                 const char *identity) {
-  const int64_t w = e->job.options->write;
-  return (lsp_store_spec){.path = e->job.options->output,
-                          .resume = e->job.options->resume != 0,
-                          .overwrite = e->job.options->overwrite != 0,
-                          .identity = identity,
-                          .plan = &e->text.plan,
-                          .output = {.tokens = lsp_plan_tokens(&e->text.plan),
-                                     .documents = e->text.plan.documents,
-                                     .panels = lsp_plan_panels(&e->text.plan),
-                                     .hidden_width = e->weights.model.width,
-                                     .write_id = (w & LSP_WRITE_ID) != 0,
-                                     .write_nll = (w & LSP_WRITE_NLL) != 0,
-                                     .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                                     .first_position = e->text.plan.first_position,
-                                     .token_start = a->token_start,
-                                     .n_bytes = a->bytes,
-                                     .name = a->name,
-                                     .attribute = attribute,
-                                     .attributes = attributes},
-                          .memory = {.snapshots = e->text.stops,
-                                     .layers = e->weights.model.layers,
-                                     .rows = e->span.sizes.reach,
-                                     .fixed = e->span.sizes.fixed_rows,
-                                     .layer_rows = a->layer_rows,
-                                     .width = memory_width(e),
-                                     .hidden_width = e->weights.model.width,
-                                     .document = a->document,
-                                     .position = a->position,
-                                     .attribute = attribute,
-                                     .attributes = attributes}};
+  const int64_t w = e->job.write.parts;
+  lsp_store_spec spec = {.path = e->job.options->output,
+                         .resume = e->job.options->resume != 0,
+                         .overwrite = e->job.options->overwrite != 0,
+                         .identity = identity,
+                         .plan = &e->text.plan,
+                         .output = {.tokens = lsp_plan_tokens(&e->text.plan),
+                                    .documents = e->text.plan.documents,
+                                    .panels = lsp_plan_panels(&e->text.plan),
+                                    .hidden_width = e->weights.model.width,
+                                    .write_id = (w & LSP_WRITE_ID) != 0,
+                                    .write_nll = (w & LSP_WRITE_NLL) != 0,
+                                    .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
+                                    .first_position = e->text.plan.first_position,
+                                    .token_start = a->token_start,
+                                    .n_bytes = a->bytes,
+                                    .name = a->name,
+                                    .attribute = attribute,
+                                    .attributes = attributes},
+                         .memory = {.snapshots = e->text.stops,
+                                    .layers = e->weights.model.layers,
+                                    .rows = e->span.sizes.reach,
+                                    .fixed = e->span.sizes.fixed_rows,
+                                    .layer_rows = a->layer_rows,
+                                    .width = memory_width(e),
+                                    .hidden_width = e->weights.model.width,
+                                    .document = a->document,
+                                    .position = a->position,
+                                    .attribute = attribute,
+                                    .attributes = attributes}};
+  spec.output.vocabulary = a->vocabulary.tokens;
+  spec.output.vocabulary_start = a->vocabulary.start;
+  spec.output.vocabulary_bytes = a->vocabulary.bytes;
+  spec.output.write_starts = lsp_corpus_has_starts(e->text.corpus);
+  spec.output.hidden_layers = e->job.write.layers;
+  for (int i = 0; i < e->job.write.layers; i++)
+    spec.output.hidden_layer[i] = e->job.write.layer[i];
+  return spec;
 }
 
 /* The numbers of a record are those of a panel border of this corpus. */
@@ -238,7 +256,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
                               lsp_store_state *state) {
   pairs p = {.count = 0};
   lsp_attribute attribute[PAIRS_MAX];
-  arrays a = {NULL, NULL, NULL, NULL, NULL, NULL};
+  arrays a;
+  memset(&a, 0, sizeof a);
   put_model(e, &p);
   put_run(e, from_hash, &p);
   for (int i = 0; i < p.count; i++)
@@ -262,6 +281,8 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
   free(a.document);
   free(a.position);
   free(a.layer_rows);
+  free(a.vocabulary.start);
+  free(a.vocabulary.bytes);
   return st;
 }
 

@@ -7,6 +7,7 @@
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
+#include "lsp/spool.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -117,7 +118,9 @@ static lsp_status list_corpus(lsp_run *e, void **packed, size_t *bytes) {
                                 .hdf5_reader = lsp_output_documents};
   LSP_TRY(lsp_corpus_open(&spec, &e->text.corpus, why));
   say_silent(e, spool);
-  LSP_TRY(lsp_check_kinds(e));
+  const lsp_reader reader = {e->job.options->model, e->weights.model.bytes_tokenizer,
+                             e->text.has_tokenizer};
+  LSP_TRY(lsp_reader_takes(&reader, e->text.corpus, why));
   LSP_TRY(lsp_corpus_pack(e->text.corpus, packed, bytes, why));
   lsp_corpus_close(&e->text.corpus); /* what is shared takes its place */
   return LSP_OK;

@@ -8,24 +8,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Rows of hidden states as they will lie in the file: padding between pieces taken out.
- * The span has no further use for it. */
-static void squeeze_hidden(lsp_run *e) {
-  const lsp_wave *w = &e->span.wave;
-  const int64_t D = e->weights.model.width;
-  for (int64_t i = 0; i < w->pieces; i++) {
-    const lsp_piece *p = &w->piece[i];
-    memmove(e->span.x + (p->token - w->token_first) * D,
-            e->span.x + (p->row + p->origin - p->start) * D,
-            (size_t)(p->end - p->origin) * (size_t)D * sizeof(float));
-  }
-}
 
 static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
   const lsp_wave *w = &e->span.wave;
-  const int64_t D = e->weights.model.width, parts = e->job.options->write;
+  const int64_t D = e->weights.model.width, parts = e->job.write.parts;
   const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, panel);
   const lsp_panel_data data = {
       .id = e->span.id + (r.token - w->token_first),
@@ -33,7 +19,12 @@ static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
       .nll = e->span.nll + (r.nll - w->nll_first),
       .nlls = (parts & LSP_WRITE_NLL) != 0 ? r.nll_end - r.nll : 0,
       .hidden = e->span.x + (r.token - w->token_first) * D,
-      .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0};
+      .floats = (parts & LSP_WRITE_HIDDEN) != 0 ? (r.token_end - r.token) * D : 0,
+      .start =
+          e->span.start == NULL ? NULL : e->span.start + (r.token - w->token_first),
+      .starts = e->span.start == NULL ? 0 : r.token_end - r.token,
+      .layer_sum = e->span.layer_sum + (panel - w->span.first) * e->job.write.layers,
+      .layers = e->job.write.layers};
   return lsp_sum_panel(&data);
 }
 
@@ -41,10 +32,12 @@ void lsp_results_write(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const double begin = MPI_Wtime();
   const int64_t tokens = w->token_end - w->token_first;
-  squeeze_hidden(e);
+  lsp_written_rows(e, e->span.x);
   for (int64_t i = 0; i < w->panels; i++)
     e->span.panel_sum[i] = panel_sum(e, w->span.first + i);
   lsp_store_rows(e->progress.store, LSP_TOKENS_ID, w->token_first, tokens, e->span.id);
+  lsp_store_rows(e->progress.store, LSP_TOKENS_BYTE_START, w->token_first, tokens,
+                 e->span.start);
   lsp_store_rows(e->progress.store, LSP_TOKENS_NLL, w->nll_first,
                  w->nll_end - w->nll_first, e->span.nll);
   lsp_store_rows(e->progress.store, LSP_TOKENS_HIDDEN, w->token_first, tokens,
@@ -121,10 +114,10 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
   c->not_finite[i] = commit->open_not_finite;
-  /* A checkpoint with another vocabulary says nothing of bytes. */
-  const int known = e->weights.model.bytes_tokenizer && commit->open_count > 0 &&
-                    commit->open_not_finite == 0;
-  c->bits[i] = known ? nats / log(2.0) / (double)d.tokens : NAN;
+  /* Ids alone say nothing of bytes. */
+  const int64_t bytes = lsp_written_text_bytes(e, &d);
+  const int known = bytes > 0 && commit->open_count > 0 && commit->open_not_finite == 0;
+  c->bits[i] = known ? nats / log(2.0) / (double)bytes : NAN;
   const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits,
                                                     c->not_finite};
   c->sum[i] = lsp_sum_document(column, i);

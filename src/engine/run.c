@@ -47,6 +47,7 @@ static lsp_status read_tokens(lsp_run *e) {
   const double begin = MPI_Wtime();
   for (int64_t i = 0; i < w->pieces; i++)
     LSP_TRY(read_piece(e, &w->piece[i]));
+  LSP_TRY(lsp_written_starts(e));
   e->job.clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
   return LSP_OK;
 }
@@ -88,6 +89,7 @@ static void compute(lsp_run *e) {
   for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_exchange_traffic(e->span.exchange);
+    lsp_written_layer(e, layer);
     lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);
     lsp_snapshot_layer(e, layer);
@@ -258,6 +260,7 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
   LSP_TRY(lsp_run_agree_kernels(e, core));
   lsp_beat_phase("reading the model", -1);
   LSP_TRY(lsp_run_open_model(e));
+  LSP_TRY(lsp_written_open(e));
   LSP_TRY(lsp_snapshot_open(e, from, from_hash));
   const lsp_status st = open_work(e, from_hash, &state);
   if (st != LSP_OK) {

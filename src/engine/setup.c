@@ -214,7 +214,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
-  float *id = NULL, *lead = NULL, *sums = NULL, *shares = NULL;
+  float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -229,6 +229,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
                 {&p->nll, z->tokens},
                 {&id, z->tokens},
                 {&lead, z->lead},
+                {&starts, z->starts},
                 {&sums, z->sums},
                 {&shares, z->shares},
                 {&e->kept.rings, z->rings},
@@ -243,7 +244,9 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   }
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
+  p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
+  p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
   e->progress.share = (lsp_share *)(void *)shares;
   return bytes;
 }
@@ -260,7 +263,9 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .tables = tables * (int64_t)sizeof(float),
                                .ranks = e->job.ctx->size,
                                .threads = threads,
-                               .longest = lsp_plan_longest(&e->text.plan)};
+                               .longest = lsp_plan_longest(&e->text.plan),
+                               .hidden_layers = e->job.write.layers,
+                               .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
   LSP_TRY(lsp_agree(e->job.ctx,

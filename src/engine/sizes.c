@@ -232,10 +232,11 @@ static int64_t pieces_of_wave(const lsp_plan *plan, int64_t wave_rows, int64_t r
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   const int64_t floats[] = {
-      s->x,      s->q,        s->tiles,       s->halo,
-      s->fixed,  s->partials, s->memory_rows, z->request->threads * s->scratch,
-      s->tokens, s->tokens,   s->lead,        s->sums,
-      s->shares, s->rings,    s->kept_fixed,  z->model->width};
+      s->x,           s->q,        s->tiles,       s->halo,
+      s->fixed,       s->partials, s->memory_rows, z->request->threads * s->scratch,
+      s->tokens,      s->tokens,   s->lead,        s->starts,
+      s->sums,        s->shares,   s->rings,       s->kept_fixed,
+      z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
   s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
@@ -253,6 +254,8 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   s->rooms = 1;
+  if (z->request->hidden_layers > 0) /* on their way out (written.c) */
+    s->q = s->x;
   for (int i = 0; i < z->model->layers; i++) {
     const lsp_layer *l = &z->model->layer[i];
     const lsp_layer_sizes *y = &z->layer[i];
@@ -292,7 +295,10 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.fixed_rows = lsp_sizes_fixed(z->model);
   s.tokens = s.span_rows + 1;
   s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
-  s.sums = blocks * (int64_t)(sizeof(uint64_t) / sizeof(float));
+  s.starts =
+      z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
+  s.sums = blocks * (1 + z->request->hidden_layers) *
+           (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
   add_layers(z, &s);
   add_bytes(z, &s);

@@ -129,6 +129,35 @@ lsp_status lsp_tokenizer_fits(const lsp_tokenizer *t, const char *dir,
       dir, FILE_NAME, (long long)lsp_tokenizer_size(t) - 1, (long long)vocabulary);
 }
 
+int lsp_is_text(const lsp_document *d) {
+  return d->width == 1 && d->text_bytes >= 0;
+}
+
+lsp_status lsp_reader_takes(const lsp_reader *r, const lsp_corpus *c,
+                            lsp_failure *why) {
+  const char *text = NULL, *ids = NULL;
+  for (int64_t i = 0; i < lsp_corpus_count(c); i++) {
+    const lsp_document d = lsp_corpus_document(c, i);
+    const char **kind = lsp_is_text(&d) ? &text : &ids;
+    *kind = *kind == NULL ? d.name : *kind;
+  }
+  if (r->bytes || text == NULL)
+    return LSP_OK;
+  if (!r->has_tokenizer)
+    return lsp_fail(
+        why, LSP_E_INPUT,
+        "%s: is text, but the model takes token ids: there is no %s in %s, "
+        "and its config.json does not say \"tokenizer\": \"bytes\"; put the "
+        "model's tokenizer there, or give files of token ids (--input-format "
+        "u16, u32 or megatron)",
+        text, FILE_NAME, r->dir);
+  if (ids == NULL)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_INPUT,
+                  "%.200s: is text, and %.200s is token ids; give them to two runs",
+                  text, ids);
+}
+
 /* --- counting -------------------------------------------------------------------- */
 
 static lsp_status count(const int32_t *id, const int64_t *start, int64_t n, void *arg,

@@ -59,35 +59,6 @@ lsp_status lsp_run_open_tokenizer(lsp_run *e) {
   return lsp_agree(ctx, lsp_bos_apply(o->bos, e->text.tokenizer, model, &ctx->why));
 }
 
-int lsp_is_text(const lsp_document *d) {
-  return d->width == 1 && d->text_bytes >= 0;
-}
-
-/* Local, rank 0. The model can read what was found. */
-lsp_status lsp_check_kinds(const lsp_run *e) {
-  const char *text = NULL, *ids = NULL;
-  if (e->weights.model.bytes_tokenizer)
-    return LSP_OK;
-  for (int64_t i = 0; i < lsp_corpus_count(e->text.corpus); i++) {
-    const lsp_document d = lsp_corpus_document(e->text.corpus, i);
-    const char **kind = lsp_is_text(&d) ? &text : &ids;
-    *kind = *kind == NULL ? d.name : *kind;
-  }
-  if (text != NULL && e->text.tokenizer == NULL)
-    return lsp_fail(
-        &e->job.ctx->why, LSP_E_INPUT,
-        "%s: is text, but the model takes token ids: there is no "
-        "tokenizer.json in %s, and its config.json does not say "
-        "\"tokenizer\": \"bytes\"; put the model's tokenizer.json there, or "
-        "give files of token ids (--input-format u16, u32 or megatron)",
-        text, e->job.options->model);
-  if (text != NULL && ids != NULL)
-    return lsp_fail(&e->job.ctx->why, LSP_E_INPUT,
-                    "%.200s: is text, and %.200s is token ids; give them to two runs",
-                    text, ids);
-  return LSP_OK;
-}
-
 /* --- the files ------------------------------------------------------------------- */
 
 static const struct {

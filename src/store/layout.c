@@ -47,6 +47,7 @@ static const int64_t most_name_bytes = (int64_t)1 << 30;
 typedef struct {
   const lsp__schema *schema;
   int wanted[LSP__ROWS];
+  int64_t number[LSP__ROWS];      /* of numbered rows */
   int64_t extent[LSP__ROWS];      /* of each scale */
   const void *content[LSP__ROWS]; /* known now; NULL: filled in later */
   int64_t text_bytes;             /* width of LSP__TEXT */
@@ -93,11 +94,14 @@ static lsp_status check_sizes(const drawing *d, lsp_failure *why) {
   for (int i = 0; i < d->schema->rows; i++) {
     LSP_ASSERT(!d->wanted[i] || d->extent[d->schema->row[i].axis[0]] >= 0);
     const int64_t bytes = d->wanted[i] ? bytes_of(d, i, 0) : 0;
-    if (bytes < 0)
+    if (bytes < 0) {
+      char path[LSP__PATH];
+      lsp__row_path(&d->schema->row[i], d->number[i], path);
       return lsp_fail(why, LSP_E_LIMIT,
                       "%s would have more than 2^60 bytes; cut the corpus into several "
                       "runs",
-                      d->schema->row[i].path);
+                      path);
+    }
     all = (all < most_bytes ? all : most_bytes) + bytes +
           (bytes < ALIGNMENT ? 0 : ALIGNMENT);
   }
@@ -158,6 +162,16 @@ static int write_attribute(const tools *t, const char *key, const char *value) {
   return H5Aclose(a) < 0 ? -1 : 0;
 }
 
+/* 1 if something lies in the group. */
+static int has_datasets(const drawing *d, const char *group) {
+  const size_t n = strlen(group);
+  for (int i = 0; i < d->schema->rows; i++)
+    if (d->wanted[i] && strncmp(d->schema->row[i].path, group, n) == 0 &&
+        d->schema->row[i].path[n] == '/')
+      return 1;
+  return 0;
+}
+
 static int draw_root(const tools *t, const drawing *d) {
   if (write_attribute(t, "format", d->schema->format) != 0 ||
       write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
@@ -168,6 +182,8 @@ static int draw_root(const tools *t, const drawing *d) {
     if (write_attribute(t, d->attribute[i].key, d->attribute[i].value) != 0)
       return -1;
   for (int i = 0; i < d->schema->groups; i++) {
+    if (!has_datasets(d, d->schema->group[i]))
+      continue;
     const hid_t g =
         H5Gcreate2(t->file, d->schema->group[i], H5P_DEFAULT, t->group, H5P_DEFAULT);
     if (g < 0 || H5Gclose(g) < 0)
@@ -205,10 +221,12 @@ static int draw_dataset(tools *t, const drawing *d, int row) {
   const hid_t type = is_scale                  ? H5T_IEEE_F32BE
                      : r->element == LSP__TEXT ? t->text
                                                : lsp__element_type(r->element);
+  char path[LSP__PATH];
+  lsp__row_path(r, d->number[row], path);
   const hid_t space = H5Screate_simple(r->rank, dims, NULL);
   if (space < 0)
     return -1;
-  t->dataset[row] = H5Dcreate2(t->file, r->path, type, space, H5P_DEFAULT,
+  t->dataset[row] = H5Dcreate2(t->file, path, type, space, H5P_DEFAULT,
                                is_scale ? t->late : t->early, H5P_DEFAULT);
   if (H5Sclose(space) < 0 || t->dataset[row] < 0)
     return -1;
@@ -421,20 +439,38 @@ static lsp_status pack_names(const lsp_output_spec *spec, drawing *d, char **nam
   return LSP_OK;
 }
 
+static void add_vocabulary(const lsp_output_spec *spec, drawing *d) {
+  for (int row = OUT_BYTE; row <= OUT_TOKEN_BYTES_START; row++)
+    d->wanted[row] = 1;
+  d->extent[OUT_BYTE] = spec->vocabulary_start[spec->vocabulary];
+  d->extent[OUT_EDGE] = spec->vocabulary + 1;
+  d->content[OUT_TOKEN_BYTES] = spec->vocabulary_bytes;
+  d->content[OUT_TOKEN_BYTES_START] = spec->vocabulary_start;
+}
+
 static drawing output_drawing(const lsp_output_spec *spec) {
   drawing d = {.schema = lsp__schema_output(),
                .attribute = spec->attribute,
                .attributes = spec->attributes};
+  LSP_ASSERT(spec->hidden_layers >= 0 && spec->hidden_layers <= LSP_HIDDEN_MOST);
   for (int i = 0; i < OUT_ROWS; i++)
-    d.wanted[i] = 1;
+    d.wanted[i] = !lsp__schema_output()->row[i].optional;
   d.wanted[OUT_ID] = spec->write_id;
+  d.wanted[OUT_BYTE_START] = spec->write_starts;
   d.wanted[OUT_NLL] = spec->write_nll;
-  d.wanted[OUT_HIDDEN] = d.wanted[OUT_FEATURE] = spec->write_hidden;
+  d.wanted[OUT_HIDDEN] = spec->write_hidden;
+  d.wanted[OUT_FEATURE] = spec->write_hidden || spec->hidden_layers > 0;
+  for (int i = 0; i < spec->hidden_layers; i++) {
+    d.wanted[OUT_HIDDEN_LAYER + i] = 1;
+    d.number[OUT_HIDDEN_LAYER + i] = spec->hidden_layer[i];
+  }
   d.extent[OUT_TOKEN] = spec->tokens;
   d.extent[OUT_FEATURE] = spec->hidden_width;
   d.extent[OUT_DOCUMENT] = spec->documents;
   d.extent[OUT_PANEL] = spec->panels;
   d.extent[OUT_WORD] = LSP__SUM_WORDS;
+  if (spec->vocabulary > 0)
+    add_vocabulary(spec, &d);
   d.own_key = "first_position";
   (void)snprintf(d.own_value, sizeof d.own_value, "%lld",
                  (long long)spec->first_position);

@@ -156,27 +156,97 @@ static int has_storage(hid_t dataset, const lsp__row *row) {
 }
 
 static int look_at(child *c, const lsp__row *row, lsp__found *found) {
-  if (!is_there(c, row->path))
+  char path[LSP__PATH];
+  lsp__row_path(row, found->number, path);
+  if (!is_there(c, path))
     return lsp__may_be_absent(row, (int)c->answer->facts.version)
                ? 0
-               : refuse(c, "it has no ", row->path);
-  const hid_t dataset = H5Dopen2(c->file, row->path, H5P_DEFAULT);
+               : refuse(c, "it has no ", path);
+  const hid_t dataset = H5Dopen2(c->file, path, H5P_DEFAULT);
   const hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
   const hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
   if (space < 0 || type < 0)
-    return refuse_hdf5(c, "it has no readable ", row->path);
+    return refuse_hdf5(c, "it has no readable ", path);
   hsize_t dims[H5S_MAX_RANK] = {0};
   if (H5Sget_simple_extent_type(space) == H5S_NULL ||
       H5Sget_simple_extent_dims(space, dims, NULL) != row->rank)
-    return refuse(c, "not the number of dimensions expected: ", row->path);
+    return refuse(c, "not the number of dimensions expected: ", path);
   if (!has_type(type, row) || !has_storage(dataset, row))
-    return refuse(c, "not the type or not the contiguous layout expected: ", row->path);
+    return refuse(c, "not the type or not the contiguous layout expected: ", path);
   for (int k = 0; k < row->rank; k++)
     found->dims[k] = (int64_t)dims[k];
   const haddr_t at = row->element == LSP__SCALE ? HADDR_UNDEF : H5Dget_offset(dataset);
   found->offset = at == HADDR_UNDEF ? -1 : (int64_t)at;
   found->element_bytes = (int64_t)H5Tget_size(type);
   found->present = 1;
+  return 0;
+}
+
+/* The numbers of the links of a group whose names begin with those of a numbered row. */
+typedef struct {
+  const char *begin;
+  int count;
+  int64_t number[LSP_HIDDEN_MOST];
+} numbers;
+
+/* The number that a name has after its beginning, written as lsp__row_path does; -1. */
+static int64_t number_in(const char *name, const char *begin) {
+  const size_t n = strlen(begin);
+  const char *at = name + n;
+  if (strncmp(name, begin, n) != 0 || at[0] == '\0' || strlen(at) > 9 ||
+      at[strspn(at, "0123456789")] != '\0' || (at[0] == '0' && at[1] != '\0'))
+    return -1;
+  return strtoll(at, NULL, 10);
+}
+
+static herr_t take_number(hid_t group, const char *name, const H5L_info_t *link,
+                          void *arg) {
+  numbers *all = arg;
+  const int64_t number = number_in(name, all->begin);
+  (void)group;
+  (void)link;
+  if (number < 0)
+    return 0;
+  if (all->count == LSP_HIDDEN_MOST)
+    return -1;
+  int i = all->count++;
+  for (; i > 0 && all->number[i - 1] > number; i--)
+    all->number[i] = all->number[i - 1];
+  all->number[i] = number;
+  return 0;
+}
+
+/* Numbered rows of a schema, from the first to the last, are one dataset, many times. */
+static int look_at_numbered(child *c, const lsp__schema *schema, int first, int end) {
+  char group[LSP__PATH];
+  const char *path = schema->row[first].path, *name = strrchr(path, '/') + 1;
+  numbers all = {.begin = name};
+  (void)snprintf(group, sizeof group, "%.*s", (int)(name - 1 - path), path);
+  LSP_ASSERT(end - first == LSP_HIDDEN_MOST);
+  if (H5Literate_by_name(c->file, group, H5_INDEX_NAME, H5_ITER_INC, NULL, take_number,
+                         &all, H5P_DEFAULT) < 0)
+    return refuse(c, "unreadable, or too many of ", path);
+  for (int i = 0; i < all.count; i++) {
+    lsp__found *found = &c->answer->facts.found[first + i];
+    found->number = all.number[i];
+    if (look_at(c, &schema->row[first + i], found) != 0)
+      return -1;
+  }
+  return 0;
+}
+
+/* All datasets of a schema. */
+static int look_at_rows(child *c, const lsp__schema *schema) {
+  for (int i = 0; i < schema->rows; i++) {
+    int end = i;
+    while (end < schema->rows && schema->row[end].numbered)
+      end++;
+    if (end > i && look_at_numbered(c, schema, i, end) != 0)
+      return -1;
+    if (end == i && look_at(c, &schema->row[i], &c->answer->facts.found[i]) != 0)
+      return -1;
+    i = end > i ? end - 1 : i;
+  }
   return 0;
 }
 
@@ -206,10 +276,7 @@ static int examine(child *c, int fd) {
                   ", those that this longspan reads",
                   "");
   c->answer->facts.version = version[0] - '0';
-  for (int i = 0; i < schema->rows; i++)
-    if (look_at(c, &schema->row[i], &c->answer->facts.found[i]) != 0)
-      return -1;
-  return read_attributes(c);
+  return look_at_rows(c, schema) != 0 ? -1 : read_attributes(c);
 }
 
 static int64_t mapped_bytes(void) {

@@ -14,6 +14,7 @@ typedef struct {
   int64_t offset; /* -1: has no bytes in the file */
   int64_t dims[LSP__RANK];
   int64_t element_bytes;
+  int64_t number; /* of a numbered row */
 } lsp__found;
 
 typedef struct {

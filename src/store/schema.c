@@ -3,18 +3,34 @@
  *
  * What must hold: a row's axes are earlier rows with LSP__SCALE; a scale is its own
  * axis. The order of the rows decides where the bytes lie, so changing it changes the
- * hash of every file: raise LSP__FORMAT_VERSION with it. */
+ * hash of every file: raise LSP__FORMAT_VERSION with it. A row that files may lack can
+ * come anywhere: the bytes of files without it stay. */
 #include "schema.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#define HIDDEN_LAYER                                                                   \
+  { "/tokens/hidden_", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 2, 1 }
+#define FOUR_LAYERS(at)                                                                \
+  [at] = HIDDEN_LAYER, [(at) + 1] = HIDDEN_LAYER, [(at) + 2] = HIDDEN_LAYER,           \
+  [(at) + 3] = HIDDEN_LAYER
+
 static const lsp__row output_row[OUT_ROWS] = {
     [OUT_TOKEN] = {"/tokens/token", LSP__SCALE, 1, {OUT_TOKEN}, 0, 1},
     [OUT_FEATURE] = {"/tokens/feature", LSP__SCALE, 1, {OUT_FEATURE}, 1, 1},
     [OUT_ID] = {"/tokens/id", LSP__I32, 1, {OUT_TOKEN}, 1, 1},
+    [OUT_BYTE_START] = {"/tokens/byte_start", LSP__I64, 1, {OUT_TOKEN}, 1, 2},
     [OUT_NLL] = {"/tokens/nll", LSP__F32, 1, {OUT_TOKEN}, 1, 1},
     [OUT_HIDDEN] = {"/tokens/hidden", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 1},
+    FOUR_LAYERS(OUT_HIDDEN_LAYER),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 4),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 8),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 12),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 16),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 20),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 24),
+    FOUR_LAYERS(OUT_HIDDEN_LAYER + 28),
     [OUT_DOCUMENT] = {"/documents/document", LSP__SCALE, 1, {OUT_DOCUMENT}, 0, 1},
     [OUT_NAME] = {"/documents/name", LSP__TEXT, 1, {OUT_DOCUMENT}, 0, 1},
     [OUT_TOKEN_START] = {"/documents/token_start", LSP__I64, 1, {OUT_DOCUMENT}, 0, 1},
@@ -26,6 +42,10 @@ static const lsp__row output_row[OUT_ROWS] = {
         {"/documents/bits_per_byte", LSP__F64, 1, {OUT_DOCUMENT}, 0, 1},
     [OUT_NOT_FINITE] =
         {"/documents/not_finite_count", LSP__I64, 1, {OUT_DOCUMENT}, 0, 2},
+    [OUT_BYTE] = {"/tokenizer/byte", LSP__SCALE, 1, {OUT_BYTE}, 1, 2},
+    [OUT_EDGE] = {"/tokenizer/edge", LSP__SCALE, 1, {OUT_EDGE}, 1, 2},
+    [OUT_TOKEN_BYTES] = {"/tokenizer/token_bytes", LSP__U8, 1, {OUT_BYTE}, 1, 2},
+    [OUT_TOKEN_BYTES_START] = {"/tokenizer/token_start", LSP__I64, 1, {OUT_EDGE}, 1, 2},
     [OUT_PANEL] = {"/integrity/panel", LSP__SCALE, 1, {OUT_PANEL}, 0, 1},
     [OUT_PANEL_XXH3] = {"/integrity/panel_xxh3", LSP__U64, 1, {OUT_PANEL}, 0, 1},
     [OUT_DOCUMENT_XXH3] =
@@ -58,16 +78,20 @@ static const lsp__row memory_row[MEM_ROWS] = {
     [MEM_LAYOUT_XXH3] = {"/integrity/layout_xxh3", LSP__U64, 1, {MEM_WORD}, 0, 2},
 };
 
-static const lsp__schema output_schema = {LSP__FORMAT_OUTPUT,
-                                          {"/tokens", "/documents", "/integrity"},
-                                          3,
-                                          output_row,
-                                          OUT_ROWS,
-                                          OUT_LAYOUT_XXH3};
+static const lsp__schema output_schema = {
+    LSP__FORMAT_OUTPUT,
+    {"/tokens", "/documents", "/tokenizer", "/integrity"},
+    4,
+    output_row,
+    OUT_ROWS,
+    OUT_LAYOUT_XXH3};
 
-static const lsp__schema memory_schema = {
-    LSP__FORMAT_MEMORY, {"/snapshots", "/integrity", NULL}, 2, memory_row, MEM_ROWS,
-    MEM_LAYOUT_XXH3};
+static const lsp__schema memory_schema = {LSP__FORMAT_MEMORY,
+                                          {"/snapshots", "/integrity", NULL, NULL},
+                                          2,
+                                          memory_row,
+                                          MEM_ROWS,
+                                          MEM_LAYOUT_XXH3};
 
 const lsp__schema *lsp__schema_output(void) {
   return &output_schema;
@@ -79,6 +103,7 @@ const lsp__schema *lsp__schema_memory(void) {
 
 static const int of_output[LSP_OUTPUT_DATASETS] = {
     [LSP_TOKENS_ID] = OUT_ID,
+    [LSP_TOKENS_BYTE_START] = OUT_BYTE_START,
     [LSP_TOKENS_NLL] = OUT_NLL,
     [LSP_TOKENS_HIDDEN] = OUT_HIDDEN,
     [LSP_DOCUMENTS_NLL_COUNT] = OUT_NLL_COUNT,
@@ -98,6 +123,8 @@ static const int of_memory[LSP_MEMORY_DATASETS] = {
 };
 
 int lsp__output_row(int dataset) {
+  if (dataset >= LSP_TOKENS_HIDDEN_LAYER && dataset <= LSP_TOKENS_HIDDEN_LAYER_LAST)
+    return OUT_HIDDEN_LAYER + (dataset - LSP_TOKENS_HIDDEN_LAYER);
   return of_output[dataset];
 }
 
@@ -109,8 +136,17 @@ int lsp__may_be_absent(const lsp__row *row, int version) {
   return row->optional || version < row->since;
 }
 
+void lsp__row_path(const lsp__row *row, int64_t number, char path[LSP__PATH]) {
+  if (row->numbered)
+    (void)snprintf(path, LSP__PATH, "%s%lld", row->path, (long long)number);
+  else
+    (void)snprintf(path, LSP__PATH, "%s", row->path);
+}
+
 hid_t lsp__element_type(lsp__element e) {
   switch (e) {
+  case LSP__U8:
+    return H5T_STD_U8LE;
   case LSP__I32:
     return H5T_STD_I32LE;
   case LSP__I64:
@@ -130,6 +166,8 @@ hid_t lsp__element_type(lsp__element e) {
 
 int64_t lsp__element_bytes(lsp__element e) {
   switch (e) {
+  case LSP__U8:
+    return 1;
   case LSP__SCALE:
   case LSP__I32:
   case LSP__F32:

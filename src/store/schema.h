@@ -8,7 +8,7 @@
 #include <hdf5.h>
 #include <stdint.h>
 
-enum { LSP__RANK = 4, LSP__ROWS = 24, LSP__SUM_WORDS = 2 };
+enum { LSP__RANK = 4, LSP__ROWS = 64, LSP__SUM_WORDS = 2, LSP__PATH = 48 };
 
 #define LSP__FORMAT_OUTPUT "longspan-output"
 #define LSP__FORMAT_MEMORY "longspan-memory"
@@ -16,6 +16,7 @@ enum { LSP__RANK = 4, LSP__ROWS = 24, LSP__SUM_WORDS = 2 };
 
 typedef enum {
   LSP__SCALE, /* a dimension without data: only its extent says something */
+  LSP__U8,
   LSP__I32,
   LSP__I64,
   LSP__U64,
@@ -29,8 +30,11 @@ enum {
   OUT_TOKEN,
   OUT_FEATURE,
   OUT_ID,
+  OUT_BYTE_START,
   OUT_NLL,
   OUT_HIDDEN,
+  OUT_HIDDEN_LAYER, /* and those after it: LSP_HIDDEN_MOST in all */
+  OUT_HIDDEN_LAYER_LAST = OUT_HIDDEN_LAYER + LSP_HIDDEN_MOST - 1,
   OUT_DOCUMENT,
   OUT_NAME,
   OUT_TOKEN_START,
@@ -40,6 +44,10 @@ enum {
   OUT_NLL_SUM,
   OUT_BITS_PER_BYTE,
   OUT_NOT_FINITE,
+  OUT_BYTE,
+  OUT_EDGE,
+  OUT_TOKEN_BYTES,
+  OUT_TOKEN_BYTES_START,
   OUT_PANEL,
   OUT_PANEL_XXH3,
   OUT_DOCUMENT_XXH3,
@@ -77,11 +85,12 @@ typedef struct {
   int axis[LSP__RANK]; /* rows of the same table: the scale of each axis */
   int optional;        /* may be absent */
   int since;           /* format version that brought it; files of older ones lack it */
+  int numbered;        /* a number of the file's own follows in its path */
 } lsp__row;
 
 typedef struct {
-  const char *format; /* attribute of the root */
-  const char *group[3];
+  const char *format;   /* attribute of the root */
+  const char *group[4]; /* one without datasets is left out */
   int groups;
   const lsp__row *row;
   int rows;
@@ -101,6 +110,9 @@ hid_t lsp__element_type(lsp__element e);
 
 /* Local. 1 if a file of a format version may lack the row. */
 int lsp__may_be_absent(const lsp__row *row, int version);
+
+/* Local. The row's path in a file; number: of a numbered row. */
+void lsp__row_path(const lsp__row *row, int64_t number, char path[LSP__PATH]);
 
 /* Local. Bytes of an element; 0 for LSP__TEXT, whose width is the file's. */
 int64_t lsp__element_bytes(lsp__element e);

@@ -189,10 +189,19 @@ static lsp_status same_results(const lsp__opening *o, const lsp_output_spec *was
       {"the number of panels", was->panels, is->panels},
       {"writing ids (1: yes, 0: no)", was->write_id, is->write_id},
       {"writing nll (1: yes, 0: no)", was->write_nll, is->write_nll},
-      {"writing hidden states (1: yes, 0: no)", was->write_hidden, is->write_hidden}};
+      {"writing hidden states (1: yes, 0: no)", was->write_hidden, is->write_hidden},
+      {"writing the places of tokens (1: yes, 0: no)", was->write_starts,
+       is->write_starts},
+      {"the number of layers whose hidden states are written", was->hidden_layers,
+       is->hidden_layers},
+      {"the number of tokens that the tokenizer has", was->vocabulary, is->vocabulary}};
   for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
     if (number[i].was != number[i].is)
       return number_differs(o, number[i].what, number[i].was, number[i].is);
+  for (int i = 0; i < is->hidden_layers; i++)
+    if (was->hidden_layer[i] != is->hidden_layer[i])
+      return number_differs(o, "a layer whose hidden states are written",
+                            was->hidden_layer[i], is->hidden_layer[i]);
   for (int64_t d = 0; d < is->documents; d++)
     LSP_TRY(same_document(o, was, is, d));
   return LSP_OK;

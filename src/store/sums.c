@@ -15,7 +15,16 @@ uint64_t lsp_sum_panel(const lsp_panel_data *p) {
     (void)XXH3_64bits_update(&state, p->nll, (size_t)p->nlls * sizeof *p->nll);
   if (p->floats > 0)
     (void)XXH3_64bits_update(&state, p->hidden, (size_t)p->floats * sizeof *p->hidden);
+  if (p->starts > 0)
+    (void)XXH3_64bits_update(&state, p->start, (size_t)p->starts * sizeof *p->start);
+  if (p->layers > 0)
+    (void)XXH3_64bits_update(&state, p->layer_sum,
+                             (size_t)p->layers * sizeof *p->layer_sum);
   return XXH3_64bits_digest(&state);
+}
+
+uint64_t lsp_sum_hidden(const float *hidden, int64_t floats) {
+  return XXH3_64bits(hidden, (size_t)floats * sizeof *hidden);
 }
 
 uint64_t lsp_sum_document(const void *const column[LSP_DOCUMENT_COLUMNS], int64_t i) {

@@ -100,12 +100,16 @@ static lsp_status no_memory(const lsp_verification *v, lsp_failure *why) {
 /* --- panels ---------------------------------------------------------------------- */
 
 typedef struct {
-  int64_t panels; /* at most, of a piece */
-  int64_t width;  /* floats of a hidden row */
-  uint64_t *sum;  /* (panels) */
-  int32_t *id;    /* (panels * LSP_PANEL) */
-  float *nll;     /* (panels * LSP_PANEL + 1) */
-  float *hidden;  /* (panels * LSP_PANEL, width) */
+  int64_t panels;      /* at most, of a piece */
+  int64_t width;       /* floats of a hidden row */
+  int64_t first;       /* panel of the piece */
+  uint64_t *sum;       /* (panels) */
+  int32_t *id;         /* (panels * LSP_PANEL) */
+  float *nll;          /* (panels * LSP_PANEL + 1) */
+  float *hidden;       /* (panels * LSP_PANEL, width) */
+  int64_t *start;      /* (panels * LSP_PANEL) */
+  int layers;          /* how many hidden_N there are */
+  uint64_t *layer_sum; /* (panels, layers) */
 } tokens;
 
 static int has(const lsp_verification *v, int dataset) {
@@ -151,18 +155,49 @@ static uint64_t sum_of(const lsp_verification *v, const tokens *t, int64_t panel
                                .nll = t->nll + (r.nll - all->nll),
                                .nlls = r.nll_end - r.nll,
                                .hidden = t->hidden + at * t->width,
-                               .floats = n * t->width};
+                               .floats = has(v, LSP_TOKENS_HIDDEN) ? n * t->width : 0,
+                               .start = t->start + at,
+                               .starts = has(v, LSP_TOKENS_BYTE_START) ? n : 0,
+                               .layer_sum =
+                                   t->layer_sum + (panel - t->first) * t->layers,
+                               .layers = t->layers};
   return lsp_sum_panel(&data);
 }
 
-static void verify_panels(const lsp_verification *v, const tokens *t, damage *d,
+/* Rows of a dataset, if the file has it. 0: they cannot be read. */
+static int read_if_there(const lsp_verification *v, int dataset, int64_t first,
+                         int64_t n, void *data) {
+  return read_rows(v, dataset, first, has(v, dataset) ? n : 0, data);
+}
+
+/* The sums of the rows of each hidden_N, panel by panel; uses t->hidden. */
+static int read_layers(const lsp_verification *v, const tokens *t, int64_t end,
+                       const lsp_panel_output *all) {
+  for (int i = 0; i < t->layers; i++) {
+    if (!read_rows(v, LSP_TOKENS_HIDDEN_LAYER + i, all->token,
+                   all->token_end - all->token, t->hidden))
+      return 0;
+    for (int64_t p = t->first; p < end; p++) {
+      const lsp_panel_output r = rows_of(v, p, p + 1);
+      t->layer_sum[(p - t->first) * t->layers + i] =
+          lsp_sum_hidden(t->hidden + (r.token - all->token) * t->width,
+                         (r.token_end - r.token) * t->width);
+    }
+  }
+  return 1;
+}
+
+static void verify_panels(const lsp_verification *v, tokens *t, damage *d,
                           int64_t first, int64_t end) {
   const lsp_panel_output all = rows_of(v, first, end);
   const int64_t n = all.token_end - all.token;
+  t->first = first;
   if (!read_rows(v, LSP_INTEGRITY_PANEL, first, end - first, t->sum) ||
-      !read_rows(v, LSP_TOKENS_ID, all.token, has(v, LSP_TOKENS_ID) ? n : 0, t->id) ||
+      !read_if_there(v, LSP_TOKENS_ID, all.token, n, t->id) ||
       !read_rows(v, LSP_TOKENS_NLL, all.nll, all.nll_end - all.nll, t->nll) ||
-      !read_rows(v, LSP_TOKENS_HIDDEN, all.token, t->width > 0 ? n : 0, t->hidden)) {
+      !read_if_there(v, LSP_TOKENS_BYTE_START, all.token, n, t->start) ||
+      !read_layers(v, t, end, &all) ||
+      !read_if_there(v, LSP_TOKENS_HIDDEN, all.token, n, t->hidden)) {
     mark_panels(v, d, first, end, 1);
     return;
   }
@@ -177,17 +212,24 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   tokens t = {.width = 0};
   if (first == end)
     return LSP_OK;
-  if (has(v, LSP_TOKENS_HIDDEN))
-    t.width = v->extent[LSP_TOKENS_HIDDEN].row_bytes / (int64_t)sizeof(float);
-  const int64_t row = (int64_t)sizeof(float) * (2 + t.width);
+  while (t.layers < LSP_HIDDEN_MOST && has(v, LSP_TOKENS_HIDDEN_LAYER + t.layers))
+    t.layers++;
+  if (has(v, LSP_TOKENS_HIDDEN) || t.layers > 0)
+    t.width = v->extent[has(v, LSP_TOKENS_HIDDEN) ? LSP_TOKENS_HIDDEN
+                                                  : LSP_TOKENS_HIDDEN_LAYER]
+                  .row_bytes /
+              (int64_t)sizeof(float);
+  const int64_t row = (int64_t)sizeof(float) * (4 + t.width);
   t.panels = lsp_max(1, lsp_min(end - first, PIECE / row / LSP_PANEL));
   const size_t rows = (size_t)t.panels * LSP_PANEL;
   t.sum = calloc((size_t)t.panels, sizeof *t.sum);
   t.id = malloc(rows * sizeof *t.id);
   t.nll = malloc((rows + 1) * sizeof *t.nll);
   t.hidden = malloc((rows * (size_t)t.width + 1) * sizeof *t.hidden);
+  t.start = malloc(rows * sizeof *t.start);
+  t.layer_sum = malloc(((size_t)t.panels * (size_t)t.layers + 1) * sizeof *t.layer_sum);
   lsp_status status = LSP_OK;
-  if (t.sum == NULL || t.id == NULL || t.nll == NULL || t.hidden == NULL) {
+  if (!t.sum || !t.id || !t.nll || !t.hidden || !t.start || !t.layer_sum) {
     status = no_memory(v, why);
   } else {
     damage d = {.v = v, .tell = tell_tokens};
@@ -199,6 +241,8 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   free(t.id);
   free(t.nll);
   free(t.hidden);
+  free(t.start);
+  free(t.layer_sum);
   return status;
 }
 

@@ -46,9 +46,11 @@ typedef struct {
 } reading;
 
 static lsp_status damaged(const reading *r, int row, const char *what) {
+  char path[LSP__PATH];
+  lsp__row_path(&r->schema->row[row], r->facts.found[row].number, path);
   return lsp_fail(r->why, LSP_E_FORMAT,
                   "%s: %s: %s; the file is damaged: make it again, or restore a copy",
-                  r->path, r->schema->row[row].path, what);
+                  r->path, path, what);
 }
 
 static lsp_status no_memory(const reading *r) {
@@ -235,6 +237,38 @@ static lsp_status check_documents(const reading *r, const lsp_output_spec *s,
   return LSP_OK;
 }
 
+/* Which hidden states there are, and how wide they are. */
+static lsp_status read_hidden(const reading *r, lsp_output_spec *s) {
+  s->write_hidden = r->facts.found[OUT_HIDDEN].present != 0;
+  while (s->hidden_layers < LSP_HIDDEN_MOST &&
+         r->facts.found[OUT_HIDDEN_LAYER + s->hidden_layers].present) {
+    const int row = OUT_HIDDEN_LAYER + s->hidden_layers;
+    const int64_t number = r->facts.found[row].number;
+    if (number < 0 || number > INT_MAX ||
+        (s->hidden_layers > 0 && number <= s->hidden_layer[s->hidden_layers - 1]))
+      return damaged(r, row, "the layers are out of order");
+    s->hidden_layer[s->hidden_layers++] = (int)number;
+  }
+  return s->write_hidden || s->hidden_layers > 0
+             ? small_extent(r, OUT_FEATURE, &s->hidden_width)
+             : LSP_OK;
+}
+
+/* What lies where of the tokens' bytes; both datasets, or none. */
+static lsp_status read_vocabulary(const reading *r, lsp_file_view *view) {
+  const lsp__found *bytes = &r->facts.found[OUT_TOKEN_BYTES],
+                   *start = &r->facts.found[OUT_TOKEN_BYTES_START];
+  if (!bytes->present && !start->present)
+    return LSP_OK;
+  if (!bytes->present || !start->present || start->dims[0] < 1)
+    return damaged(r, OUT_TOKEN_BYTES_START,
+                   "only a part of the tokens' bytes is here");
+  view->output.vocabulary = start->dims[0] - 1;
+  view->token_bytes = extent_of(r, OUT_TOKEN_BYTES);
+  view->token_bytes_start = extent_of(r, OUT_TOKEN_BYTES_START);
+  return LSP_OK;
+}
+
 static lsp_status read_output(const reading *r, lsp_file_view *view) {
   lsp_output_spec *s = &view->output;
   owned_memory *o = r->owned;
@@ -245,9 +279,9 @@ static lsp_status read_output(const reading *r, lsp_file_view *view) {
     return damaged(r, OUT_TOKEN, "more than 2^60 tokens");
   s->write_id = r->facts.found[OUT_ID].present != 0;
   s->write_nll = r->facts.found[OUT_NLL].present != 0;
-  s->write_hidden = r->facts.found[OUT_HIDDEN].present != 0;
-  if (s->write_hidden)
-    LSP_TRY(small_extent(r, OUT_FEATURE, &s->hidden_width));
+  s->write_starts = r->facts.found[OUT_BYTE_START].present != 0;
+  LSP_TRY(read_hidden(r, s));
+  LSP_TRY(read_vocabulary(r, view));
   for (int i = 0; i < LSP_OUTPUT_DATASETS; i++)
     view->extent[i] = extent_of(r, lsp__output_row(i));
   LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));

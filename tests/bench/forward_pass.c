@@ -117,7 +117,7 @@ static lsp_options options_of(const char *model, const char *output,
                               const char *const *inputs, int threads) {
   return (lsp_options){.model = model,
                        .output = output,
-                       .write = LSP_WRITE_ID | LSP_WRITE_NLL,
+                       .write.parts = LSP_WRITE_ID | LSP_WRITE_NLL,
                        .segment = -1,
                        .mem_len = -1,
                        .input_format = LSP_INPUT_TEXT,

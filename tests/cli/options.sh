@@ -45,8 +45,12 @@ run="run --model m --output o.h5 book.txt"
     $run --max-time 1:60
   refused "--max-time: 0:00 is not 1 or more" $run --max-time 0:00
   refused "--mem-init: 'zero' is not one of zeros|empty" $run --mem-init zero
-  refused "--write: 'ids' is not one of id,nll,hidden" $run --write nll,ids
-  refused "--write: '' is not one of id,nll,hidden" $run --write nll,
+  words="id,nll,hidden,hidden:LAYER"
+  refused "--write: 'ids' is not one of $words" $run --write nll,ids
+  refused "--write: '' is not one of $words" $run --write nll,
+  for layer in hidden: hidden:-1 hidden:x hidden:1x hidden:1000000; do
+    refused "--write: '$layer' is not one of $words" $run --write "id,$layer"
+  done
   refused "--segment: needs a value: N" $run --segment
   refused "--segment: needs a value: N" $run --segment --resume
   refused "--resume: takes no value, but was given 'yes'" $run --resume=yes

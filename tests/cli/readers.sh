@@ -8,7 +8,7 @@ python=$(find_python h5py numpy)
 printf 'It was a dark and stormy night; the rain fell in torrents.' >a.txt
 printf 'x' >b.txt
 : >c.txt
-"$LONGSPAN" run --quiet --model "$FIXTURES/law" --output out.h5 --write id,nll,hidden \
+"$LONGSPAN" run --quiet --model "$FIXTURES/law" --output out.h5 --write id,nll,hidden,hidden:0 \
   --snapshots documents a.txt b.txt c.txt
 
 "$python" - <<'EOF'
@@ -23,7 +23,10 @@ with h5py.File("out.h5") as f:
     tokens, documents = f["tokens"], f["documents"]
     assert bytes(tokens["id"][:].astype("u1")) == b"".join(text)
     assert tokens["id"].dtype == "<i4" and tokens["nll"].dtype == "<f4"
-    assert [d.label for d in tokens["hidden"].dims] == ["token", "feature"]
+    for name in ("hidden", "hidden_0"):
+        assert [d.label for d in tokens[name].dims] == ["token", "feature"]
+    same = tokens["id"][:] == ord("t")  # what enters layer 0 is the embedding of the id
+    assert same.sum() > 1 and len(np.unique(tokens["hidden_0"][:][same], axis=0)) == 1
     for group in (tokens, documents):
         for dataset in group.values():
             if not h5py.h5ds.is_scale(dataset.id):

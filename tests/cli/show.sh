@@ -122,6 +122,13 @@ says '^Bits per byte: plain$' '^Bits per byte: book$' '^  CHAPTER III '
 says '^Bits per byte: book$'
 passed "texts"
 
+# Without a text the output is read alone, and says the same.
+"$LONGSPAN" show out.h5 book --baseline base.h5 --html page.html >said
+"$LONGSPAN" show out.h5 --baseline base.h5 --html alone.html >alone
+sed 's/page.html/alone.html/' said | cmp - alone || fail "another answer without the text"
+cmp page.html alone.html || fail "another page without the text"
+passed "the output alone"
+
 sed 's/Zebras/Zebrus/' book >other
 head -c 1000 book >short
 bad 1 "other: byte $(grep -abo Zebras book | cut -d: -f1 | awk '{ print $1 + 4 }') is 117" \
@@ -132,6 +139,6 @@ bad 1 'two.h5 has no document of this name' two.h5 other
 bad 1 'a memory file' out.memory.h5 book
 bad 1 'absent' out.h5 absent
 bad 1 'page.html' out.h5 book --html absent/page.html
-bad 2 'show takes FILE.h5' out.h5
+bad 2 'show takes FILE.h5' --html page.html
 bad 2 'no such option; did you mean --html' out.h5 book --htm x
 passed "what does not belong together"

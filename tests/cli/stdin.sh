@@ -5,7 +5,7 @@ set -eu
 . "$(dirname "$0")/../runs.sh"
 
 law="--model $FIXTURES/law"
-results="--write id,nll,hidden --snapshots documents"
+results="--write id,nll,hidden,hidden:1 --snapshots documents"
 
 # into NAME ARGUMENT...: a run on one rank.
 into() {

@@ -41,7 +41,7 @@ everything() {
   (cd "$1" && sha256sum * | sha256sum)
 }
 
-options="$law --wave-tokens 512 --write id,nll,hidden --snapshots documents"
+options="$law --wave-tokens 512 --write id,nll,hidden,hidden:1 --snapshots documents"
 
 # --- A run that was killed when all was committed and nothing was renamed
 

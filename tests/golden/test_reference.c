@@ -55,7 +55,7 @@ static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
   const lsp_options options = {
       .model = f->dir,
       .output = f->output,
-      .write = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
+      .write.parts = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
       .segment = -1,
       .mem_len = -1,
       .mem_init = f->mem_empty ? LSP_MEM_EMPTY : LSP_MEM_DEFAULT,

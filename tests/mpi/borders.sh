@@ -11,7 +11,7 @@
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
-results="--write id,nll,hidden --snapshots documents"
+results="--write id,nll,hidden,hidden:1 --snapshots documents"
 
 # model LAYERS: local-heads (4 query heads, 2 layers) with these layers, in ./model.
 model() {

@@ -11,7 +11,7 @@
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
-results="--write id,nll,hidden --snapshots documents"
+results="--write id,nll,hidden,hidden:1 --snapshots documents"
 
 word() { # word I WORD...: the I-th, from 0
   shift $(($1 + 1))

@@ -31,7 +31,7 @@ static const char sizes[] =
     "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, "
     "\"intermediate_size\": 48";
 
-static const lsp_choices nothing = {-1, -1, -1};
+static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
 
 /* Describes the sizes with a type's keys and others. */
 static lsp_status describe(const char *type, const char *keys,
@@ -194,7 +194,9 @@ static void test_what_is_not_computed_is_refused_by_one_line(void **state) {
 
 static void test_options_of_other_models_are_refused(void **state) {
   static const lsp_choices choice[] = {
-      {5, -1, -1}, {-1, 7, -1}, {-1, -1, LSP_MEM_ZEROS}};
+      {.mem_len = 5, .segment = -1, .mem_init = -1},
+      {.mem_len = -1, .segment = 7, .mem_init = -1},
+      {.mem_len = -1, .segment = -1, .mem_init = LSP_MEM_ZEROS}};
   static const char *const option[] = {"--mem-len: no", "--segment: no",
                                        "--mem-init zeros: no"};
   (void)state;
