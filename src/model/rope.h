@@ -15,6 +15,8 @@
 
 #include "source.h"
 
+#include <float.h>
+
 typedef enum {
   LSP_ROPE_DEFAULT,
   LSP_ROPE_LINEAR,
