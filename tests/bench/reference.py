@@ -71,8 +71,7 @@ class Longspan:
         spent = {phase: seconds["avg"] for phase, seconds in run["seconds"].items()}
         seconds = sum(s for phase, s in spent.items() if phase not in ("read tokens", "write", "sync and commit"))
         kept = 1 - spent["log-probabilities"] / seconds if work == HIDDEN else 1
-        cpu = run["cpu_seconds"]["avg"] * run["ranks"]
-        return len(ids) * run["ranks"] / (cpu * kept), len(ids) / (seconds * kept)
+        return len(ids) / (run["cpu_seconds"]["avg"] * kept), len(ids) / (seconds * kept)
 
 
 # ---------------------------------------------------------------- The others
