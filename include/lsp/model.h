@@ -28,11 +28,11 @@ enum {
   LSP_FACT_SIZE = 48
 };
 
-/* How the elements of a matrix are stored. */
-typedef enum { LSP_STORED_F32 } lsp_storage;
+/* How the elements of a matrix are stored: row-major, or in the order of lsp/packing.h. */
+typedef enum { LSP_STORED_F32, LSP_STORED_PACKED } lsp_storage;
 
 typedef struct {
-  const float *data; /* (rows, cols) */
+  const float *data; /* (rows, cols), lent */
   int64_t rows, cols;
   lsp_storage storage;
 } lsp_matrix;
@@ -130,6 +130,8 @@ typedef struct {
   const float *cluster_bias;   /* (clusters - 1) */
   int widest;                  /* widest e */
   int projected;               /* there are in_proj and out_proj */
+  lsp_storage storage; /* of out of cluster 0, with it of an embedding that is the
+                                  same, and of cluster_weight */
 } lsp_vocabulary;
 
 /* Something of a model that decides results and is recorded with them. */

@@ -49,6 +49,9 @@ int64_t lsp_sizes_strips(const lsp_layer *layer);
 /* Packed output rows of cluster i, beyond the shortlist. */
 int64_t lsp_sizes_tail(const lsp_model *model, int i);
 
+/* Packed projection of cluster i, into the model's width or out of it. */
+int64_t lsp_sizes_projection(const lsp_model *model, int i);
+
 /* What is made from the weights and lies beside them, one copy a node. */
 int64_t lsp_sizes_prepared(const lsp_model *model);
 

@@ -57,6 +57,20 @@ static void each_token_has(const lsp_output_spec *s, char list[EACH_SIZE]) {
               i == 0 && !s->write_hidden ? " (states before that layer)" : "");
 }
 
+/* Of a text that a tokenizer has cut. */
+static void print_text(const lsp_output_spec *s) {
+  char number[LSP_NUMBER_SIZE];
+  int64_t bytes = 0;
+  if (!s->write_starts)
+    return;
+  for (int64_t d = 0; d < s->documents; d++)
+    if (__builtin_add_overflow(bytes, s->n_bytes[d], &bytes))
+      return;
+  lsp_print_fact(stdout, "text", "%s bytes", lsp_grouped(bytes, number));
+  if (s->tokens > 0)
+    lsp_print_fact(stdout, "bytes a token", "%.2f", (double)bytes / (double)s->tokens);
+}
+
 void lsp_info_contents(const lsp_file_view *view) {
   const lsp_output_spec *s = &view->output;
   char tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE], each[EACH_SIZE];
@@ -64,6 +78,7 @@ void lsp_info_contents(const lsp_file_view *view) {
   lsp_print_fact(stdout, "tokens", "%s in %lld document%s",
                  lsp_grouped(s->tokens, tokens), (long long)s->documents,
                  s->documents == 1 ? "" : "s");
+  print_text(s);
   lsp_print_fact(stdout, "each token has", "%s", each);
   lsp_print_fact(stdout, "size", "%s", lsp_bytes(size_of(view), bytes));
 }
@@ -141,16 +156,18 @@ static void print_document(const lsp_output_spec *s, const results *r, int64_t d
 }
 
 /* Where some tokens have no finite result there is no average. */
-static void print_overall(const totals *t) {
+static void print_overall(const lsp_output_spec *s, const totals *t) {
   char number[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
   const double bits = t->nats / log(2);
   if (t->not_finite > 0) {
     lsp_print_fact(stdout, "not finite", "%s of %s predicted tokens have no finite nll",
                    lsp_grouped(t->not_finite, number),
                    lsp_grouped(t->not_finite + t->predicted, all));
-  } else if (t->of_bytes) {
+    return;
+  }
+  if (t->of_bytes)
     lsp_print_fact(stdout, "bits per byte", "%.4f", bits / t->bytes);
-  } else if (t->predicted > 0) {
+  if (t->predicted > 0 && (!t->of_bytes || s->write_starts)) {
     lsp_print_fact(stdout, "bits per token", "%.4f", bits / (double)t->predicted);
     lsp_print_fact(stdout, "perplexity", "%.4f", exp2(bits / (double)t->predicted));
   }
@@ -162,7 +179,7 @@ static lsp_status print_results(const lsp_file_view *view, const char *path, res
   const int64_t listed = lsp_min(s->documents, LISTED);
   totals t;
   LSP_TRY(add_up(view, path, r, &t, why));
-  print_overall(&t);
+  print_overall(s, &t);
   print_attributes(s->attribute, s->attributes);
   const int of_bytes = t.of_bytes || t.predicted == 0;
   (void)printf("\n  %-*s %18s %15s\n", NAME_COLUMNS, "document", "tokens",

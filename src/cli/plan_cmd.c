@@ -273,6 +273,17 @@ static int64_t tokens_of_wave(const plan_estimate *e) {
          lsp_plan_tokens_before(&e->plan, wave.first);
 }
 
+/* 1: the run cuts text into tokens, and writes where they begin. */
+static int cuts_text(const plan_estimate *e) {
+  const int64_t format = e->options->input_format;
+  if (e->tokenizer == NULL)
+    return 0;
+  if (e->corpus == NULL)
+    return format == LSP_INPUT_AUTO || format == LSP_INPUT_TEXT;
+  const lsp_document first = lsp_corpus_document(e->corpus, 0);
+  return lsp_is_text(&first);
+}
+
 static lsp_status size_run(plan_estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
   const lsp_sizing z = {&e->model, e->layer, &e->plan, &e->request};
@@ -280,7 +291,8 @@ static lsp_status size_run(plan_estimate *e, lsp_failure *why) {
                              .memory = o->memory,
                              .ranks = o->ranks,
                              .threads = o->threads,
-                             .longest = lsp_plan_longest(&e->plan)};
+                             .longest = lsp_plan_longest(&e->plan),
+                             .starts = cuts_text(e)};
   LSP_TRY(size_tables(e, why));
   LSP_TRY(lsp_sizes_layers(&e->model, e->request.longest, o->ranks, e->layer, why));
   LSP_TRY(lsp_sizes_choose(&z, &e->sizes, why));

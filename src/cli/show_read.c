@@ -212,18 +212,18 @@ static lsp_status other_text(const walk *w, const lsp_read_token *t,
                              const unsigned char *text, lsp_failure *why) {
   const lsp_token_reader *r = &w->show->output;
   const char *path = lsp_corpus_document(w->show->text, w->t).path;
-  const long long token =
-      (long long)(r->view.output.token_start[r->document] + t->number);
+  const int64_t token = r->view.output.token_start[r->document] + t->number;
   if (r->kind == LSP_OF_BYTES)
     return lsp_fail(why, LSP_E_MISMATCH,
                     "%s: byte %lld is %d, but token %lld of %s is %d; give the text "
                     "that it was made from",
-                    path, (long long)t->start, (int)text[0], token, r->path,
+                    path, (long long)t->start, (int)text[0], (long long)token, r->path,
                     (int)t->id);
   return lsp_fail(why, LSP_E_MISMATCH,
                   "%s: bytes %lld to %lld are not what token %lld of %s stands for; "
                   "give the text that it was made from",
-                  path, (long long)t->start, (long long)t->end - 1, token, r->path);
+                  path, (long long)t->start, (long long)t->end - 1, (long long)token,
+                  r->path);
 }
 
 /* The token beside the text that was given: the same, or, where the file has no ids, taken

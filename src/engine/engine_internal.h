@@ -138,7 +138,9 @@ typedef struct {
   lsp_shared shared;
   lsp_prepared *layer; /* (L) */
   const float *zeros;  /* as many as any bias has */
-  const float **tail;  /* (clusters) (tiles, e, 64) packed out[i] */
+  const float **tail;  /* (clusters) (tiles, e, 64) out[i], for the block kernel */
+  const float **in;    /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
+  const float **out;   /* (clusters) (e, D) packed out_proj, turned; likewise */
   double *turns;       /* owned: what lsp_prepared.turn points to */
 } lsp_weights;
 
@@ -275,6 +277,21 @@ lsp_status lsp_token_files_check(const char *output, lsp_failure *why);
 void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill);
 lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why); /* Local: its tables */
 void lsp_prepare_close(lsp_weights *w);
+
+/* products.c */
+
+/* Local, thread-safe. y = x W^T. x (rows, w->cols), y (rows, w->rows), dense. rows is that
+ * of a panel (lsp/gemm.h). work (rows, LSP_PACK_DEPTH), lent. */
+void lsp_multiply(const lsp_job *job, const lsp_matrix *w, int64_t rows, const float *x,
+                  float *y, float *work);
+
+/* Local. Packs what rows are multiplied with, if the options ask for it: in place, by the
+ * rank that fills the block (fill), after its tensors were read. */
+lsp_status lsp_pack_weights(const lsp_job *job, lsp_model *m, int fill,
+                            lsp_failure *why);
+
+/* Room for lsp_multiply at the end of this thread's scratch. */
+float *lsp_work_of(const lsp_run *e);
 
 /* pace.c */
 int64_t lsp_pace_rows(lsp_run *e); /* Collective: of the next wave; 0: stop */

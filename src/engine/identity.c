@@ -72,8 +72,12 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, "prefix", "%d", m->prefixes);
   if (m->prefixes > 0 && m->no_bos == NULL)
     put_prefix(m, p);
-  put(p, "blas", "%s", lsp_blas_description());
-  put(p, "blas_core", "%s", lsp_blas_core());
+  if (e->job.options->gemm == LSP_GEMM_PACKED) {
+    put(p, "gemm", "packed");
+  } else {
+    put(p, "blas", "%s", lsp_blas_description());
+    put(p, "blas_core", "%s", lsp_blas_core());
+  }
   put(p, "kernels", "%s", kernels_version);
 }
 

@@ -40,8 +40,14 @@ static const float *project(head_work *w, int i) {
   const lsp_cluster *k = &w->e->weights.model.words.cluster[i];
   if (k->out_proj == NULL)
     return w->hidden;
-  lsp_gemm_plain(w->rows, k->width, w->e->weights.model.width, w->hidden, k->out_proj,
-                 w->projected);
+  const lsp_matrix packed = {w->e->weights.out[i], k->width, w->e->weights.model.width,
+                             LSP_STORED_PACKED};
+  if (packed.data != NULL)
+    lsp_multiply(&w->e->job, &packed, w->rows, w->hidden, w->projected,
+                 lsp_work_of(w->e));
+  else
+    lsp_gemm_plain(w->rows, k->width, w->e->weights.model.width, w->hidden, k->out_proj,
+                   w->projected);
   return w->projected;
 }
 
@@ -66,7 +72,8 @@ static void add_up(head_work *w, int64_t n, float *row, const float *bias, int r
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
   const lsp_vocabulary *c = &w->e->weights.model.words;
-  lsp_gemm(w->rows, n, c->cluster[0].width, rows, weight, w->logits);
+  const lsp_matrix part = {weight, n, c->cluster[0].width, c->storage};
+  lsp_multiply(&w->e->job, &part, w->rows, rows, w->logits, lsp_work_of(w->e));
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
       continue;

@@ -173,6 +173,15 @@ static void print_rates(const lsp_run *e, const totals *t) {
           (double)(lsp_sizes_rank(&e->span.sizes) + e->span.sizes.node) / (1 << 20));
 }
 
+static double text_bytes(const lsp_run *e) {
+  double bytes = 0;
+  for (int64_t d = 0; d < lsp_corpus_count(e->text.corpus); d++) {
+    const lsp_document document = lsp_corpus_document(e->text.corpus, d);
+    bytes += (double)lsp_written_text_bytes(e, &document);
+  }
+  return bytes;
+}
+
 static void print_score(const lsp_run *e) {
   const lsp_commit *c = &e->progress.commit;
   if (c->corpus_count == 0 || c->corpus_not_finite > 0)
@@ -183,6 +192,14 @@ static void print_score(const lsp_run *e) {
     lsp_say(e->job.ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
             e->job.options->output, bits / (double)c->token_end,
             (long long)c->token_end, (long long)e->text.plan.documents,
+            e->text.plan.documents == 1 ? "" : "s");
+  else if (e->text.is_tokenised)
+    lsp_say(e->job.ctx,
+            "%s: %.6f bits a byte, %.6f bits a token, perplexity %.6f, over %lld "
+            "predicted tokens in %lld document%s",
+            e->job.options->output, bits / text_bytes(e),
+            bits / (double)c->corpus_count, exp2(bits / (double)c->corpus_count),
+            (long long)c->corpus_count, (long long)e->text.plan.documents,
             e->text.plan.documents == 1 ? "" : "s");
   else
     lsp_say(e->job.ctx,

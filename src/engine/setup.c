@@ -80,6 +80,8 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
                                                      : default_threads(e->job.ctx));
   LSP_TRY(lsp_run_try_threads(e));
   warn_if_crowded(e);
+  if (e->job.options->gemm == LSP_GEMM_PACKED) /* the library is but a yardstick */
+    return lsp_agree(e->job.ctx, lsp_blas_open(NULL, &e->job.ctx->why));
   const char *core = agreed_core(e, recorded_core);
   LSP_TRY(lsp_agree(e->job.ctx, lsp_run_try_blas(e, core)));
   LSP_TRY(lsp_agree(e->job.ctx, lsp_blas_open(core, &e->job.ctx->why)));
@@ -203,6 +205,8 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   LSP_TRY(lsp_agree(ctx, st));
   lsp_bcast(ctx->comm, w->hash, sizeof w->hash);
   lsp_shared_spread(ctx, &w->shared, 0, weights);
+  LSP_TRY(
+      lsp_agree(ctx, lsp_pack_weights(&e->job, &w->model, w->shared.owner, &ctx->why)));
   lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
   lsp_shared_seal(ctx, &w->shared);
   return LSP_OK;

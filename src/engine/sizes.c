@@ -72,6 +72,11 @@ int64_t lsp_sizes_tail(const lsp_model *m, int i) {
                 v->cluster[i].width);
 }
 
+int64_t lsp_sizes_projection(const lsp_model *m, int i) {
+  const lsp_cluster *k = &m->words.cluster[i];
+  return m->words.projected ? padded((int64_t)m->width * k->width) : 0;
+}
+
 /* Zeros that stand for absent biases. */
 static int64_t widest_bias(const lsp_model *m) {
   int64_t most = m->width;
@@ -90,6 +95,8 @@ int64_t lsp_sizes_prepared(const lsp_model *m) {
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);
+  for (int i = 0; i < m->words.clusters; i++)
+    floats += 2 * lsp_sizes_projection(m, i);
   return floats;
 }
 
@@ -200,7 +207,7 @@ static int64_t scratch_of(const lsp_model *m) {
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
   }
-  return padded(most);
+  return padded(most) + LSP_PANEL * LSP_PACK_DEPTH;
 }
 
 double lsp_sizes_token_flops(const lsp_model *m, int64_t longest) {

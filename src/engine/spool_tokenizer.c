@@ -138,8 +138,10 @@ lsp_status lsp_reader_takes(const lsp_reader *r, const lsp_corpus *c,
   const char *text = NULL, *ids = NULL;
   for (int64_t i = 0; i < lsp_corpus_count(c); i++) {
     const lsp_document d = lsp_corpus_document(c, i);
-    const char **kind = lsp_is_text(&d) ? &text : &ids;
-    *kind = *kind == NULL ? d.name : *kind;
+    if (lsp_is_text(&d))
+      text = text == NULL ? d.name : text;
+    else
+      ids = ids == NULL ? d.path : ids; /* a dataset has names of its own */
   }
   if (r->bytes || text == NULL)
     return LSP_OK;

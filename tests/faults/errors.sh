@@ -41,13 +41,13 @@ try() {
 
 # A real disk that is too small, by more and by less: the run fits, or it says so.
 mkdir small
-if [ "$(id -u)" -ne 0 ] || ! mount -t tmpfs -o size=1m none small 2>/dev/null; then
+if [ "$(id -u)" -ne 0 ] || ! mount -t tmpfs -o size=1400k none small 2>/dev/null; then
   echo "passed over: only root can mount a small disk"
   exit 0
 fi
 trap 'umount "$work/small"; rm -rf "$work"' EXIT
 fits=0 full=0
-for filled in 0 60 100 140 150 160 170 180 200 400 800 1016 1020 1024; do
+for filled in 0 60 100 140 150 160 170 180 200 400 800 1391 1395 1399; do
   rm -f small/*
   head -c $((filled * 1024)) /dev/zero >small/other
   status=0

@@ -14,6 +14,8 @@ static const int64_t store_bytes[] = {700, 0, 1400};
 static const char *const store_name[] = {"a.txt", "", "folder/b\xc3\xb6ok.txt"};
 static const lsp_attribute store_attribute[] = {
     {"config", "{\"layers\": 2}"}, {"empty", ""}, {"author", "J\xc3\xb6rg"}};
+static const int64_t store_edge[] = {0, 3, 3, 5};
+static const unsigned char store_tokens[] = {'a', 'b', '\0', ' ', 'c'};
 static const int64_t store_document[] = {0, 2};
 static const int64_t store_position[] = {512, 7};
 
@@ -26,6 +28,12 @@ static inline lsp_output_spec store_output(void) {
                              .write_id = 1,
                              .write_nll = 1,
                              .write_hidden = 1,
+                             .write_starts = 1,
+                             .hidden_layers = 1,
+                             .hidden_layer = {12},
+                             .vocabulary = 3,
+                             .vocabulary_start = store_edge,
+                             .vocabulary_bytes = store_tokens,
                              .token_start = store_start,
                              .n_bytes = store_bytes,
                              .name = store_name,

@@ -139,7 +139,82 @@ static void test_a_long_message_keeps_both_its_ends(void **state) {
   }
 }
 
-LSP_TESTS(cmocka_unit_test(test_a_long_message_keeps_both_its_ends),
+/* Python 3.11: [hex(c) for c in range(0x110000) if chr(c).isspace()] */
+static int is_white(unsigned c) {
+  return (c >= 0x9 && c <= 0xd) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
+         c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* A character of the basic plane as UTF-8; its bytes. */
+static size_t encode(unsigned c, char out[3]) {
+  if (c < 0x80) {
+    out[0] = (char)c;
+    return 1;
+  }
+  if (c < 0x800) {
+    out[0] = (char)(0xc0 | c >> 6);
+    out[1] = (char)(0x80 | (c & 0x3f));
+    return 2;
+  }
+  out[0] = (char)(0xe0 | c >> 12);
+  out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+  out[2] = (char)(0x80 | (c & 0x3f));
+  return 3;
+}
+
+static void test_white_space_is_that_of_python(void **state) {
+  (void)state;
+  int whites = 0;
+  for (unsigned c = 0; c < 0x10000; c++) {
+    char text[4] = {'x', 'x', 'x', 'x'};
+    const size_t n = encode(c, text);
+    assert_int_equal(lsp_text_white(text, sizeof text), is_white(c) ? n : 0);
+    assert_int_equal(lsp_text_white(text, n), is_white(c) ? n : 0);
+    for (size_t part = 1; part < n && is_white(c); part++) {
+      assert_true(lsp_text_begins_white(text, part));
+      assert_int_equal(lsp_text_white(text, part), 0);
+    }
+    assert_false(lsp_text_begins_white(text, n) && n != 2);
+    whites += is_white(c);
+  }
+  assert_int_equal(whites, 29);
+  assert_int_equal(lsp_text_white("", 0), 0);
+}
+
+/* What bytes.decode(errors="replace") makes of them: the length of each U+FFFD. */
+static void test_ill_formed_text_is_replaced_as_python_does(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t bytes;
+  } row[] = {{"\x80x", 1},
+             {"\xff\xff", 1},
+             {"\xc3", 1},
+             {"\xc3x", 1},
+             {"\xc0\x80", 1},
+             {"\xe2\x80", 2},
+             {"\xe2\x80x", 2},
+             {"\xe2x", 1},
+             {"\xe0\x80\x80", 1},
+             {"\xe0\xa0", 2},
+             {"\xed\xa0\x80", 1},
+             {"\xed\x9f", 2},
+             {"\xf0\x9f\x98", 3},
+             {"\xf0\x9f\x98x", 3},
+             {"\xf0\x9fx", 2},
+             {"\xf0\x80\x80\x80", 1},
+             {"\xf4\x90\x80\x80", 1},
+             {"\xf4\x8f\x80", 3},
+             {"\xf5\x80\x80\x80", 1}};
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+    assert_int_equal(lsp_text_ill_formed(row[i].text, strlen(row[i].text)),
+                     row[i].bytes);
+}
+
+LSP_TESTS(cmocka_unit_test(test_white_space_is_that_of_python),
+          cmocka_unit_test(test_ill_formed_text_is_replaced_as_python_does),
+          cmocka_unit_test(test_a_long_message_keeps_both_its_ends),
           cmocka_unit_test(test_what_is_printable_is_shown_as_it_is),
           cmocka_unit_test(test_control_characters_are_escaped),
           cmocka_unit_test(test_what_is_not_utf8_is_escaped_byte_by_byte),

@@ -53,6 +53,23 @@ static void expect_refused(const char *path, const char *words) {
   assert_null(strchr(why.text, '\n'));
 }
 
+static void expect_vocabulary(const lsp_file_view *v) {
+  int64_t edge[sizeof store_edge / sizeof store_edge[0]] = {0};
+  unsigned char bytes[sizeof store_tokens] = {0};
+  lsp_failure why = {0};
+  assert_int_equal(v->output.vocabulary, 3);
+  assert_int_equal(v->token_bytes_start.rows, 4);
+  assert_int_equal(v->token_bytes.rows, (int64_t)sizeof bytes);
+  assert_int_equal(lsp_read_at(v->fd, "edges", edge, (int64_t)sizeof edge,
+                               v->token_bytes_start.offset, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_read_at(v->fd, "bytes", bytes, (int64_t)sizeof bytes,
+                               v->token_bytes.offset, &why),
+                   LSP_OK);
+  assert_memory_equal(edge, store_edge, sizeof edge);
+  assert_memory_equal(bytes, store_tokens, sizeof bytes);
+}
+
 static void test_output_is_read_as_it_was_written(void **state) {
   (void)state;
   char path[LSP_TEST_PATH];
@@ -66,6 +83,10 @@ static void test_output_is_read_as_it_was_written(void **state) {
   assert_int_equal(v.output.first_position, 30);
   assert_int_equal(v.output.hidden_width, 300);
   assert_true(v.output.write_id && v.output.write_nll && v.output.write_hidden);
+  assert_true(v.output.write_starts);
+  assert_int_equal(v.output.hidden_layers, 1);
+  assert_int_equal(v.output.hidden_layer[0], 12);
+  expect_vocabulary(&v);
   for (int i = 0; i < 3; i++) {
     assert_string_equal(v.output.name[i], store_name[i]);
     assert_int_equal(v.output.n_bytes[i], store_bytes[i]);
@@ -155,9 +176,14 @@ static void test_absent_datasets_are_absent(void **state) {
   lsp_file_view v;
   lsp_extent e[LSP_OUTPUT_DATASETS];
   lsp_output_spec s = store_output();
-  s.write_id = s.write_nll = s.write_hidden = 0;
+  s.write_id = s.write_nll = s.write_hidden = s.write_starts = s.hidden_layers = 0;
+  s.vocabulary = 0;
   assert_int_equal(store_make_output(&s, in_folder(path, "o.h5"), e, &why), LSP_OK);
   assert_int_equal(lsp_file_open(path, &v, &why), LSP_OK);
+  assert_int_equal(v.output.hidden_layers, 0);
+  assert_int_equal(v.output.vocabulary, 0);
+  assert_int_equal(v.extent[LSP_TOKENS_BYTE_START].offset, -1);
+  assert_int_equal(v.extent[LSP_TOKENS_HIDDEN_LAYER].offset, -1);
   assert_false(v.output.write_id || v.output.write_nll || v.output.write_hidden);
   assert_int_equal(v.output.tokens, 1001);
   assert_int_equal(v.extent[LSP_TOKENS_ID].offset, -1);
