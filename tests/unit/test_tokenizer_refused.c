@@ -81,6 +81,9 @@ static void test_parts_that_are_not_known(void **state) {
        "model.merges[0]: ", "two tokens"},
       {"{" MODEL "," RULE ",\"added_tokens\":[{\"id\":7,\"content\":\"<s>\"}]}",
        "added_tokens[0].id: is 7", "the next one"},
+      {"{" MODEL "," RULE ",\"added_tokens\":[{\"id\":3,\"content\":\"x\"},{\"id\":4,"
+       "\"content\":\"x\"}]}",
+       "added_tokens[1].content: is \"x\"", "no other"},
       {"{" MODEL "," RULE ",\"added_tokens\":[{\"id\":3,\"content\":\"\"}]}",
        "added_tokens[0].content: ", "text"},
       {"{" MODEL "," RULE
