@@ -135,16 +135,49 @@ static int composes(lsp__form form) {
   return form == LSP__NFC || form == LSP__NFKC;
 }
 
-static int combining_class(int32_t c) {
-  return utf8proc_get_property(c)->combining_class;
+/* The library's normal forms know Unicode 9: later characters neither decompose nor
+ * compose there, and later marks stay where they are. */
+typedef struct {
+  int32_t first, last;
+} range;
+
+static int is_among(const range *list, size_t n, int32_t c) {
+  size_t low = 0;
+  for (size_t high = n; low < high;) {
+    const size_t middle = low + (high - low) / 2;
+    if (list[middle].last < c)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < n && list[low].first <= c;
 }
 
-/* Characters with decompositions that came after the Unicode 12 of the library's normal
- * forms, which leaves them as they are. */
-static int is_too_new(int32_t c) {
-  return c == 0x32ff || (c >= 0xa7f2 && c <= 0xa7f4) || c == 0xab69 ||
-         (c >= 0x10781 && c <= 0x107ba) || c == 0x11938 || c == 0x1f16c ||
-         (c >= 0x1fbf0 && c <= 0x1fbf9);
+static int decomposes_since(int32_t c) {
+  static const range since[] = {
+      {0x32ff, 0x32ff},   {0xa7f2, 0xa7f4},   {0xab69, 0xab69},   {0x10781, 0x107ba},
+      {0x11938, 0x11938}, {0x1e030, 0x1e06d}, {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9}};
+  return c >= 0x32ff && is_among(since, sizeof since / sizeof since[0], c);
+}
+
+static int is_mark_since(int32_t c) {
+  static const range since[] = {
+      {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
+      {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},
+      {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},   {0x10d24, 0x10d27},
+      {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50}, {0x10f82, 0x10f85},
+      {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+      {0x1193d, 0x1193e}, {0x11943, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34},
+      {0x11a47, 0x11a47}, {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45},
+      {0x11d97, 0x11d97}, {0x11f41, 0x11f42}, {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f},
+      {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
+  };
+  return c >= 0x7fd && is_among(since, sizeof since / sizeof since[0], c);
+}
+
+static int combining_class(int32_t c) {
+  const int class = utf8proc_get_property(c)->combining_class;
+  return class != 0 && is_mark_since(c) ? 0 : class;
 }
 
 static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST]) {
@@ -154,7 +187,7 @@ static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST])
                           (is_compatible(form) ? UTF8PROC_COMPAT : 0));
   const utf8proc_ssize_t n =
       utf8proc_decompose_char(c, out, DECOMPOSED_MOST, options, &last);
-  if (n > 0 && n <= DECOMPOSED_MOST && !is_too_new(c))
+  if (n > 0 && n <= DECOMPOSED_MOST && !decomposes_since(c))
     return (size_t)n;
   out[0] = c;
   return 1;
@@ -240,7 +273,7 @@ static int32_t compose_pair(int32_t first, int32_t second) {
   const utf8proc_option_t options =
       (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
   const utf8proc_ssize_t n = utf8proc_normalize_utf32(pair, 2, options);
-  return n == 1 && !is_too_new(pair[0]) ? pair[0] : -1;
+  return n == 1 && !decomposes_since(pair[0]) ? pair[0] : -1;
 }
 
 /* A character composes with the last starter unless one of its own class or a starter

@@ -70,6 +70,8 @@ def added(number, content, **switches):
 def whole(name, vocabulary, merges):
     """A tokenizer.json of the family."""
     special = dict(special=True)
+    if name == "llama3":  # a whole word without merges
+        vocabulary["\u0120unreachable"] = len(vocabulary)
     tokens = [added(vocabulary.get(END, len(vocabulary)), END, **special)]
     after = len(vocabulary) + (END not in vocabulary)
     model = {"type": "BPE", "dropout": None, "unk_token": None,
@@ -83,8 +85,6 @@ def whole(name, vocabulary, merges):
         model["continuing_subword_prefix"] = model["end_of_word_suffix"] = ""
     if name == "llama3":
         model["ignore_merges"] = True
-        vocabulary["\u0120unreachable"] = len(vocabulary)
-        after += 1
         tokens.append(added(after, "<|begin_of_text|>", **special))
         processor = {"type": "Sequence",
                      "processors": [byte_level(True),
