@@ -2,6 +2,7 @@
 """The same work by what people would use and by longspan, on the same cores, in one run.
 
     reference.py LONGSPAN [--model DIR] [--tokens N ...] [--threads T] [--rounds R] [--gguf FILE|none]
+                 [--without WORD ...]
     reference.py LONGSPAN --family transfo-xl [--tokens N] [--threads T]
 
 The first reads random ids as one text with a llama, gpt2, mistral or qwen of DIR (default: SmolLM2, which
@@ -10,6 +11,7 @@ with the log-probability of every token. There are transformers (eager and sdpa,
 (llama-cpp-python, of the GGUF and of the same in float32) and longspan, T threads each, on the same T processors. They
 take turns: R rounds (default 5), each program once a round. Printed are medians of tokens a second, by CPU time and by
 the clock, and medians of the ratio of longspan to each within a round. On a machine that does other work quote CPU time.
+A processor without products of bfloat16 takes minutes over each of those: --without bfloat16 leaves them out.
 
 The second is a random Transformer-XL (D 512, L 12, F 2048, memory 512, bytes), N tokens (default 16384) in segments of
 128 and of 512, by the library and by longspan, one after the other.
@@ -201,12 +203,16 @@ def processor():
 def contenders(arguments, scratch):
     """Everything that takes part, longspan last."""
     folder, threads = arguments.model, arguments.threads
+    def wanted(name):
+        return not any(word in name for word in arguments.without)
+
     everyone = [Transformers(folder, attention, dtype, threads)
-                for dtype in (torch.float32, torch.bfloat16) for attention in ("eager", "sdpa")]
+                for dtype in (torch.float32, torch.bfloat16) for attention in ("eager", "sdpa")
+                if wanted(f"transformers {attention} {str(dtype)[6:]}")]
     gguf = arguments.gguf
-    if gguf is None and folder == default_model():
+    if gguf is None and folder == default_model() and wanted("llama.cpp"):
         gguf = fetch_gguf(scratch)
-    if gguf not in (None, "none"):
+    if gguf not in (None, "none") and wanted("llama.cpp"):
         everyone += llama_cpp_models(gguf, threads, max(arguments.tokens), scratch)
     return everyone + [Longspan(arguments.program, folder, threads, scratch)]
 
@@ -306,6 +312,8 @@ def main():
                         help="llama stands for every family whose model is read whole")
     parser.add_argument("--model", metavar="DIR", default=default_model())
     parser.add_argument("--gguf", metavar="FILE|none", help="for llama.cpp; default: that of SmolLM2")
+    parser.add_argument("--without", metavar="WORD", nargs="+", default=[],
+                        help="leave out what has one of these words in its name: bfloat16 eager llama.cpp ...")
     parser.add_argument("--tokens", type=int, nargs="+")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)

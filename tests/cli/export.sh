@@ -3,8 +3,7 @@
 # readers: outputs of bytes, of a small BPE and of bare ids; texts with everything that
 # needs escaping; places that index the original file.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../runs.sh"
+. "$(dirname "$0")/../runs.sh"
 python=$(find_python h5py numpy)
 
 # bad STATUS PATTERN ARGUMENT...: that exit status and one line that matches.
@@ -20,7 +19,7 @@ bad() {
 
 cat >make_texts.py <<'EOF'
 hard = ("\ttabs\tand \"quotes\", commas;\r\nline ends\nback\\slash \\n, \\t\u00a0no-break\u2003em\x85next\x1cfile "
-        "“fjörd” café cafe\u0301 \U0001f469\u200d\U0001f680 日本語\u3000テキスト <|end|> \u2028line\u2029 x\u200by ,lead \"\" =1+1 ")
+        "“fjörd” café cafe\u0301 \U0001f469\u200d\U0001f680 日本語\u3000テキスト <|endoftext|> \u2028line\u2029 x\u200by ,lead \"\" =1+1 ")
 open("hard.txt", "wb").write(hard.encode() * 3)
 open("broken.txt", "wb").write(b"ab\xffcd \xe2\x80 \xc3 \xf0\x9f\x98x \xed\xa0\x80 nul\0nul \xc2\xa0end \xe3\x80")
 open("empty.txt", "wb").write(b"")
@@ -32,8 +31,7 @@ texts="hard.txt broken.txt empty.txt white.txt book.txt"
 
 mkdir bpe
 cp "$FIXTURES/branches/ids-untied/config.json" \
-  "$FIXTURES/branches/ids-untied/model.safetensors" bpe/
-"$python" "$here/small_bpe.py" 300 book.txt >bpe/tokenizer.json
+  "$FIXTURES/branches/ids-untied/model.safetensors" "$FIXTURES/tokens/tokenizer.json" bpe/
 # shellcheck disable=SC2086 # a list of words
 {
   run 1 --model "$FIXTURES/law" --output bytes.h5 $texts
