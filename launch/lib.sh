@@ -4,6 +4,7 @@ BUILD_PACKAGES="build-essential cmake pkg-config openmpi-bin libopenmpi-dev
   libhdf5-openmpi-dev libopenblas0-pthread libjansson-dev libxxhash-dev
   libpcre2-dev libutf8proc-dev"
 TEST_PACKAGES="libcmocka-dev python3 python3-h5py hdf5-tools"
+MODEL_PACKAGES="python3-numpy python3-pip" # what data/get_model.py needs
 
 say() { printf '\n== %s\n' "$*"; }
 

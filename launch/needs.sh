@@ -14,7 +14,8 @@ jansson|jansson 2.11 or newer|libjansson-dev|jansson|jansson|jansson
 xxhash|xxHash 0.8 or newer|libxxhash-dev|xxhash|xxhash|xxhash
 pcre2|PCRE2 10.34 or newer|libpcre2-dev|pcre2|pcre2|pcre2
 utf8proc|utf8proc 2.4 or newer|libutf8proc-dev|utf8proc|utf8proc|utf8proc
-python|Python 3, to fetch the novel|python3|python|python|python'
+python|Python 3, to fetch the novel|python3|python|python|python
+numpy|Python 3 with numpy and pip, to get the model|python3-numpy python3-pip|python|py-numpy py-pip|numpy pip'
 
 # compiles COMPILER PROGRAM [OPTION...]
 compiles() {
@@ -38,6 +39,9 @@ has_utf8proc() { has_module 'libutf8proc >= 2.4'; }
 # fetch_python: prints a Python that data/fetch_novels.py runs on.
 fetch_python() { python_with argparse bz2 gzip lzma zlib; }
 has_python() { fetch_python >/dev/null; }
+# model_python: prints a Python that data/get_model.py runs on.
+model_python() { python_with numpy pip zipfile; }
+has_numpy() { model_python >/dev/null; }
 
 # launcher: prints the program that starts MPI ranks.
 launcher() { command -v mpirun || command -v mpiexec; }
@@ -82,10 +86,12 @@ has_blas() {
   return 1
 }
 
-# missing_things [python]: prints what is not here, one word each; Python only if asked.
+# missing_things [python] [numpy]: prints what is not here, one word each; these two only
+# if asked.
 missing_things() {
+  asked=" $* "
   printf '%s\n' "$NEEDS" | while IFS='|' read -r thing _; do
-    [ "$thing" != python ] || [ "${1:-}" = python ] || continue
+    case $thing in python | numpy) case $asked in *" $thing "*) ;; *) continue ;; esac ;; esac
     "has_$thing" || echo "$thing"
   done
 }

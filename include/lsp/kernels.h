@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 enum {
-  LSP_BLOCK = 64, /* tokens a block of the attention grid, and keys a tile */
-  LSP_LANES = 16  /* partial sums of every reduction; head widths are padded to it */
+  LSP_PACK_DEPTH = 256, /* terms of a chain in products with packed weights */
+  LSP_BLOCK = 64,       /* tokens a block of the attention grid, and keys a tile */
+  LSP_LANES = 16 /* partial sums of every reduction; head widths are padded to it */
 };
 
 /* Weakest first: all ranks run the weakest that any of them has. */
@@ -36,6 +37,18 @@ typedef struct {
    * may be left as it was; what lies outside depth_* must be zero in a. */
   const int *col_low, *col_high, *depth_low, *depth_high; /* (rows) */
 } lsp_product;
+
+/* y = x w^T, w packed by lsp_pack (lsp/packing.h). Of each element of y: chains of fused
+ * multiply-adds over LSP_PACK_DEPTH terms in rising depth, each begun with 0, added up in
+ * rising order. So a row's bits depend on neither its place nor the number of rows, and
+ * those of a column not on the other columns. */
+typedef struct {
+  const float *x; /* (rows, depth), dense */
+  const float *w; /* (cols, depth), packed */
+  float *y;       /* (rows, cols), dense; apart from x */
+  float *work;    /* (rows, LSP_PACK_DEPTH) */
+  int64_t rows, cols, depth;
+} lsp_packed_product;
 
 /* What stands between the two products of a feed-forward. NaN and minus infinity give
  * NaN, plus infinity stays: an overflow is never taken for a number. (RELU alone gives
@@ -77,6 +90,8 @@ typedef struct {
   const char *name;
 
   void (*product)(const lsp_product *p);
+
+  void (*packed)(const lsp_packed_product *p);
 
   /* One tile of an online softmax over the keys of a row.
    *   s      [in/out] (rows, LSP_BLOCK) scores in, exp(s - top) out; outside

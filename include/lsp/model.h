@@ -14,6 +14,7 @@
 #ifndef LSP_MODEL_H
 #define LSP_MODEL_H
 
+#include "lsp/context.h"
 #include "lsp/kernels.h"
 #include "lsp/pattern.h"
 #include "lsp/status.h"
@@ -27,11 +28,11 @@ enum {
   LSP_FACT_SIZE = 48
 };
 
-/* How the elements of a matrix are stored. */
-typedef enum { LSP_STORED_F32 } lsp_storage;
+/* How the elements of a matrix are stored: row-major, or in the order of lsp/packing.h. */
+typedef enum { LSP_STORED_F32, LSP_STORED_PACKED } lsp_storage;
 
 typedef struct {
-  const float *data; /* (rows, cols) */
+  const float *data; /* (rows, cols), lent */
   int64_t rows, cols;
   lsp_storage storage;
 } lsp_matrix;
@@ -129,6 +130,8 @@ typedef struct {
   const float *cluster_bias;   /* (clusters - 1) */
   int widest;                  /* widest e */
   int projected;               /* there are in_proj and out_proj */
+  lsp_storage storage; /* of out of cluster 0, with it of an embedding that is the
+                                  same, and of cluster_weight */
 } lsp_vocabulary;
 
 /* Something of a model that decides results and is recorded with them. */
@@ -147,6 +150,7 @@ typedef struct {
   float embed_scale;
   const float *positions; /* (positions_most, D) learned; NULL: none */
   int64_t positions_most; /* rows of a frame that the model has positions for; 0: any */
+  int64_t trained;        /* rows of a frame that it was trained for; 0: not known */
   lsp_norm last_norm;
   float logit_cap;       /* 0: none */
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
@@ -163,6 +167,7 @@ typedef struct {
 /* What options change of a configuration; negative: nothing. mem_init: an lsp_mem_init. */
 typedef struct {
   int64_t mem_len, segment, mem_init;
+  lsp_context context;
 } lsp_choices;
 
 /* Local. The text of DIR/config.json (at most 1 MiB), which the caller frees: what ranks
@@ -212,6 +217,9 @@ int64_t lsp_layer_fixed(const lsp_layer *layer);
 /* Multiply-adds times two that a token takes outside the attention over keys, head
  * included: what the useful work is counted by. */
 double lsp_model_flops_per_token(const lsp_model *model);
+
+/* Of these, those of a token that is read again and predicts nothing: its layers'. */
+double lsp_model_flops_of_layers(const lsp_model *model);
 
 /* The same of positions [first, end) of a document for the pairs of all layers. */
 double lsp_model_flops_of_pairs(const lsp_model *model, int64_t first, int64_t end);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 typedef enum { LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY } lsp_mem_init;
+typedef enum { LSP_GEMM_PACKED, LSP_GEMM_BLAS } lsp_gemm_kind;
 typedef enum { LSP_SNAPSHOT_LAST, LSP_SNAPSHOT_DOCUMENTS, LSP_SNAPSHOT_NONE } lsp_when;
 typedef enum { LSP_TOKENS_TEXT, LSP_TOKENS_PARSE } lsp_special_tokens;
 typedef enum { LSP_NOT_FINITE_STOP, LSP_NOT_FINITE_COUNT } lsp_not_finite;
@@ -48,6 +49,10 @@ typedef struct {
   X(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, 1, "zeros|empty",  \
     "memory before a document: zero vectors that are attended to, or none (default: "  \
     "zeros, as the checkpoint's library does)")                                        \
+  X(TEXT, context, NULL, 0, 0, 1, "CONTEXT",                                           \
+    "how much of a text is read at once: full, window:W, window:W,sinks:S, chunks:N, " \
+    "chunks:N,stride:S or chunks:N,half (default: all of it, as far as the model was " \
+    "trained for)")                                                                    \
   X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
     "what the inputs are (default: by name, else text)")                               \
   X(TEXT, bos, NULL, 0, 0, 1, "template|none|ID",                                      \
@@ -85,6 +90,9 @@ typedef struct {
     "never (default: 0:10:00)")                                                        \
   X(INT, threads, -1, 1, 4096, 0, "N",                                                 \
     "threads a rank (default: OMP_NUM_THREADS, else this rank's share of the cores)")  \
+  X(WORDS, gemm, LSP_GEMM_PACKED, LSP_GEMM_PACKED, LSP_GEMM_BLAS, 1, "packed|blas",    \
+    "products with weights: longspan's own, with the same bits on every processor "    \
+    "(default), or those of the BLAS library, whose version and core decide bits")     \
   X(WORDS, isa, 3, 0, 2, 0, "plain|avx2|avx512",                                       \
     "highest instruction set to use (default: the best that all ranks have)")          \
   X(TEXT, log, NULL, 0, 0, 0, "FILE", "also write the messages to FILE")               \

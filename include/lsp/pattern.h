@@ -47,6 +47,8 @@ typedef struct {
   int64_t first, end;
 } lsp_keys;
 
+enum { LSP_SINKS_MAX = 4096 }; /* fixed keys */
+
 enum { LSP_REACH_ALL = -1 }; /* every position before */
 
 typedef struct {

@@ -1,7 +1,7 @@
 /* Who computes what, and who lends what to whom: pure functions of the corpus, the
  * reach and the number of ranks. No communication, nothing of the size of the number of
- * ranks; a call takes O(log documents) steps, and one for each rank within reach or, of
- * fixed tiles while a document begins, for each rank. Only lsp_plan_open and lsp_plan_lay
+ * ranks; a call takes O(log frames) steps, and one for each rank within reach or, of
+ * fixed tiles while a frame begins, for each rank. Only lsp_plan_open and lsp_plan_lay
  * can fail.
  *
  *   corpus   | doc 0              | doc 1 | doc 2                         | ...
@@ -10,90 +10,153 @@
  *   spans    |-rank 0-|-- rank 1 ---|-- rank 0 --|--- rank 1 ---|
  *
  * Panels are numbered through the corpus from 0. A span is a run of panels; a piece is
- * what a span has of one document. Only the first piece of a span can have a past in
- * another rank or wave, only its last one a future. Tiles are blocks of a document,
- * numbered from its position 0. */
+ * what a span has of one frame. Only the first piece of a span can have a past in another
+ * rank or wave, only its last one a future. Tiles are blocks of a frame, numbered from its
+ * position 0. */
 #ifndef LSP_PLAN_H
 #define LSP_PLAN_H
 
 #include "lsp/grid.h"
 #include "lsp/status.h"
 
-/* A document's frame is what the model sees of it: `prefix` rows that stand before the
- * text (positions 0 .. prefix - 1), then its tokens. Positions count rows of the frame. */
+/* A frame is what the model sees as one text: `prefix` rows that stand before it, tokens of
+ * the document that were predicted in an earlier frame and are read again (its lead), and
+ * the tokens that it has for itself. Positions count its rows. A document is one frame, or,
+ * cut into chunks, several:
+ *
+ *   document   | a b c d e f g h i j |
+ *   frame 0    | prefix | a b c d |               tokens 4, stride 2
+ *   frame 1    | prefix | c d | e f |             lead, own
+ *   frame 2    | prefix | e f | g h |
+ *
+ * All that follows is of frames: panels, pieces, tiles, loans. */
 typedef struct {
-  int64_t documents;
-  int64_t *token_start; /* (documents + 1) tokens before document d */
-  int64_t *panel_start; /* (documents + 1) panels before it */
-  int64_t *row_start;   /* (documents + 1) rows of those panels: the work */
-  /* Of the first row of document 0: 0, or where the snapshot that it continues from was
+  int prefix;     /* rows before the tokens of every frame */
+  int64_t tokens; /* that a frame has at most, lead included; 0: all of its document */
+  int64_t stride; /* of which it has so many for itself, at most, but for a document's
+                     first frame, which has all of them */
+  int half;       /* predictions only of the second half of frames that are whole */
+} lsp_framing;
+
+typedef struct {
+  int64_t frames, documents;
+  int64_t
+      *token_start; /* (frames + 1) tokens of the corpus before those that frame f has
+                           for itself */
+  int64_t *panel_start; /* (frames + 1) panels before it */
+  int64_t *row_start;   /* (frames + 1) rows of those panels: the work */
+  int64_t *first_frame; /* (documents + 1) of document d; NULL: its only one, d */
+  /* Of the first row of frame 0: 0, or where the snapshot that it continues from was
    * taken (it then has no prefix). */
   int64_t first_position;
-  int prefix;
+  lsp_framing framing;
   int64_t *owned; /* NULL: the tables are lent */
 } lsp_plan;
 
-enum { LSP_PLAN_TABLES = 3 };
+/* Frames of a document with so many tokens: at least one. */
+int64_t lsp_framing_frames(const lsp_framing *framing, int64_t tokens);
+
+/* Numbers in the tables of a plan. */
+static inline int64_t lsp_plan_numbers(const lsp_framing *framing, int64_t documents,
+                                       int64_t frames) {
+  return 3 * (frames + 1) + (framing->tokens > 0 ? documents + 1 : 0);
+}
 
 /* Local. tokens (documents): tokens of each, LSP_TOKENS_MOST in all at most. LSP_E_LIMIT:
- * the first document would end beyond that position. */
+ * the first document would end beyond that position. A first_position above 0 goes only
+ * with whole documents. */
 lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                         int64_t first_position, int prefix, lsp_failure *why);
+                         int64_t first_position, lsp_framing framing, lsp_failure *why);
 void lsp_plan_close(lsp_plan *plan);
 
-/* Local. The same in a table of LSP_PLAN_TABLES (documents + 1) numbers, lent as long as
- * the plan lives: ranks of a node share it. tokens NULL: another rank fills the table. */
-lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                        int64_t first_position, int prefix, int64_t *table,
-                        lsp_failure *why);
+/* Sizes of a plan. */
+typedef struct {
+  int64_t documents, frames, first_position;
+  lsp_framing framing;
+} lsp_plan_sizes;
+
+/* Local. The same in a table of lsp_plan_numbers, lent as long as the plan lives: ranks of
+ * a node share it. tokens NULL: another rank fills the table. */
+lsp_status lsp_plan_lay(lsp_plan *plan, const lsp_plan_sizes *sizes,
+                        const int64_t *tokens, int64_t *table, lsp_failure *why);
 
 static inline int64_t lsp_plan_panels(const lsp_plan *plan) {
-  return plan->panel_start[plan->documents];
+  return plan->panel_start[plan->frames];
 }
 static inline int64_t lsp_plan_tokens(const lsp_plan *plan) {
-  return plan->token_start[plan->documents];
+  return plan->token_start[plan->frames];
 }
-static inline int64_t lsp_plan_tokens_of(const lsp_plan *plan, int64_t d) {
-  return plan->token_start[d + 1] - plan->token_start[d];
-}
-
-/* From positions of document d to tokens of the corpus and back: the only place where
- * this is worked out. First row of its frame here; its first token; one past its last. */
-static inline int64_t lsp_plan_begin(const lsp_plan *plan, int64_t d) {
-  return d == 0 ? plan->first_position : 0;
-}
-static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t d) {
-  return d == 0 && plan->first_position > 0 ? plan->first_position : plan->prefix;
-}
-static inline int64_t lsp_plan_end(const lsp_plan *plan, int64_t d) {
-  return lsp_plan_origin(plan, d) + lsp_plan_tokens_of(plan, d);
+/* Tokens that a frame has for itself. */
+static inline int64_t lsp_plan_tokens_of(const lsp_plan *plan, int64_t f) {
+  return plan->token_start[f + 1] - plan->token_start[f];
 }
 
-/* Token of the corpus at a position; below the document's first one in its prefix. */
-static inline int64_t lsp_plan_token(const lsp_plan *plan, int64_t d,
+/* Documents and their frames. */
+static inline int64_t lsp_plan_first_frame(const lsp_plan *plan, int64_t d) {
+  return plan->first_frame == NULL ? d : plan->first_frame[d];
+}
+int64_t lsp_plan_document_of(const lsp_plan *plan, int64_t f);
+
+/* Tokens of the corpus before a document (which may be one past the last). */
+static inline int64_t lsp_plan_document_start(const lsp_plan *plan, int64_t d) {
+  return plan->token_start[lsp_plan_first_frame(plan, d)];
+}
+
+/* Tokens of a frame's lead. */
+int64_t lsp_plan_lead(const lsp_plan *plan, int64_t f);
+
+/* From positions of frame f to tokens of the corpus and back: the only place where this is
+ * worked out. First row of the frame here; the first token that it has for itself; one
+ * past its last. */
+static inline int64_t lsp_plan_begin(const lsp_plan *plan, int64_t f) {
+  return f == 0 ? plan->first_position : 0;
+}
+static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t f) {
+  if (f == 0 && plan->first_position > 0)
+    return plan->first_position;
+  return plan->framing.prefix +
+         (plan->first_frame == NULL ? 0 : lsp_plan_lead(plan, f));
+}
+static inline int64_t lsp_plan_end(const lsp_plan *plan, int64_t f) {
+  return lsp_plan_origin(plan, f) + lsp_plan_tokens_of(plan, f);
+}
+
+/* Token of the corpus at a position, of the lead, too; below that in the prefix. */
+static inline int64_t lsp_plan_token(const lsp_plan *plan, int64_t f,
                                      int64_t position) {
-  return plan->token_start[d] + position - lsp_plan_origin(plan, d);
+  return plan->token_start[f] + position - lsp_plan_origin(plan, f);
 }
-static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t d,
+static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t f,
                                         int64_t token) {
-  return lsp_plan_origin(plan, d) + token - plan->token_start[d];
+  return lsp_plan_origin(plan, f) + token - plan->token_start[f];
 }
 
-/* Rows of the longest frame, from position 0: O(documents). */
+/* 1 if frame f predicts the token at a position from its origin on: a row is before it,
+ * and the framing asks for it. */
+int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position);
+
+/* Rows of the longest frame, from position 0: O(frames). */
 int64_t lsp_plan_longest(const lsp_plan *plan);
 
-/* Document that holds a panel. */
-int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel);
+/* Tokens that are read again, in all leads together: O(frames). */
+int64_t lsp_plan_read_again(const lsp_plan *plan);
 
-/* Documents that end before `token`, a number of tokens of the corpus. For a token of the
- * corpus: the document that holds it. */
+/* Frame that holds a panel. */
+int64_t lsp_plan_frame(const lsp_plan *plan, int64_t panel);
+
+/* Frames, and documents, that end before `token`, a number of tokens of the corpus. For a
+ * token of the corpus: the frame, or document, that has it for itself. */
+int64_t lsp_plan_frames_before(const lsp_plan *plan, int64_t token);
 int64_t lsp_plan_documents_before(const lsp_plan *plan, int64_t token);
 
 /* Rows of all panels before a panel (which may be one past the last). */
 int64_t lsp_plan_rows_before(const lsp_plan *plan, int64_t panel);
 
-/* Tokens of the corpus before the first token of a panel. */
+/* Tokens of the corpus before the first one that a panel has for itself, and before the
+ * first one that a row of it predicts (or, in a frame's first panel, that none predicts).
+ */
 int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel);
+int64_t lsp_plan_predicted_before(const lsp_plan *plan, int64_t panel);
 
 typedef struct {
   int64_t first, end; /* panels */
@@ -107,13 +170,14 @@ lsp_range lsp_plan_wave(const lsp_plan *plan, int64_t first, int64_t rows);
 lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int ranks);
 
 typedef struct {
-  int64_t document;
-  int64_t panel_first, panel_end; /* panels of the document's own grid */
+  int64_t frame;
+  int64_t panel_first, panel_end; /* panels of the frame's own grid */
   int64_t row;                    /* of the piece's first panel in the span */
   int64_t start;                  /* position of that row: a panel border */
   int64_t first, end;             /* positions of its rows: start <= first < end */
-  int64_t origin;                 /* of its first token: first, or after the prefix */
-  int64_t token;                  /* of position `origin`, in the corpus */
+  int64_t origin; /* of the first token that the frame has for itself, as
+                                     far as it is here: first <= origin <= end */
+  int64_t token;  /* that token, in the corpus */
 } lsp_piece;
 
 /* The piece that holds panel `panel` of the span, as much of it as the span has. The
@@ -121,7 +185,7 @@ typedef struct {
 lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel);
 
 /* What a panel writes: its tokens, and the nll of the tokens that its rows predict and,
- * in a document's first panel, of the document's first token. Ranges of the corpus. */
+ * in a frame's first panel, of a first token that none predicts. Ranges of the corpus. */
 typedef struct {
   int64_t document;
   int64_t token, token_end;
@@ -132,7 +196,7 @@ lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel);
 /* --- tiles that cross ranks and waves --------------------------------------------
  *
  * A layer reaches `reach` tiles back (LSP_TILES_ALL: to the beginning). The past of a
- * span is what it reaches of its first document before itself: tiles of the ranks below,
+ * span is what it reaches of its first frame before itself: tiles of the ranks below,
  * and, from earlier waves, kept ones. Kept tiles are dealt by position: group g, of
  * LSP_GROUP tiles, lies with rank g mod P, whichever rank computed it, in a ring of
  * groups; so no rank keeps more than its share.
@@ -147,11 +211,11 @@ enum { LSP_GROUP = 32 };
 #define LSP_TILES_ALL (INT64_MAX / 4)
 
 typedef struct {
-  int64_t document, first, end; /* tiles of the document */
+  int64_t frame, first, end; /* tiles of the frame */
 } lsp_tiles;
 
-/* Tiles before a panel that its document has and that are within reach from there:
- * [first, end) with end the tile of the panel's first row; empty at the document's
+/* Tiles before a panel that its frame has and that are within reach from there:
+ * [first, end) with end the tile of the panel's first row; empty at the frame's
  * beginning. A panel one past the last has none. */
 lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel, int64_t reach);
 
@@ -180,8 +244,8 @@ typedef enum {
   LSP_LOAN_HALO,  /* from the span of a rank to the past of another */
   LSP_LOAN_KEPT,  /* from the ring of a rank to the past of one */
   LSP_LOAN_KEEP,  /* from the span of a rank to the ring of one */
-  LSP_LOAN_FIXED, /* those of the first tiles of a document that this wave computes, to
-                     ranks that are in it without having them, now (first document of
+  LSP_LOAN_FIXED, /* those of the first tiles of a frame that this wave computes, to
+                     ranks that are in it without having them, now (first frame of
                      their span) or in the next wave */
   LSP_LOAN_KINDS
 } lsp_loan_kind;
@@ -189,13 +253,13 @@ typedef enum {
 typedef struct {
   lsp_loan_kind kind;
   int from, to; /* ranks; may be the same */
-  int64_t document;
-  int64_t first, end; /* tiles of the document, in one run on both sides */
+  int64_t frame;
+  int64_t first, end; /* tiles of the frame, in one run on both sides */
 } lsp_loan;
 
-/* Of the first `tiles` tiles of a document those that a wave computes; may be empty. Tiles
+/* Of the first `tiles` tiles of a frame those that a wave computes; may be empty. Tiles
  * below are kept from earlier waves. */
-lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t document,
+lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t frame,
                          int64_t tiles);
 
 typedef void (*lsp_each_loan)(const lsp_loan *loan, void *arg);

@@ -17,7 +17,7 @@ enum {
 
 /* What a layer keeps and borrows. Offsets are floats. */
 typedef struct {
-  int64_t reach;  /* rows back, as far as the longest document goes */
+  int64_t reach;  /* rows back, as far as the longest frame goes */
   int64_t tiles;  /* that hold the reach before a tile border */
   int64_t room;   /* tiles of a round; as many as `tiles`: there is but one round */
   int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
@@ -26,6 +26,16 @@ typedef struct {
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
 } lsp_layer_sizes;
+
+/* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
+lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
+                             lsp_framing *framing, lsp_failure *why);
+
+/* Local. LSP_E_INPUT: the longest frame has more rows than the model of `dir` has, or was
+ * trained for; says which contexts would help. */
+lsp_status lsp_sizes_positions(const lsp_model *model, const char *dir,
+                               const lsp_context *context, int64_t longest,
+                               lsp_failure *why);
 
 /* longest: rows of the longest frame. ranks: of the run. layer (L) is filled. LSP_E_LIMIT:
  * relative positions that would be too many; says what to do. */
@@ -38,6 +48,9 @@ int64_t lsp_sizes_strips(const lsp_layer *layer);
 
 /* Packed output rows of cluster i, beyond the shortlist. */
 int64_t lsp_sizes_tail(const lsp_model *model, int i);
+
+/* Packed projection of cluster i, into the model's width or out of it. */
+int64_t lsp_sizes_projection(const lsp_model *model, int i);
 
 /* What is made from the weights and lies beside them, one copy a node. */
 int64_t lsp_sizes_prepared(const lsp_model *model);
@@ -56,7 +69,7 @@ typedef struct {
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
                           LSP_MEMORY_DEFAULT, or what the smallest wave needs */
   int64_t ranks, threads;
-  int64_t longest;       /* rows of the longest document's frame */
+  int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
   int64_t hidden_layers; /* whose input is written */
   int64_t starts;        /* 1: the places of tokens are written */
@@ -86,6 +99,7 @@ typedef struct {
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */
+  int64_t lead;        /* ids that are read again */
   int64_t starts;      /* places of tokens */
   int64_t sums;        /* of the panels, and of what enters layers in each */
   int64_t shares;      /* what documents got of the span */

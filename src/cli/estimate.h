@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 typedef struct {
-  const char *model, *input, *like, *bos;
+  const char *model, *input, *like, *context, *bos;
   int64_t special_tokens, tokens, ranks, mem_len, segment, mem_init, input_format,
       wave_tokens, memory, threads, rate, format;
 } plan_options;
@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
   const plan_options *options;
+  lsp_context context;
   lsp_model model;
   lsp_layer_sizes *layer;   /* (layers) */
   lsp_tokenizer *tokenizer; /* NULL: none */

@@ -64,8 +64,28 @@ static void print_prefix(const lsp_model *m) {
 
 /* --- positions and scores -------------------------------------------------------- */
 
+static int has_no_position(const lsp_model *m, int of, int layer) {
+  (void)of;
+  return m->layer[layer].position.kind == LSP_POSITION_NONE;
+}
+
+/* The first layer that has positions; the first one if none has. */
+static const lsp_layer *positioned(const lsp_model *m) {
+  for (int i = 0; i < m->layers; i++)
+    if (!has_no_position(m, 0, i))
+      return &m->layer[i];
+  return &m->layer[0];
+}
+
+static int is_mixed(const lsp_model *m) {
+  int without = 0;
+  for (int i = 0; i < m->layers; i++)
+    without += has_no_position(m, 0, i);
+  return without > 0 && without < m->layers;
+}
+
 static void position_words(const lsp_model *m, char *text, size_t size) {
-  const lsp_layer *l = &m->layer[0];
+  const lsp_layer *l = positioned(m);
   char number[LSP_NUMBER_SIZE];
   text[0] = '\0';
   switch (l->position.kind) {
@@ -76,8 +96,10 @@ static void position_words(const lsp_model *m, char *text, size_t size) {
                     lsp_grouped(l->position.clamp, number));
     break;
   case LSP_POSITION_ROTARY:
-    lsp_words_add(text, size, "rotary, %d of the %d components of a head",
-                  l->position.rotated, l->heads.width);
+    lsp_words_add(text, size, "rotary");
+    if (l->position.rotated < l->heads.width)
+      lsp_words_add(text, size, ", %d of the %d components of a head",
+                    l->position.rotated, l->heads.width);
     break;
   case LSP_POSITION_ALIBI:
     lsp_words_add(text, size, "by distance alone (ALiBi)");
@@ -92,10 +114,18 @@ static void position_words(const lsp_model *m, char *text, size_t size) {
 }
 
 static void print_positions(const lsp_model *m) {
-  char text[WORDS_SIZE], caps[WORDS_SIZE] = "";
+  char text[WORDS_SIZE], layers[WORDS_SIZE], caps[WORDS_SIZE] = "";
+  char number[LSP_NUMBER_SIZE];
   const double scores = (double)m->layer[0].score_cap, logits = (double)m->logit_cap;
   position_words(m, text, sizeof text);
+  if (is_mixed(m)) {
+    lsp_words_layers(m, has_no_position, 0, layers, sizeof layers);
+    lsp_words_add(text, sizeof text, "; none in %s", layers);
+  }
   lsp_print_fact(stdout, "positions", "%s", text);
+  if (m->trained > 0 && m->trained != m->positions_most)
+    lsp_print_fact(stdout, "trained", "for documents of up to %s positions",
+                   lsp_grouped(m->trained, number));
   if (scores > 0)
     lsp_words_add(caps, sizeof caps, "scores at %g", scores);
   if (logits > 0)
@@ -129,8 +159,10 @@ static void print_sight(const lsp_model *m) {
     lsp_words_layers(m, lsp_words_alike, i, layers, sizeof layers);
     lsp_words_heads(m->layer[i].heads, heads, sizeof heads);
     lsp_words_sight(&m->layer[i], sight, sizeof sight);
-    lsp_print_fact(stdout, said++ == 0 ? "attention" : "", "%s: %s%s%s", layers,
-                   alike ? "" : heads, alike ? "" : "; ", sight);
+    lsp_print_fact(stdout, said++ == 0 ? "attention" : "", "%s: %s%s%s%s", layers,
+                   alike ? "" : heads, alike ? "" : "; ", sight,
+                   is_mixed(m) && has_no_position(m, 0, i) ? ", without positions"
+                                                           : "");
   }
 }
 
@@ -253,26 +285,44 @@ static void print_work(const lsp_model *m) {
 
 /* --- storage --------------------------------------------------------------------- */
 
+/* The keys of an object that have a value, in one line with those before. */
+static void add_switches(const json_t *object, const char *const *key, char *said,
+                         size_t size) {
+  for (int i = 0; key[i] != NULL; i++) {
+    const json_t *value = json_object_get(object, key[i]);
+    const char *between = said[0] != '\0' ? ", " : "";
+    if (json_is_boolean(value))
+      lsp_words_add(said, size, "%s%s %s", between, key[i],
+                    json_is_true(value) ? "true" : "false");
+    else if (json_is_number(value))
+      lsp_words_add(said, size, "%s%s %g", between, key[i], json_number_value(value));
+    else if (json_is_string(value))
+      lsp_words_add(said, size, "%s%s %.40s", between, key[i],
+                    json_string_value(value));
+  }
+}
+
 /* Switches as config.json has them: those that say something of the tensors. */
 static lsp_status print_switches(const char *dir, lsp_failure *why) {
-  static const char *const key[] = {"untie_r", "tie_word_embeddings", "div_val",
-                                    "norm_eps", "layer_norm_epsilon"};
+  static const char *const key[] = {"untie_r",
+                                    "tie_word_embeddings",
+                                    "div_val",
+                                    "norm_eps",
+                                    "layer_norm_epsilon",
+                                    "rms_norm_eps",
+                                    "rope_theta",
+                                    NULL};
+  static const char *const of_rope[] = {"type", "rope_type", "factor", "rope_theta",
+                                        NULL};
   char said[WORDS_SIZE] = "", *text = NULL;
   json_t *json = NULL;
   LSP_TRY(lsp_model_text(dir, &text, why));
   const lsp_status st = lsp_json_parse(dir, text, strlen(text), &json, why);
   free(text);
   LSP_TRY(st);
-  for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
-    const json_t *value = json_object_get(json, key[i]);
-    const char *between = said[0] != '\0' ? ", " : "";
-    if (json_is_boolean(value))
-      lsp_words_add(said, sizeof said, "%s%s %s", between, key[i],
-                    json_is_true(value) ? "true" : "false");
-    else if (json_is_number(value))
-      lsp_words_add(said, sizeof said, "%s%s %g", between, key[i],
-                    json_number_value(value));
-  }
+  add_switches(json, key, said, sizeof said);
+  add_switches(json_object_get(json, "rope_scaling"), of_rope, said, sizeof said);
+  add_switches(json_object_get(json, "rope_parameters"), of_rope, said, sizeof said);
   json_decref(json);
   if (said[0] != '\0')
     lsp_print_fact(stdout, "options", "%s", said);

@@ -40,6 +40,7 @@ static const lsp_option plan_option[] = {
         "text|parse", "as for run"),
     ROW(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, "zeros|empty",
         "as for run"),
+    ROW(TEXT, context, 0, 0, 0, "CONTEXT", "as for run"),
     ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
     ROW(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, "SIZE", "as for run"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
@@ -67,7 +68,7 @@ static const lsp_command plan_command = {
         "bytes_sent (of the rank that has most), loans (of all ranks: halo, kept, "
         "keep, "
         "fixed), planned_bytes. Beside them: model_type, tokens, documents, "
-        "longest_rows "
+        "context, frames, tokens_read_again, longest_rows "
         "(prefix and text), prefix, panels, waves, idle_ranks; full_layers (which look "
         "at "
         "every position before), flops_of_full_layers, full_kept_bytes and "
@@ -102,14 +103,8 @@ static lsp_status check_options(const plan_options *o, int inputs, const char **
 /* The model must have a use for what a run would read. */
 static lsp_status check_text(const plan_estimate *e, lsp_failure *why) {
   const plan_options *o = e->options;
-  const int64_t most = e->model.positions_most, longest = lsp_plan_longest(&e->plan);
-  if (most > 0 && longest > most)
-    return lsp_fail(
-        why, LSP_E_INPUT,
-        "%s: the model has learned %lld positions, and the longest text takes "
-        "%lld; cut the text, or use a model with rotary or relative positions",
-        o->model, (long long)most, (long long)longest);
-  return LSP_OK;
+  return lsp_sizes_positions(&e->model, o->model, &e->context,
+                             lsp_plan_longest(&e->plan), why);
 }
 
 /* The tokenizer of the model, and what it puts before a text; texts: they are read, too.
@@ -146,6 +141,13 @@ static lsp_status count_tokens(plan_estimate *e, int64_t *tokens, lsp_failure *w
   return LSP_OK;
 }
 
+static lsp_status plan_documents(plan_estimate *e, int64_t n, const int64_t *tokens,
+                                 lsp_failure *why) {
+  lsp_framing framing;
+  LSP_TRY(lsp_sizes_framing(&e->context, e->model.prefixes, &framing, why));
+  return lsp_plan_open(&e->plan, n, tokens, 0, framing, why);
+}
+
 static lsp_status plan_corpus(plan_estimate *e, lsp_failure *why) {
   const int64_t n = lsp_corpus_count(e->corpus);
   int64_t *tokens = malloc(((size_t)n + 1) * sizeof *tokens);
@@ -153,7 +155,7 @@ static lsp_status plan_corpus(plan_estimate *e, lsp_failure *why) {
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld documents", (long long)n);
   lsp_status st = count_tokens(e, tokens, why);
   if (st == LSP_OK)
-    st = lsp_plan_open(&e->plan, n, tokens, 0, e->model.prefixes, why);
+    st = plan_documents(e, n, tokens, why);
   free(tokens);
   return st;
 }
@@ -166,7 +168,7 @@ static lsp_status open_text(plan_estimate *e, int inputs, const char **input,
                                 .input_count = inputs,
                                 .hdf5_reader = lsp_output_documents};
   if (inputs == 0)
-    return lsp_plan_open(&e->plan, 1, &o->tokens, 0, e->model.prefixes, why);
+    return plan_documents(e, 1, &o->tokens, why);
   LSP_TRY(lsp_corpus_open(&spec, &e->corpus, why));
   return plan_corpus(e, why);
 }
@@ -190,7 +192,8 @@ static lsp_status size_tables(plan_estimate *e, lsp_failure *why) {
   free(packed);
   e->request.tables =
       lsp_divide_up((int64_t)list, WORD) * WORD +
-      LSP_PLAN_TABLES * (e->plan.documents + 1) * (int64_t)sizeof(int64_t) +
+      lsp_plan_numbers(&e->plan.framing, e->plan.documents, e->plan.frames) *
+          (int64_t)sizeof(int64_t) +
       lsp_max(chunks, 1) * (int64_t)sizeof(lsp_chunk_hash);
   return LSP_OK;
 }
@@ -236,7 +239,8 @@ static lsp_status find_rate(plan_estimate *e, lsp_failure *why) {
 /* Layers that see alike work alike. */
 static void add_work(plan_estimate *e) {
   const lsp_model *m = &e->model;
-  e->outside = (double)lsp_plan_tokens(&e->plan) * lsp_model_flops_per_token(m);
+  e->outside = (double)lsp_plan_tokens(&e->plan) * lsp_model_flops_per_token(m) +
+               (double)lsp_plan_read_again(&e->plan) * lsp_model_flops_of_layers(m);
   for (int i = 0; i < m->layers; i++) {
     if (!lsp_words_is_first(m, i))
       continue;
@@ -301,7 +305,10 @@ static lsp_status size_run(plan_estimate *e, lsp_failure *why) {
 static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
                            lsp_failure *why) {
   const plan_options *o = e->options;
-  const lsp_choices choices = {o->mem_len, o->segment, o->mem_init};
+  lsp_choices choices = {
+      .mem_len = o->mem_len, .segment = o->segment, .mem_init = o->mem_init};
+  LSP_TRY(lsp_context_parse(o->context, &e->context, why));
+  choices.context = e->context;
   LSP_TRY(lsp_words_model(o->model, &choices, &e->model, why));
   e->layer = calloc((size_t)e->model.layers, sizeof *e->layer);
   if (e->layer == NULL)

@@ -79,10 +79,15 @@ static void put_layers(json_t *o, const plan_estimate *e) {
 
 lsp_status lsp_plan_print_json(const plan_estimate *e, lsp_failure *why) {
   json_t *o = json_object();
+  char context[LSP_CONTEXT_SIZE];
   (void)json_object_set_new(o, "format", json_string("longspan-plan"));
   (void)json_object_set_new(o, "model_type", json_string(lsp_model_type(&e->model)));
   put(o, "tokens", lsp_plan_tokens(&e->plan));
   put(o, "documents", e->plan.documents);
+  lsp_context_print(&e->context, context);
+  (void)json_object_set_new(o, "context", json_string(context));
+  put(o, "frames", e->plan.frames);
+  put(o, "tokens_read_again", lsp_plan_read_again(&e->plan));
   put(o, "longest_rows", e->request.longest);
   put(o, "prefix", e->model.prefixes);
   put(o, "ranks", e->request.ranks);

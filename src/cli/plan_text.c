@@ -162,10 +162,25 @@ static void print_head(const plan_estimate *e) {
                (long long)e->request.threads, plural(e->request.threads));
 }
 
+/* Chunks: frames of a document that overlap. */
+static void print_frames(const plan_estimate *e) {
+  char frames[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE];
+  char context[LSP_CONTEXT_SIZE];
+  lsp_context_print(&e->context, context);
+  if (context[0] != '\0')
+    lsp_print_fact(stdout, "context", "%s", context);
+  if (e->plan.framing.tokens > 0)
+    lsp_print_fact(stdout, "frames", "%s; %s token%s read again",
+                   lsp_grouped(e->plan.frames, frames),
+                   lsp_grouped(lsp_plan_read_again(&e->plan), tokens),
+                   lsp_plan_read_again(&e->plan) == 1 ? " is" : "s are");
+}
+
 void lsp_plan_print(const plan_estimate *e) {
   char number[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   print_head(e);
-  if (e->plan.documents > 1)
+  print_frames(e);
+  if (e->plan.frames > 1)
     lsp_print_fact(stdout, "longest", "%s rows, %d of them prefix",
                    lsp_grouped(e->request.longest, number), e->model.prefixes);
   lsp_print_fact(stdout, "panels", "%s",

@@ -1,4 +1,4 @@
-/* The work of attention over documents of any length. Beyond some position every pattern
+/* The work of attention over frames of any length. Beyond some position every pattern
  * is periodic but for what grows with the position, so that a beginning and two periods
  * say all:
  *
@@ -52,7 +52,7 @@ static void find_period(const lsp_layer *l, int64_t unit, series *s) {
   s->base = lsp_divide_up(base + sinks, period) * s->period + 1;
 }
 
-/* As far as the longest document, whose units are `most`, needs it. */
+/* As far as the longest frame, whose units are `most`, needs it. */
 static void count(const costing *c, int64_t most, series *s) {
   const int64_t units = lsp_min(s->base + 2 * s->period, most);
   if (units > COUNTED_MOST / c->unit)
@@ -95,9 +95,9 @@ static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
   return sum * l->heads.query / heads;
 }
 
-/* A document without text has no rows, whatever its prefix. */
-static int64_t rows_of(const lsp_plan *plan, int64_t d) {
-  return lsp_plan_tokens_of(plan, d) == 0 ? 0 : lsp_plan_end(plan, d);
+/* A frame without text has no rows, whatever its prefix. */
+static int64_t rows_of(const lsp_plan *plan, int64_t f) {
+  return lsp_plan_tokens_of(plan, f) == 0 ? 0 : lsp_plan_end(plan, f);
 }
 
 static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
@@ -106,23 +106,23 @@ static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
   double sum = 0;
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan), &s);
-  for (int64_t d = 0; d < plan->documents; d++) {
-    const int64_t n = rows_of(plan, d);
+  for (int64_t f = 0; f < plan->frames; f++) {
+    const int64_t n = rows_of(plan, f);
     sum += s.sum != NULL ? total(&s, n) : lsp_model_flops_of_pairs(one, 0, n);
   }
   free(s.sum);
   return sum;
 }
 
-/* The last block of a document may have fewer rows. */
+/* The last block of a frame may have fewer rows. */
 static double visits_of_layer(const lsp_model *one, const lsp_plan *plan) {
   const costing c = {one, LSP_GRID_BLOCK, visits_of};
   series s = {0};
   double sum = 0;
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan) / LSP_GRID_BLOCK, &s);
-  for (int64_t d = 0; d < plan->documents && s.sum != NULL; d++) {
-    const int64_t n = rows_of(plan, d), blocks = n / LSP_GRID_BLOCK;
+  for (int64_t f = 0; f < plan->frames && s.sum != NULL; f++) {
+    const int64_t n = rows_of(plan, f), blocks = n / LSP_GRID_BLOCK;
     sum += total(&s, blocks);
     if (n % LSP_GRID_BLOCK > 0)
       sum += visits_of(one, blocks * LSP_GRID_BLOCK, n);

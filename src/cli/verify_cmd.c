@@ -8,6 +8,7 @@
 #include "lsp/corpus.h"
 #include "lsp/model.h"
 #include "lsp/safetensors.h"
+#include "lsp/sizes.h"
 #include "lsp/store.h"
 #include "lsp/text.h"
 #include "lsp/verify.h"
@@ -98,13 +99,23 @@ static int prefix_of(const lsp_file_view *view) {
   return end != text && *end == '\0' && n >= 0 && n <= LSP_PREFIX_MAX ? (int)n : -1;
 }
 
+/* How its documents were cut into frames; 0: its attributes do not say so. */
+static int framing_of(const lsp_file_view *view, lsp_framing *framing) {
+  const int prefix = prefix_of(view);
+  const char *text = attribute_of(view, "context");
+  lsp_context context;
+  return prefix >= 0 && lsp_context_parse(text, &context, NULL) == LSP_OK &&
+         lsp_sizes_framing(&context, prefix, framing, NULL) == LSP_OK;
+}
+
 static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
                                 lsp_failure *why) {
   const lsp_output_spec *s = &view->output;
-  const int prefix = prefix_of(view);
+  lsp_framing framing;
   lsp_plan plan;
-  if (prefix < 0) {
-    v.damaged(v.arg, "its attribute \"prefix\" is no number of rows");
+  if (!framing_of(view, &framing)) {
+    v.damaged(v.arg, "its attributes \"prefix\" and \"context\" do not say what its "
+                     "frames are");
     return LSP_OK;
   }
   int64_t *tokens = malloc(((size_t)s->documents + 1) * sizeof *tokens);
@@ -114,7 +125,7 @@ static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
   for (int64_t d = 0; d < s->documents; d++)
     tokens[d] = s->token_start[d + 1] - s->token_start[d];
   lsp_status st =
-      lsp_plan_open(&plan, s->documents, tokens, s->first_position, prefix, why);
+      lsp_plan_open(&plan, s->documents, tokens, s->first_position, framing, why);
   free(tokens);
   LSP_TRY(st);
   v.plan = &plan;

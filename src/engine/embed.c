@@ -2,6 +2,8 @@
 #include "attending.h"
 #include "engine_internal.h"
 
+#include "lsp/packing.h"
+
 #include <string.h>
 
 /* A panel: the ids of its rows, -1 where there is no row. */
@@ -12,23 +14,36 @@ typedef struct {
 
 static void list_ids(const lsp_run *e, const lsp_panel *p, ids *list) {
   const lsp_plan *plan = &e->text.plan;
-  const int64_t d = p->piece->document;
+  const int64_t f = p->piece->frame, origin = lsp_plan_origin(plan, f);
   list->panel = p;
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
     const int exists = position >= p->piece->first && position < p->piece->end;
     if (!exists)
       list->id[r] = -1;
-    else if (position < lsp_plan_origin(plan, d))
+    else if (position < e->weights.model.prefixes)
       list->id[r] = e->weights.model.prefix[position];
+    else if (position < origin)
+      list->id[r] = e->span.lead[p->row + r];
     else
       list->id[r] =
-          e->span.id[lsp_plan_token(plan, d, position) - e->span.wave.token_first];
+          e->span
+              .id[plan->token_start[f] + position - origin - e->span.wave.token_first];
   }
 }
 
 static int is_of(const lsp_model *m, int32_t id, int cluster) {
   return id >= 0 && lsp_cluster_of(&m->words, id) == cluster;
+}
+
+/* The embedding of an id of cluster i, which may be the packed output matrix. */
+static void look_up(const lsp_model *m, int i, int32_t id, float *row) {
+  const lsp_cluster *k = &m->words.cluster[i];
+  const int64_t at = id - m->words.cut[i];
+  if (i == 0 && m->words.storage == LSP_STORED_PACKED && k->embed == k->out)
+    lsp_pack_row(k->rows, k->width, k->out, at, row);
+  else
+    memcpy(row, k->embed + at * k->width, (size_t)k->width * sizeof(float));
 }
 
 /* Rows of cluster i: looked up, each in its own place, projected, and taken over where the
@@ -47,11 +62,12 @@ static void embed_cluster(const lsp_run *e, const ids *list, int i) {
   memset(in, 0, (size_t)p->rows * (size_t)k->width * sizeof(float));
   for (int r = 0; r < p->rows; r++)
     if (is_of(m, list->id[r], i))
-      memcpy(in + (int64_t)r * k->width,
-             k->embed + (list->id[r] - m->words.cut[i]) * k->width,
-             (size_t)k->width * sizeof(float));
+      look_up(m, i, list->id[r], in + (int64_t)r * k->width);
+  const float *packed = e->weights.in[i];
+  const lsp_matrix projection = {packed != NULL ? packed : k->in_proj, D, k->width,
+                                 packed != NULL ? LSP_STORED_PACKED : LSP_STORED_F32};
   if (k->in_proj != NULL)
-    lsp_gemm(p->rows, D, k->width, in, k->in_proj, out);
+    lsp_multiply(&e->job, &projection, p->rows, in, out, lsp_work_of(e));
   else
     out = in;
   for (int r = 0; r < p->rows; r++)

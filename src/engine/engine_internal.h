@@ -138,7 +138,9 @@ typedef struct {
   lsp_shared shared;
   lsp_prepared *layer; /* (L) */
   const float *zeros;  /* as many as any bias has */
-  const float **tail;  /* (clusters) (tiles, e, 64) packed out[i] */
+  const float **tail;  /* (clusters) (tiles, e, 64) out[i], for the block kernel */
+  const float **in;    /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
+  const float **out;   /* (clusters) (e, D) packed out_proj, turned; likewise */
   double *turns;       /* owned: what lsp_prepared.turn points to */
 } lsp_weights;
 
@@ -166,6 +168,7 @@ typedef struct {
   unsigned char text_hash[16];
   lsp_token_file token_file[LSP_TOKEN_FILES];
   int64_t start_position; /* of the first token of document 0 */
+  lsp_context context;    /* how much of a text is read at once */
   lsp_plan plan;
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
@@ -183,11 +186,12 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
-  float *memory_rows;  /* (2, LSP_PANEL, G E) rows on their way to the store */
-  float *scratch;      /* (threads, sizes.scratch) */
-  float *nll;          /* (span_rows + 1) */
-  int32_t *id;         /* (span_rows + 1) */
-  int64_t *start;      /* (span_rows + 1) places of tokens, where they are written */
+  float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
+  float *scratch;     /* (threads, sizes.scratch) */
+  float *nll;         /* (span_rows + 1) */
+  int32_t *id;        /* (span_rows + 1) */
+  int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
+  int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
   uint64_t *panel_sum; /* (span_rows / 64) */
   uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
   lsp_wave wave;
@@ -273,6 +277,21 @@ lsp_status lsp_token_files_check(const char *output, lsp_failure *why);
 void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill);
 lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why); /* Local: its tables */
 void lsp_prepare_close(lsp_weights *w);
+
+/* products.c */
+
+/* Local, thread-safe. y = x W^T. x (rows, w->cols), y (rows, w->rows), dense. rows is that
+ * of a panel (lsp/gemm.h). work (rows, LSP_PACK_DEPTH), lent. */
+void lsp_multiply(const lsp_job *job, const lsp_matrix *w, int64_t rows, const float *x,
+                  float *y, float *work);
+
+/* Local. Packs what rows are multiplied with, if the options ask for it: in place, by the
+ * rank that fills the block (fill), after its tensors were read. */
+lsp_status lsp_pack_weights(const lsp_job *job, lsp_model *m, int fill,
+                            lsp_failure *why);
+
+/* Room for lsp_multiply at the end of this thread's scratch. */
+float *lsp_work_of(const lsp_run *e);
 
 /* pace.c */
 int64_t lsp_pace_rows(lsp_run *e); /* Collective: of the next wave; 0: stop */

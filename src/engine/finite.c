@@ -28,8 +28,8 @@ void lsp_finite_note(lsp_run *e, int64_t token, int layer) {
 
 /* A row of the prefix counts as the document's first token. */
 static int64_t token_of(const lsp_run *e, const lsp_piece *p, int64_t position) {
-  return lsp_max(lsp_plan_token(&e->text.plan, p->document, position),
-                 e->text.plan.token_start[p->document]);
+  return lsp_max(lsp_plan_token(&e->text.plan, p->frame, position),
+                 e->text.plan.token_start[p->frame]);
 }
 
 static void fill_row(float *x, int64_t n, float value) {
@@ -73,8 +73,9 @@ void lsp_finite_projected(lsp_run *e, const lsp_piece *p, int64_t position, int 
 }
 
 static lsp_status refuse(lsp_run *e, lsp_spot spot) {
-  const int64_t d = lsp_plan_documents_before(&e->text.plan, spot.token);
-  const int64_t position = lsp_plan_position(&e->text.plan, d, spot.token);
+  const int64_t f = lsp_plan_frames_before(&e->text.plan, spot.token);
+  const int64_t d = lsp_plan_document_of(&e->text.plan, f);
+  const int64_t position = lsp_plan_position(&e->text.plan, f, spot.token);
   char where[64] = "embedding";
   if (spot.layer == e->weights.model.layers)
     (void)snprintf(where, sizeof where, "log-probabilities");

@@ -25,10 +25,14 @@ void lsp_poll(const lsp_run *e) {
     lsp_exchange_poll(e->span.exchange);
 }
 
-/* c = a W^T: the one door of all products with weights. */
-static void matmul(int64_t rows, const float *x, const lsp_matrix *w, float *y) {
-  LSP_ASSERT(w->storage == LSP_STORED_F32);
-  lsp_gemm(rows, w->rows, w->cols, x, w->data, y);
+float *lsp_work_of(const lsp_run *e) {
+  return lsp_scratch_of(e) + e->span.sizes.scratch - LSP_PANEL * LSP_PACK_DEPTH;
+}
+
+/* y = x W^T */
+static void matmul(const lsp_run *e, int64_t rows, const float *x, const lsp_matrix *w,
+                   float *y) {
+  lsp_multiply(&e->job, w, rows, x, y, lsp_work_of(e));
 }
 
 /* y = N(x + add); add may be NULL, y may be x. */
@@ -111,7 +115,7 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   float *qkv = lsp_scratch_of(e), *normed = qkv + ld * LSP_PANEL;
   const float *x =
       input(e, l, &l->attention_norm, p->rows, e->span.x + p->row * D, normed);
-  matmul(p->rows, x, &l->qkv.matrix, qkv);
+  matmul(e, p->rows, x, &l->qkv.matrix, qkv);
   lsp_poll(e);
   if (l->qkv.bias != NULL)
     e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
@@ -152,15 +156,15 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const int64_t D = m->width, A = l->output.matrix.cols;
   float *x = e->span.x + p->row * D;
   float *y = lsp_scratch_of(e), *inner = y + LSP_PANEL * D;
-  matmul(p->rows, e->span.q + p->row * A, &l->output.matrix, y);
+  matmul(e, p->rows, e->span.q + p->row * A, &l->output.matrix, y);
   lsp_poll(e);
   if (l->output.bias != NULL)
     k->bias_add(p->rows, D, y, l->output.bias);
   add_result(e, l, &l->attention_norm, &l->attention_post, p->rows, x, y);
   const float *in = input(e, l, &l->feed_norm, p->rows, x, y);
-  matmul(p->rows, in, &l->up.matrix, inner);
+  matmul(e, p->rows, in, &l->up.matrix, inner);
   lsp_poll(e);
-  matmul(p->rows, activated(e, l, p->rows, inner), &l->down.matrix, y);
+  matmul(e, p->rows, activated(e, l, p->rows, inner), &l->down.matrix, y);
   if (l->down.bias != NULL)
     k->bias_add(p->rows, D, y, l->down.bias);
   add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);

@@ -72,20 +72,13 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, "prefix", "%d", m->prefixes);
   if (m->prefixes > 0 && m->no_bos == NULL)
     put_prefix(m, p);
-  put(p, "blas", "%s", lsp_blas_description());
-  put(p, "blas_core", "%s", lsp_blas_core());
+  if (e->job.options->gemm == LSP_GEMM_PACKED) {
+    put(p, "gemm", "packed");
+  } else {
+    put(p, "blas", "%s", lsp_blas_description());
+    put(p, "blas_core", "%s", lsp_blas_core());
+  }
   put(p, "kernels", "%s", kernels_version);
-}
-
-/* "id nll hidden hidden:0,6": each layer takes at most 7 bytes. */
-static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
-  int n =
-      snprintf(text, VALUE_SIZE, "%s%s%s", (w->parts & LSP_WRITE_ID) != 0 ? "id" : "",
-               (w->parts & LSP_WRITE_NLL) != 0 ? " nll" : "",
-               (w->parts & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
-  for (int i = 0; i < w->layers; i++)
-    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " hidden:" : ",",
-                  w->layer[i]);
 }
 
 /* Ids alone do not say where they begin in the text, and what they stand for. */
@@ -101,6 +94,17 @@ static void put_tokenizer(const lsp_run *e, pairs *p) {
   hex(e->text.text_hash, text);
   put(p, "text", "%s", text);
   put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
+}
+
+/* "id nll hidden hidden:0,6": each layer takes at most 7 bytes. */
+static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
+  int n =
+      snprintf(text, VALUE_SIZE, "%s%s%s", (w->parts & LSP_WRITE_ID) != 0 ? "id" : "",
+               (w->parts & LSP_WRITE_NLL) != 0 ? " nll" : "",
+               (w->parts & LSP_WRITE_HIDDEN) != 0 ? " hidden" : "");
+  for (int i = 0; i < w->layers; i++)
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " hidden:" : ",",
+                  w->layer[i]);
 }
 
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
@@ -153,7 +157,7 @@ void lsp_recorded_core(const lsp_run *e, char core[LSP_BLAS_NAME_SIZE]) {
 /* --- the store ------------------------------------------------------------------- */
 
 typedef struct {
-  int64_t *bytes, *document, *position;
+  int64_t *bytes, *token_start, *document, *position;
   int64_t *layer_rows;
   const char **name;
   lsp_vocabulary_bytes vocabulary;
@@ -168,13 +172,17 @@ static int memory_width(const lsp_run *e) {
 static lsp_status fill_arrays(const lsp_run *e, arrays *a) {
   const int64_t n = e->text.plan.documents, s = e->text.stops;
   a->bytes = malloc(((size_t)n + 1) * sizeof *a->bytes);
+  a->token_start = malloc(((size_t)n + 1) * sizeof *a->token_start);
   a->name = malloc(((size_t)n + 1) * sizeof *a->name);
   a->document = malloc(((size_t)s + 1) * sizeof *a->document);
   a->position = malloc(((size_t)s + 1) * sizeof *a->position);
   a->layer_rows = malloc((size_t)e->weights.model.layers * sizeof *a->layer_rows);
-  if (!a->bytes || !a->name || !a->document || !a->position || !a->layer_rows)
+  if (!a->bytes || !a->token_start || !a->name || !a->document || !a->position ||
+      !a->layer_rows)
     return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
                     "no memory for the list of documents");
+  for (int64_t d = 0; d <= n; d++)
+    a->token_start[d] = lsp_plan_document_start(&e->text.plan, d);
   LSP_TRY(lsp_written_vocabulary(e, &a->vocabulary));
   for (int64_t d = 0; d < n; d++) {
     const lsp_document doc = lsp_corpus_document(e->text.corpus, d);
@@ -208,7 +216,7 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                     .write_nll = (w & LSP_WRITE_NLL) != 0,
                                     .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
                                     .first_position = e->text.plan.first_position,
-                                    .token_start = e->text.plan.token_start,
+                                    .token_start = a->token_start,
                                     .n_bytes = a->bytes,
                                     .name = a->name,
                                     .attribute = attribute,
@@ -272,6 +280,7 @@ lsp_status lsp_run_open_store(lsp_run *e, const char *from_hash,
     st = check_commit(e);
   free(identity);
   free(a.bytes);
+  free(a.token_start);
   free(a.name);
   free(a.document);
   free(a.position);

@@ -158,7 +158,8 @@ static lsp_status share_corpus(lsp_run *e) {
   return st;
 }
 
-static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
+static lsp_status lay_plan(lsp_run *e, const lsp_plan_sizes *sizes, int64_t *table) {
+  const int64_t n = sizes->documents;
   int64_t *tokens = NULL;
   if (e->text.tables.owner) {
     tokens = malloc(((size_t)n + 1) * sizeof *tokens);
@@ -169,20 +170,51 @@ static lsp_status lay_plan(lsp_run *e, int64_t n, int64_t *table) {
       tokens[d] = lsp_corpus_document(e->text.corpus, d).tokens;
   }
   const lsp_status st =
-      lsp_plan_lay(&e->text.plan, n, tokens, e->text.start_position,
-                   e->weights.model.prefixes, table, &e->job.ctx->why);
+      lsp_plan_lay(&e->text.plan, sizes, tokens, table, &e->job.ctx->why);
   free(tokens);
   return st;
 }
 
-/* Where documents begin, in tokens, panels and rows: one table a node. */
+/* Chunks end with themselves: nothing of them goes on. */
+static lsp_status check_chunks(const lsp_run *e) {
+  const lsp_options *o = e->job.options;
+  const char *option = o->from_snapshot != NULL ? "--from-snapshot"
+                       : o->snapshot_every > 0  ? "--snapshot-every"
+                       : o->snapshots == LSP_SNAPSHOT_DOCUMENTS
+                           ? "--snapshots documents"
+                           : NULL;
+  if (e->text.context.kind != LSP_CONTEXT_CHUNKS || option == NULL)
+    return LSP_OK;
+  return lsp_fail(
+      &e->job.ctx->why, LSP_E_USAGE,
+      "%s and --context %s exclude each other: a chunk ends with itself, and "
+      "no snapshot continues it",
+      option, o->context);
+}
+
+static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
+  const int64_t n = lsp_corpus_count(e->text.corpus);
+  *sizes = (lsp_plan_sizes){.documents = n, .first_position = e->text.start_position};
+  LSP_TRY(check_chunks(e));
+  LSP_TRY(lsp_sizes_framing(&e->text.context, e->weights.model.prefixes,
+                            &sizes->framing, &e->job.ctx->why));
+  for (int64_t d = 0; d < n; d++)
+    sizes->frames += lsp_framing_frames(&sizes->framing,
+                                        lsp_corpus_document(e->text.corpus, d).tokens);
+  return LSP_OK;
+}
+
+/* Where documents and frames begin, in tokens, panels and rows: one table a node. */
 static lsp_status open_plan(lsp_run *e) {
   static const int64_t FLOATS = (int64_t)(sizeof(int64_t) / sizeof(float));
-  const int64_t n = lsp_corpus_count(e->text.corpus);
-  LSP_TRY(
-      lsp_shared_open(e->job.ctx, LSP_PLAN_TABLES * (n + 1) * FLOATS, &e->text.tables));
-  LSP_TRY(
-      lsp_agree(e->job.ctx, lay_plan(e, n, (int64_t *)(void *)e->text.tables.floats)));
+  lsp_plan_sizes sizes;
+  LSP_TRY(lsp_agree(e->job.ctx, size_plan(e, &sizes)));
+  LSP_TRY(lsp_shared_open(
+      e->job.ctx,
+      FLOATS * lsp_plan_numbers(&sizes.framing, sizes.documents, sizes.frames),
+      &e->text.tables));
+  LSP_TRY(lsp_agree(e->job.ctx,
+                    lay_plan(e, &sizes, (int64_t *)(void *)e->text.tables.floats)));
   lsp_shared_seal(e->job.ctx, &e->text.tables);
   return LSP_OK;
 }

@@ -145,7 +145,7 @@ static int64_t count_of_waves(const counting *c) {
   const lsp_range first = lsp_plan_wave(plan, 0, c->wave_rows);
   if (first.end == panels)
     return 1;
-  if (plan->documents == 1) {
+  if (plan->frames == 1) {
     const lsp_range second = lsp_plan_wave(plan, first.end, c->wave_rows);
     return 1 + lsp_divide_up(panels - first.end, second.end - second.first);
   }

@@ -40,8 +40,14 @@ static const float *project(head_work *w, int i) {
   const lsp_cluster *k = &w->e->weights.model.words.cluster[i];
   if (k->out_proj == NULL)
     return w->hidden;
-  lsp_gemm_plain(w->rows, k->width, w->e->weights.model.width, w->hidden, k->out_proj,
-                 w->projected);
+  const lsp_matrix packed = {w->e->weights.out[i], k->width, w->e->weights.model.width,
+                             LSP_STORED_PACKED};
+  if (packed.data != NULL)
+    lsp_multiply(&w->e->job, &packed, w->rows, w->hidden, w->projected,
+                 lsp_work_of(w->e));
+  else
+    lsp_gemm_plain(w->rows, k->width, w->e->weights.model.width, w->hidden, k->out_proj,
+                   w->projected);
   return w->projected;
 }
 
@@ -66,7 +72,8 @@ static void add_up(head_work *w, int64_t n, float *row, const float *bias, int r
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
   const lsp_vocabulary *c = &w->e->weights.model.words;
-  lsp_gemm(w->rows, n, c->cluster[0].width, rows, weight, w->logits);
+  const lsp_matrix part = {weight, n, c->cluster[0].width, c->storage};
+  lsp_multiply(&w->e->job, &part, w->rows, rows, w->logits, lsp_work_of(w->e));
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
       continue;
@@ -181,37 +188,38 @@ static float written(lsp_run *e, double nll, int64_t token) {
  * goes. */
 static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->text.plan;
-  const int64_t d = p->piece->document;
+  const int64_t f = p->piece->frame;
+  const int64_t origin = lsp_plan_origin(plan, f), end = lsp_plan_end(plan, f);
+  const int64_t base = plan->token_start[f] - origin; /* of position 0 */
+  int any = 0;
   head_work w = {
       .e = e, .rows = p->rows, .hidden = e->span.x + p->row * e->weights.model.width};
   int32_t target[LSP_PANEL];
   double nll[LSP_PANEL];
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
-    const int asked = position >= p->piece->first &&
-                      position + 1 >= lsp_plan_origin(plan, d) &&
-                      position + 1 < lsp_plan_end(plan, d);
-    target[r] =
-        asked
-            ? e->span
-                  .id[lsp_plan_token(plan, d, position + 1) - e->span.wave.token_first]
-            : -1;
+    const int asked = position >= p->piece->first && position + 1 >= origin &&
+                      position + 1 < end && lsp_plan_predicts(plan, f, position + 1);
+    target[r] = asked ? e->span.id[base + position + 1 - e->span.wave.token_first] : -1;
+    any = any || asked;
   }
+  if (!any)
+    return;
   w.target = target;
   w.nll = nll;
   panel_nll(&w, scratch);
   for (int r = 0; r < p->rows; r++)
     if (target[r] >= 0) {
-      const int64_t token = lsp_plan_token(plan, d, p->start + r);
+      const int64_t token = base + p->start + r;
       e->span.nll[token + 1 - e->span.wave.nll_first] =
-          written(e, nll[r], lsp_max(token, plan->token_start[d]));
+          written(e, nll[r], lsp_max(token, plan->token_start[f]));
     }
 }
 
 void lsp_logprobs_span(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   for (int64_t i = w->nll_first; i < w->nll_end; i++)
-    e->span.nll[i - w->nll_first] = NAN; /* first tokens keep it */
+    e->span.nll[i - w->nll_first] = NAN; /* what nothing predicts keeps it */
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = 0; i < w->panels; i++)
     span_panel(e, &w->panel[i],

@@ -22,8 +22,8 @@ static double token_flops(const lsp_run *e) {
   const int64_t panel = e->progress.commit.panel_end;
   if (panel >= lsp_plan_panels(plan))
     return 0;
-  const int64_t d = lsp_plan_document(plan, panel);
-  const int64_t at = lsp_plan_position(plan, d, e->progress.commit.token_end) + AHEAD;
+  const int64_t f = lsp_plan_frame(plan, panel);
+  const int64_t at = lsp_plan_position(plan, f, e->progress.commit.token_end) + AHEAD;
   return lsp_model_flops_per_token(&e->weights.model) +
          lsp_model_flops_of_pairs(&e->weights.model, at, at + 1);
 }

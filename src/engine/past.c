@@ -3,7 +3,7 @@
  *   HALO    own tiles (last piece)     -> halo
  *   KEPT    ring                       -> halo
  *   KEEP    own tiles (last piece)     -> ring
- *   FIXED   own tiles                  -> fixed, slot 0: of the document that this span
+ *   FIXED   own tiles                  -> fixed, slot 0: of the frame that this span
  *                                         enters in its midst; slot 1: of the one that
  *                                         goes on in the next wave, if it is another
  *
@@ -42,9 +42,9 @@ float *lsp_kept_fixed(const lsp_run *e, int layer, int64_t tile) {
 
 /* --- where things lie ------------------------------------------------------------ */
 
-/* Fixed tiles of a document that this wave computes. */
-static lsp_tiles new_fixed(const lsp_run *e, int layer, int64_t document) {
-  return lsp_plan_fixed(&e->text.plan, e->span.wave.range, document,
+/* Fixed tiles of a frame that this wave computes. */
+static lsp_tiles new_fixed(const lsp_run *e, int layer, int64_t frame) {
+  return lsp_plan_fixed(&e->text.plan, e->span.wave.range, frame,
                         e->span.layer[layer].fixed);
 }
 
@@ -52,13 +52,13 @@ int lsp_past_enters(const lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   if (w->pieces == 0)
     return 0;
-  const lsp_tiles t = new_fixed(e, layer, w->piece[0].document);
+  const lsp_tiles t = new_fixed(e, layer, w->piece[0].frame);
   return t.first < t.end && t.first < w->piece[0].start / LSP_BLOCK;
 }
 
-static const lsp_piece *piece_of(const lsp_wave *w, int64_t document) {
+static const lsp_piece *piece_of(const lsp_wave *w, int64_t frame) {
   const lsp_piece *last = &w->piece[w->pieces - 1];
-  return last->document == document ? last : &w->piece[0];
+  return last->frame == frame ? last : &w->piece[0];
 }
 
 lsp_tiles lsp_past_round(const lsp_run *e, int layer, int64_t round) {
@@ -76,22 +76,22 @@ const float *lsp_past_tile(const lsp_run *e, int layer, int64_t round, int64_t t
   return halo_tile(e, layer, round, tile);
 }
 
-static float *fixed_tile(const lsp_run *e, int layer, int64_t document, int64_t tile) {
+static float *fixed_tile(const lsp_run *e, int layer, int64_t frame, int64_t tile) {
   const int slot =
-      lsp_past_enters(e, layer) && e->span.wave.piece[0].document == document ? 0 : 1;
+      lsp_past_enters(e, layer) && e->span.wave.piece[0].frame == frame ? 0 : 1;
   return e->span.fixed + slot * e->span.sizes.fixed_room + tile * tile_floats(e, layer);
 }
 
 const float *lsp_past_fixed(const lsp_run *e, int layer) {
   return lsp_past_enters(e, layer)
-             ? fixed_tile(e, layer, e->span.wave.piece[0].document, 0)
+             ? fixed_tile(e, layer, e->span.wave.piece[0].frame, 0)
              : lsp_kept_fixed(e, layer, 0);
 }
 
 static const float *lent_from(const lending *l, const lsp_loan *loan) {
   if (loan->kind == LSP_LOAN_KEPT)
     return lsp_kept_tile(l->e, l->layer, loan->first);
-  return lsp_own_tile(l->e, l->layer, piece_of(&l->e->span.wave, loan->document),
+  return lsp_own_tile(l->e, l->layer, piece_of(&l->e->span.wave, loan->frame),
                       loan->first);
 }
 
@@ -99,7 +99,7 @@ static float *lent_to(const lending *l, const lsp_loan *loan) {
   if (loan->kind == LSP_LOAN_KEEP)
     return lsp_kept_tile(l->e, l->layer, loan->first);
   if (loan->kind == LSP_LOAN_FIXED)
-    return fixed_tile(l->e, l->layer, loan->document, loan->first);
+    return fixed_tile(l->e, l->layer, loan->frame, loan->first);
   return halo_tile(l->e, l->layer, l->round, loan->first);
 }
 
@@ -130,11 +130,11 @@ int64_t lsp_past_rounds(const lsp_run *e, int layer) {
   return lsp_plan_rounds(&e->text.plan, e->span.wave.range, y->tiles, y->room);
 }
 
-/* Those of the entered document that earlier waves computed. */
+/* Those of the entered frame that earlier waves computed. */
 static void copy_kept_fixed(const lsp_run *e, int layer) {
   if (!lsp_past_enters(e, layer))
     return;
-  const int64_t d = e->span.wave.piece[0].document;
+  const int64_t d = e->span.wave.piece[0].frame;
   memcpy(fixed_tile(e, layer, d, 0), lsp_kept_fixed(e, layer, 0),
          (size_t)(new_fixed(e, layer, d).first * tile_floats(e, layer)) *
              sizeof(float));
@@ -169,11 +169,11 @@ void lsp_past_keep_begin(lsp_run *e, int layer) {
 
 void lsp_past_keep_end(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
-  const int64_t d = w->next.document;
+  const int64_t d = w->next.frame;
   lsp_past_end(e);
   if (w->next.first >= w->next.end)
     return;
-  /* What is new of the document that goes on; one that began replaces the one before. */
+  /* What is new of the frame that goes on; one that began replaces the one before. */
   const lsp_tiles t = new_fixed(e, layer, d);
   if (t.first < t.end)
     memcpy(lsp_kept_fixed(e, layer, t.first), fixed_tile(e, layer, d, t.first),

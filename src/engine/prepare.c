@@ -8,10 +8,12 @@
  *   gate     of each layer: the weights of its views' results
  *   tails    the output rows of the clusters beyond the shortlist, packed for the block
  *            kernel
+ *   in, out  projections of the clusters, packed
  *
  * Angles are products and sines in double precision. */
 #include "engine_internal.h"
 
+#include "lsp/packing.h"
 #include "lsp/rotary.h"
 
 #include <math.h>
@@ -23,6 +25,7 @@ typedef struct {
   lsp_weights *weights;
   float *at;   /* the next free float of the block */
   float *work; /* (64, D), (64, widest product) */
+  float *pack; /* (64, LSP_PACK_DEPTH), (LSP_LANES, deepest projection) */
   int fill;
 } preparing;
 
@@ -58,8 +61,7 @@ static void make_strips(preparing *p, const lsp_layer *l, lsp_prepared *made) {
   made->strips = out;
   for (int64_t d = 0; p->fill && d < made->strip_count; d++) {
     sinusoids(m, l->position.clamp, d, rows);
-    lsp_gemm(LSP_BLOCK, l->position.relative.rows, m->width, rows,
-             l->position.relative.data, projected);
+    lsp_multiply(p->job, &l->position.relative, LSP_BLOCK, rows, projected, p->pack);
     lsp_strip_put(l->heads, projected, out + d * strip);
   }
 }
@@ -86,7 +88,7 @@ static void make_ghost(preparing *p, const lsp_layer *l, lsp_prepared *made) {
   if (l->place != LSP_PLACE_POST)
     k->layer_norm(LSP_BLOCK, D, rows, NULL, l->attention_norm.gain,
                   l->attention_norm.bias, l->attention_norm.eps, rows);
-  lsp_gemm(LSP_BLOCK, ld, D, rows, l->qkv.matrix.data, qkv);
+  lsp_multiply(p->job, &l->qkv.matrix, LSP_BLOCK, rows, qkv, p->pack);
   for (int i = 0; i < LSP_BLOCK; i++)
     (void)lsp_finite_spoil(k, l->heads, qkv + ld * i);
   lsp_tile_put(l->heads, tile, 0, LSP_BLOCK, qkv + A,
@@ -121,6 +123,29 @@ static void pack_tail(const lsp_cluster *k, float *out) {
       }
 }
 
+/* Projections of cluster i, packed: one weight may stand for both, and they are read in
+ * different orders. */
+static void pack_projections(preparing *p, int i) {
+  const lsp_model *m = &p->weights->model;
+  const lsp_cluster *k = &m->words.cluster[i];
+  const int64_t D = m->width, E = k->width, floats = lsp_sizes_projection(m, i);
+  if (floats == 0 || m->words.storage != LSP_STORED_PACKED)
+    return;
+  float *in = take(p, floats), *out = take(p, floats);
+  p->weights->in[i] = k->in_proj != NULL ? in : NULL;
+  p->weights->out[i] = k->out_proj != NULL ? out : NULL;
+  if (p->fill && k->in_proj != NULL) {
+    memcpy(in, k->in_proj, (size_t)(D * E) * sizeof(float));
+    lsp_pack(D, E, in, p->pack);
+  }
+  if (p->fill && k->out_proj != NULL) {
+    for (int64_t j = 0; j < D; j++)
+      for (int64_t c = 0; c < E; c++)
+        out[c * D + j] = k->out_proj[j * E + c];
+    lsp_pack(E, D, out, p->pack);
+  }
+}
+
 /* --- tables of this process ------------------------------------------------------ */
 
 lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why) {
@@ -130,8 +155,10 @@ lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why) {
     doubles += (int64_t)LSP_BLOCK * m->layer[i].position.rotated;
   w->layer = calloc((size_t)m->layers + 1, sizeof *w->layer);
   w->tail = calloc((size_t)m->words.clusters, sizeof *w->tail);
+  w->in = calloc((size_t)m->words.clusters, sizeof *w->in);
+  w->out = calloc((size_t)m->words.clusters, sizeof *w->out);
   w->turns = calloc((size_t)doubles + 1, sizeof *w->turns);
-  if (w->layer == NULL || w->tail == NULL || w->turns == NULL)
+  if (!w->layer || !w->tail || !w->in || !w->out || !w->turns)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %d layers", m->layers);
   double *turn = w->turns;
   for (int i = 0; i < m->layers; i++) {
@@ -150,9 +177,13 @@ lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why) {
 void lsp_prepare_close(lsp_weights *w) {
   free(w->layer);
   free(w->tail);
+  free(w->in);
+  free(w->out);
   free(w->turns);
   w->layer = NULL;
   w->tail = NULL;
+  w->in = NULL;
+  w->out = NULL;
   w->turns = NULL;
 }
 
@@ -160,14 +191,18 @@ void lsp_prepare_close(lsp_weights *w) {
 
 void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
   const lsp_model *m = &w->model;
-  preparing p = {job, w, block, NULL, fill};
+  preparing p = {.job = job, .weights = w, .at = block, .fill = fill};
   int64_t widest = m->width, head = m->width;
   for (int i = 0; i < m->layers; i++) {
     widest = lsp_max(widest, m->layer[i].qkv.matrix.rows);
     head = lsp_max(head, m->layer[i].heads.width);
   }
-  p.work = aligned_alloc(64, (size_t)(LSP_BLOCK * (m->width + widest)) * sizeof(float));
+  const int64_t room = lsp_max(LSP_BLOCK * LSP_PACK_DEPTH,
+                               LSP_LANES * lsp_max(m->width, m->words.widest));
+  p.work = aligned_alloc(64, (size_t)(LSP_BLOCK * (m->width + widest) + room) *
+                                 sizeof(float));
   LSP_ASSERT(p.work != NULL);
+  p.pack = p.work + LSP_BLOCK * (m->width + widest);
   float *zeros = take(&p, head);
   w->zeros = zeros;
   if (fill)
@@ -183,5 +218,7 @@ void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
     if (fill)
       pack_tail(&m->words.cluster[i], out);
   }
+  for (int i = 0; i < m->words.clusters; i++)
+    pack_projections(&p, i);
   free(p.work);
 }

@@ -49,10 +49,12 @@ void lsp_results_write(lsp_run *e) {
 
 /* --- documents ------------------------------------------------------------------- */
 
-/* 1 if no row comes before the token that could predict it. */
-static int is_first(const lsp_run *e, int64_t document, int64_t token) {
-  return token == e->text.plan.token_start[document] && e->text.plan.prefix == 0 &&
-         !(document == 0 && e->progress.has_start_hidden);
+/* 1 if the token has a prediction: by a row before it in its frame, or by the one that a
+ * snapshot ended with. */
+static int is_predicted(const lsp_run *e, int64_t frame, int64_t token) {
+  const lsp_plan *plan = &e->text.plan;
+  return lsp_plan_predicts(plan, frame, lsp_plan_position(plan, frame, token)) ||
+         (token == 0 && e->progress.has_start_hidden);
 }
 
 /* What the pieces of the span add to their documents. */
@@ -67,14 +69,15 @@ static void sum_pieces(lsp_run *e) {
     for (int64_t t = first; t < end; t++) {
       const float nll = e->span.nll[t - w->nll_first];
       if (isnan(nll)) {
-        not_finite += !is_first(e, p->document, t);
+        not_finite += is_predicted(e, p->frame, t);
         continue;
       }
       sum += (lsp_nats)round((double)nll * 0x1p40); /* below 2^77: exact */
       count++;
     }
-    e->progress.share[i] = (lsp_share){p->document, count, not_finite, (uint64_t)sum,
-                                       (int64_t)(sum >> 64)};
+    e->progress.share[i] =
+        (lsp_share){lsp_plan_document_of(&e->text.plan, p->frame), count, not_finite,
+                    (uint64_t)sum, (int64_t)(sum >> 64)};
   }
 }
 
@@ -146,7 +149,8 @@ static void finish_documents(lsp_run *e, columns *c, lsp_commit *commit,
          s < shares && e->progress.all_shares[s].document == e->progress.next_document;
          s++)
       add_share(commit, &e->progress.all_shares[s]);
-    if (e->text.plan.token_start[e->progress.next_document + 1] > commit->token_end)
+    if (lsp_plan_document_start(&e->text.plan, e->progress.next_document + 1) >
+        commit->token_end)
       break;
     finish_document(e, c, commit);
     e->progress.next_document++;

@@ -18,19 +18,35 @@
 
 /* --- one wave -------------------------------------------------------------------- */
 
-/* Tokens of the span, and the one that its last row predicts. */
+/* Tokens of document d, from one of the corpus on. */
+static lsp_status read_ids(lsp_run *e, int64_t d, int64_t token, int64_t n,
+                           int32_t *id) {
+  return n == 0 ? LSP_OK
+                : lsp_corpus_read(e->text.corpus, d,
+                                  token - lsp_plan_document_start(&e->text.plan, d), n,
+                                  e->weights.model.words.size, id, &e->job.ctx->why);
+}
+
+/* Of a piece: the rows of its lead, its own tokens, and the one that its last row predicts.
+ */
+static lsp_status read_piece(lsp_run *e, const lsp_piece *p) {
+  const lsp_plan *plan = &e->text.plan;
+  const int64_t d = lsp_plan_document_of(plan, p->frame);
+  const int64_t origin = lsp_plan_origin(plan, p->frame);
+  const int64_t next = p->end >= origin && p->end < lsp_plan_end(plan, p->frame);
+  const int64_t first = lsp_max(p->first, e->weights.model.prefixes);
+  if (first < p->origin && lsp_plan_lead(plan, p->frame) > 0)
+    LSP_TRY(read_ids(e, d, lsp_plan_token(plan, p->frame, first), p->origin - first,
+                     e->span.lead + p->row + first - p->start));
+  return read_ids(e, d, p->token, p->end - p->origin + next,
+                  e->span.id + (p->token - e->span.wave.token_first));
+}
+
 static lsp_status read_tokens(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
-  const lsp_plan *plan = &e->text.plan;
   const double begin = MPI_Wtime();
-  for (int64_t i = 0; i < w->pieces; i++) {
-    const lsp_piece *p = &w->piece[i];
-    const int64_t n = p->end - p->origin + (p->end < lsp_plan_end(plan, p->document));
-    LSP_TRY(lsp_corpus_read(
-        e->text.corpus, p->document, p->token - plan->token_start[p->document], n,
-        e->weights.model.words.size, e->span.id + (p->token - w->token_first),
-        &e->job.ctx->why));
-  }
+  for (int64_t i = 0; i < w->pieces; i++)
+    LSP_TRY(read_piece(e, &w->piece[i]));
   LSP_TRY(lsp_written_starts(e));
   e->job.clock.seconds[LSP_PHASE_READ] += MPI_Wtime() - begin;
   return LSP_OK;
@@ -40,8 +56,13 @@ static void count_flops(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const lsp_model *m = &e->weights.model;
   double flops = (double)(w->token_end - w->token_first) * lsp_model_flops_per_token(m);
-  for (int64_t i = 0; i < w->pieces; i++)
-    flops += lsp_model_flops_of_pairs(m, w->piece[i].first, w->piece[i].end);
+  for (int64_t i = 0; i < w->pieces; i++) {
+    const lsp_piece *p = &w->piece[i];
+    if (lsp_plan_lead(&e->text.plan, p->frame) > 0)
+      flops += (double)(p->origin - lsp_max(p->first, m->prefixes)) *
+               lsp_model_flops_of_layers(m);
+    flops += lsp_model_flops_of_pairs(m, p->first, p->end);
+  }
   e->job.clock.flops += flops;
 }
 

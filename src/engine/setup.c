@@ -80,6 +80,8 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
                                                      : default_threads(e->job.ctx));
   LSP_TRY(lsp_run_try_threads(e));
   warn_if_crowded(e);
+  if (e->job.options->gemm == LSP_GEMM_PACKED) /* the library is but a yardstick */
+    return lsp_agree(e->job.ctx, lsp_blas_open(NULL, &e->job.ctx->why));
   const char *core = agreed_core(e, recorded_core);
   LSP_TRY(lsp_agree(e->job.ctx, lsp_run_try_blas(e, core)));
   LSP_TRY(lsp_agree(e->job.ctx, lsp_blas_open(core, &e->job.ctx->why)));
@@ -149,10 +151,12 @@ static lsp_status check_room(lsp_run *e, int64_t bytes, int64_t copy, int64_t le
 static lsp_status describe(lsp_run *e) {
   lsp_ctx *ctx = e->job.ctx;
   const lsp_options *o = e->job.options;
-  const lsp_choices choices = {o->mem_len, o->segment, o->mem_init};
+  lsp_choices choices = {
+      .mem_len = o->mem_len, .segment = o->segment, .mem_init = o->mem_init};
   char *text = NULL;
-  lsp_status st = LSP_OK;
-  if (ctx->rank == 0)
+  lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
+  e->text.context = choices.context;
+  if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
   int64_t bytes = text != NULL ? (int64_t)strlen(text) + 1 : 0;
@@ -201,6 +205,8 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   LSP_TRY(lsp_agree(ctx, st));
   lsp_bcast(ctx->comm, w->hash, sizeof w->hash);
   lsp_shared_spread(ctx, &w->shared, 0, weights);
+  LSP_TRY(
+      lsp_agree(ctx, lsp_pack_weights(&e->job, &w->model, w->shared.owner, &ctx->why)));
   lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
   lsp_shared_seal(ctx, &w->shared);
   return LSP_OK;
@@ -212,7 +218,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
-  float *id = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
+  float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -226,6 +232,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
                 {&p->scratch, e->job.threads * z->scratch},
                 {&p->nll, z->tokens},
                 {&id, z->tokens},
+                {&lead, z->lead},
                 {&starts, z->starts},
                 {&sums, z->sums},
                 {&shares, z->shares},
@@ -240,23 +247,12 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
   }
   p->id = (int32_t *)(void *)id;
+  p->lead = (int32_t *)(void *)lead;
   p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
   e->progress.share = (lsp_share *)(void *)shares;
   return bytes;
-}
-
-/* The model must have positions for every document. */
-static lsp_status check_positions(lsp_run *e, int64_t longest) {
-  const int64_t most = e->weights.model.positions_most;
-  if (most == 0 || longest <= most)
-    return LSP_OK;
-  return lsp_fail(
-      &e->job.ctx->why, LSP_E_INPUT,
-      "%s: the model has learned %lld positions, and the longest text takes "
-      "%lld; cut the text, or use a model with rotary or relative positions",
-      e->job.options->model, (long long)most, (long long)longest);
 }
 
 /* Collective. The waves of this run, and whether they fit. */
@@ -276,7 +272,9 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
-  LSP_TRY(lsp_agree(e->job.ctx, check_positions(e, request.longest)));
+  LSP_TRY(lsp_agree(e->job.ctx,
+                    lsp_sizes_positions(z.model, e->job.options->model,
+                                        &e->text.context, request.longest, why)));
   LSP_TRY(
       lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
   lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);

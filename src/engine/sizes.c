@@ -72,6 +72,11 @@ int64_t lsp_sizes_tail(const lsp_model *m, int i) {
                 v->cluster[i].width);
 }
 
+int64_t lsp_sizes_projection(const lsp_model *m, int i) {
+  const lsp_cluster *k = &m->words.cluster[i];
+  return m->words.projected ? padded((int64_t)m->width * k->width) : 0;
+}
+
 /* Zeros that stand for absent biases. */
 static int64_t widest_bias(const lsp_model *m) {
   int64_t most = m->width;
@@ -90,6 +95,8 @@ int64_t lsp_sizes_prepared(const lsp_model *m) {
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);
+  for (int i = 0; i < m->words.clusters; i++)
+    floats += 2 * lsp_sizes_projection(m, i);
   return floats;
 }
 
@@ -112,6 +119,77 @@ int64_t lsp_sizes_fixed(const lsp_model *m) {
   return most;
 }
 
+/* --- frames ---------------------------------------------------------------------- */
+
+lsp_status lsp_sizes_framing(const lsp_context *c, int prefix, lsp_framing *framing,
+                             lsp_failure *why) {
+  const int64_t tokens = c->chunk - (c->half ? 0 : prefix);
+  char text[LSP_CONTEXT_SIZE];
+  *framing = (lsp_framing){.prefix = prefix};
+  if (c->kind != LSP_CONTEXT_CHUNKS)
+    return LSP_OK;
+  lsp_context_print(c, text);
+  if (c->half ? c->chunk / 2 < prefix : tokens < 1)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--context %s: chunks of %lld rows have no room for tokens behind "
+                    "the %d rows of the prefix; ask for longer ones",
+                    text, (long long)c->chunk, prefix);
+  if (c->stride > tokens)
+    return lsp_fail(
+        why, LSP_E_USAGE,
+        "--context %s: a chunk holds %lld tokens, and a longer stride would "
+        "pass over some; ask for a stride of at most that",
+        text, (long long)tokens);
+  *framing = (lsp_framing){.prefix = c->half ? 0 : prefix,
+                           .tokens = tokens,
+                           .stride = c->stride > 0 ? c->stride : tokens,
+                           .half = c->half};
+  return LSP_OK;
+}
+
+/* Half of what the model was trained for, as a round number. */
+static int64_t half_of(int64_t trained) {
+  return lsp_max(trained / 2, 1);
+}
+
+static int looks_back(const lsp_model *m) {
+  for (int i = 0; i < m->layers; i++)
+    if (lsp_layer_reach(&m->layer[i]) == LSP_REACH_ALL)
+      return 1;
+  return 0;
+}
+
+lsp_status lsp_sizes_positions(const lsp_model *m, const char *dir,
+                               const lsp_context *context, int64_t longest,
+                               lsp_failure *why) {
+  const long long half =
+      half_of(m->positions_most > 0 ? m->positions_most : m->trained);
+  if (m->positions_most > 0 && longest > m->positions_most)
+    return lsp_fail(
+        why, LSP_E_INPUT,
+        "%s: the model has learned %lld positions, and the longest text "
+        "takes %lld; read it in pieces (--context chunks:%lld,stride:%lld), "
+        "or use a model with rotary or relative positions",
+        dir, (long long)m->positions_most, (long long)longest,
+        (long long)m->positions_most, half);
+  if (m->trained == 0 || longest <= m->trained || context->kind != LSP_CONTEXT_MODEL)
+    return LSP_OK;
+  if (!looks_back(m))
+    return lsp_fail(
+        why, LSP_E_INPUT,
+        "%s: the model was trained for %lld positions, and the longest text "
+        "takes %lld; say how it is to be read: --context full (its own "
+        "windows, beyond its training) or chunks:%lld,stride:%lld",
+        dir, (long long)m->trained, (long long)longest, (long long)m->trained, half);
+  return lsp_fail(why, LSP_E_INPUT,
+                  "%s: the model was trained for %lld positions, and the longest text "
+                  "takes %lld; say how it is to be read: --context window:%lld,sinks:4 "
+                  "(each token sees the last ones and the first 4), window:%lld, "
+                  "chunks:%lld,stride:%lld, or full (all, beyond its training)",
+                  dir, (long long)m->trained, (long long)longest, half, half,
+                  (long long)m->trained, half);
+}
+
 /* --- buffers --------------------------------------------------------------------- */
 
 /* Scratch of a thread: the most that a step of a panel takes. */
@@ -129,7 +207,7 @@ static int64_t scratch_of(const lsp_model *m) {
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
   }
-  return padded(most);
+  return padded(most) + LSP_PANEL * LSP_PACK_DEPTH;
 }
 
 double lsp_sizes_token_flops(const lsp_model *m, int64_t longest) {
@@ -155,16 +233,17 @@ static int64_t arena_bytes(const int64_t *floats, size_t n) {
 
 /* Documents have pieces in a wave: one each, and one more for every border of a span. */
 static int64_t pieces_of_wave(const lsp_plan *plan, int64_t wave_rows, int64_t ranks) {
-  return lsp_min(plan->documents, wave_rows / LSP_BLOCK + 1) + ranks;
+  return lsp_min(plan->frames, wave_rows / LSP_BLOCK + 1) + ranks;
 }
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   const int64_t floats[] = {
-      s->x,      s->q,        s->tiles,       s->halo,
-      s->fixed,  s->partials, s->memory_rows, z->request->threads * s->scratch,
-      s->tokens, s->tokens,   s->starts,      s->sums,
-      s->shares, s->rings,    s->kept_fixed,  z->model->width};
+      s->x,           s->q,        s->tiles,       s->halo,
+      s->fixed,       s->partials, s->memory_rows, z->request->threads * s->scratch,
+      s->tokens,      s->tokens,   s->lead,        s->starts,
+      s->sums,        s->shares,   s->rings,       s->kept_fixed,
+      z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
   s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
@@ -222,6 +301,7 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.reach = lsp_sizes_reach(z->model, z->request->longest);
   s.fixed_rows = lsp_sizes_fixed(z->model);
   s.tokens = s.span_rows + 1;
+  s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
   s.sums = blocks * (1 + z->request->hidden_layers) *

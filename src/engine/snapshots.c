@@ -53,6 +53,8 @@ lsp_status lsp_list_stops(lsp_run *e) {
                             ? e->job.options->snapshot_every * e->weights.model.segment
                             : 0;
   e->text.stops = 0;
+  if (e->text.plan.framing.tokens > 0)
+    return LSP_OK; /* nothing continues a chunk */
   while (last >= 0 &&
          e->text.plan.token_start[last + 1] == e->text.plan.token_start[last])
     last--;
@@ -138,12 +140,12 @@ static target fixed_of_stop(const lsp_run *e, int64_t s) {
 
 /* --- the ring -------------------------------------------------------------------- */
 
-/* The document that goes on in the next wave: positions [from, end) are added to the ring
+/* The frame that goes on in the next wave: positions [from, end) are added to the ring
  * by this wave's commit. from == end: none. */
 typedef struct {
-  int64_t document, from, end;
-  int64_t first; /* row of the document that this wave, or the snapshot, begins with */
-  int begins;    /* the document is new to the ring */
+  int64_t frame, from, end;
+  int64_t first; /* row of the frame that this wave, or the snapshot, begins with */
+  int begins;    /* the frame is new to the ring */
   int fixed;     /* so are its first rows, or some of them: all go there anew */
 } addition;
 
@@ -151,19 +153,18 @@ static addition addition_of(const lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const lsp_plan *plan = &e->text.plan;
   const int64_t R = e->span.sizes.reach;
-  addition a = {.document = w->next.document};
+  addition a = {.frame = w->next.frame};
   if (w->next.first >= w->next.end || (R == 0 && e->span.sizes.fixed_rows == 0))
     return a;
-  const int64_t start = plan->panel_start[a.document];
-  const int taken_up =
-      w->range.first == 0 && a.document == 0 && plan->first_position > 0;
+  const int64_t start = plan->panel_start[a.frame];
+  const int taken_up = w->range.first == 0 && a.frame == 0 && plan->first_position > 0;
   a.end = w->next.end * LSP_BLOCK;
   a.begins = start >= w->range.first;
   if (taken_up)
     a.first = lsp_max(0, plan->first_position - R);
   else if (!a.begins)
     a.first = lsp_panel_start(w->range.first - start +
-                              lsp_panel_of(lsp_plan_begin(plan, a.document)));
+                              lsp_panel_of(lsp_plan_begin(plan, a.frame)));
   a.from = lsp_max(a.first, a.end - R);
   a.fixed = e->span.sizes.fixed_rows > (a.begins ? 0 : a.first);
   return a;
@@ -224,7 +225,7 @@ void lsp_snapshot_before(lsp_run *e, int layer) {
     write_kept(e, layer, &fixed);
   }
   const addition a = addition_of(e);
-  if (a.end > 0 && a.document == 0) {
+  if (a.end > 0 && a.frame == 0) {
     const target past = ring_of(e, layer, &a), fixed = ring_fixed(e, &a);
     write_kept(e, layer, &past);
     write_kept(e, layer, &fixed);
@@ -233,8 +234,8 @@ void lsp_snapshot_before(lsp_run *e, int layer) {
 
 /* A piece to the stops of its document that want rows of it. */
 static void write_to_stops(lsp_run *e, int layer, const lsp_piece *p) {
-  for (int64_t s = stop_after(e, p->document, p->first);
-       s < e->text.stops && e->text.stop[s].document == p->document; s++) {
+  for (int64_t s = stop_after(e, p->frame, p->first);
+       s < e->text.stops && e->text.stop[s].document == p->frame; s++) {
     const target past = past_of_stop(e, layer, s);
     const target fixed = fixed_of_stop(e, s);
     if (p->start >= e->span.sizes.fixed_rows && past.first >= p->end)
@@ -258,7 +259,7 @@ void lsp_snapshot_layer(lsp_run *e, int layer) {
   if (w->pieces == 0)
     return;
   const lsp_piece *last = &w->piece[w->pieces - 1];
-  if (last->document != a.document)
+  if (last->frame != a.frame)
     return;
   write_piece(e, &past, layer, last);
   if (a.fixed && last->start < fixed.end)
@@ -272,12 +273,12 @@ void lsp_snapshot_ends(lsp_run *e) {
   const int64_t D = e->weights.model.width;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    for (int64_t s = stop_after(e, p->document, p->first);
-         s < e->text.stops && e->text.stop[s].document == p->document &&
+    for (int64_t s = stop_after(e, p->frame, p->first);
+         s < e->text.stops && e->text.stop[s].document == p->frame &&
          e->text.stop[s].position <= p->end;
          s++) {
       const int64_t last = e->text.stop[s].position - 1;
-      const int64_t token = lsp_plan_token(&e->text.plan, p->document, last);
+      const int64_t token = lsp_plan_token(&e->text.plan, p->frame, last);
       lsp_store_memory_end(e->progress.store, s, e->span.id[token - w->token_first],
                            e->span.x + (p->row + last - p->start) * D);
     }

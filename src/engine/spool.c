@@ -61,9 +61,9 @@ typedef struct {
   int inside;         /* of the part [begin, stop) of a document */
   int64_t begin, stop;
   lsp_encoder *encoder;
-  unsigned char piece[PIECE];
-  uint32_t *id;   /* (room) */
-  int64_t *start; /* (room) */
+  unsigned char *piece; /* (PIECE) */
+  uint32_t *id;         /* (room) */
+  int64_t *start;       /* (room) */
   int64_t n, room;
   tally *tally; /* (DOCUMENTS + 1) */
   int tallies;
@@ -373,13 +373,15 @@ static lsp_status close_target(target *t, lsp_status status, lsp_failure *why) {
 static lsp_status open_buffers(spooler *s) {
   lsp_failure *why = &s->ctx->why;
   const int ranks = s->ctx->size, root = s->ctx->rank == 0;
+  s->piece = malloc(PIECE);
   s->tally = calloc(DOCUMENTS + 1, sizeof *s->tally);
   if (root) {
     s->gathered = calloc((size_t)ranks, (DOCUMENTS + 1) * sizeof *s->gathered);
     s->counts = calloc(2 * (size_t)ranks, sizeof *s->counts);
     memset(s->tokens, 0, (size_t)lsp_corpus_count(s->text) * sizeof *s->tokens);
   }
-  if (s->tally == NULL || (root && (s->gathered == NULL || s->counts == NULL)))
+  if (s->piece == NULL || s->tally == NULL ||
+      (root && (s->gathered == NULL || s->counts == NULL)))
     return lsp_fail(why, LSP_E_MEMORY, "no memory to cut the text into tokens");
   LSP_TRY(grow(s, TOKENS, why));
   LSP_TRY(lsp_encoder_open(s->spec->tokenizer, s->spec->special, keep_tokens, s,
@@ -391,6 +393,7 @@ static lsp_status open_buffers(spooler *s) {
 static void close_buffers(spooler *s) {
   lsp_encoder_close(&s->encoder);
   lsp_route_close(&s->route);
+  free(s->piece);
   free(s->id);
   free(s->start);
   free(s->tally);
@@ -401,30 +404,24 @@ static void close_buffers(spooler *s) {
 lsp_status lsp_spool_text(lsp_ctx *ctx, lsp_corpus *text, const lsp_spool_spec *spec,
                           int64_t *tokens) {
   lsp_failure *why = &ctx->why;
-  spooler *s = calloc(1, sizeof *s);
-  LSP_TRY(lsp_agree(
-      ctx, s != NULL
-               ? LSP_OK
-               : lsp_fail(why, LSP_E_MEMORY, "no memory to cut the text into tokens")));
-  LSP_ASSERT(s != NULL && (spec->width == 2 || spec->width == 4));
-  *s = (spooler){.ctx = ctx,
-                 .text = text,
-                 .spec = spec,
-                 .unit = spec->unit > 0 ? spec->unit : UNIT,
-                 .ids = {spec->ids, -1, spec->width, LSP_OK, why},
-                 .starts = {spec->starts, -1, sizeof(int64_t), LSP_OK, why},
-                 .tokens = tokens};
+  spooler s = {.ctx = ctx,
+               .text = text,
+               .spec = spec,
+               .unit = spec->unit > 0 ? spec->unit : UNIT,
+               .ids = {spec->ids, -1, spec->width, LSP_OK, why},
+               .starts = {spec->starts, -1, sizeof(int64_t), LSP_OK, why},
+               .tokens = tokens};
+  LSP_ASSERT(spec->width == 2 || spec->width == 4);
   for (int64_t d = 0; d < lsp_corpus_count(text); d++)
-    s->all += bytes_of(s, d);
+    s.all += bytes_of(&s, d);
   lsp_beat_phase("cutting the text into tokens", -1);
-  lsp_status status = lsp_agree(ctx, lsp_route_open(ctx, &s->route));
+  lsp_status status = lsp_agree(ctx, lsp_route_open(ctx, &s.route));
   if (status == LSP_OK)
-    status = lsp_agree(ctx, open_buffers(s));
+    status = lsp_agree(ctx, open_buffers(&s));
   if (status == LSP_OK)
-    status = run_rounds(s);
-  const lsp_status ids = close_target(&s->ids, status, why);
-  const lsp_status starts = close_target(&s->starts, ids, why);
-  close_buffers(s);
-  free(s);
+    status = run_rounds(&s);
+  const lsp_status ids = close_target(&s.ids, status, why);
+  const lsp_status starts = close_target(&s.starts, ids, why);
+  close_buffers(&s);
   return status != LSP_OK ? status : lsp_agree(ctx, starts);
 }

@@ -4,14 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 1 if the panel and the one before it are of the same document. */
-static int continues(const lsp_plan *plan, int64_t panel) {
-  if (panel >= lsp_plan_panels(plan))
-    return 0;
-  const int64_t d = lsp_plan_document(plan, panel);
-  return panel > plan->panel_start[d];
-}
-
 static void list_pieces(lsp_wave *w, const lsp_plan *plan) {
   w->pieces = w->panels = 0;
   for (int64_t panel = w->span.first; panel < w->span.end;) {
@@ -38,8 +30,8 @@ void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {
   LSP_ASSERT(w->rows <= e->span.sizes.span_rows);
   w->token_first = lsp_plan_tokens_before(plan, w->span.first);
   w->token_end = lsp_plan_tokens_before(plan, w->span.end);
-  w->nll_first = w->token_first + continues(plan, w->span.first);
-  w->nll_end = w->token_end + continues(plan, w->span.end);
+  w->nll_first = lsp_plan_predicted_before(plan, w->span.first);
+  w->nll_end = lsp_plan_predicted_before(plan, w->span.end);
   if (w->rows == 0)
     w->nll_end = w->nll_first;
   w->next = lsp_plan_past(plan, w->range.end, LSP_TILES_ALL);

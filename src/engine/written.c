@@ -63,10 +63,12 @@ lsp_status lsp_written_starts(lsp_run *e) {
     return LSP_OK;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    LSP_TRY(lsp_corpus_starts(
-        e->text.corpus, p->document, p->token - plan->token_start[p->document],
-        p->end - p->origin, e->span.start + (p->token - w->token_first),
-        &e->job.ctx->why));
+    const int64_t d = lsp_plan_document_of(plan, p->frame);
+    if (p->end > p->origin)
+      LSP_TRY(lsp_corpus_starts(
+          e->text.corpus, d, p->token - lsp_plan_document_start(plan, d),
+          p->end - p->origin, e->span.start + (p->token - w->token_first),
+          &e->job.ctx->why));
   }
   return LSP_OK;
 }

@@ -139,6 +139,14 @@ static int combining_class(int32_t c) {
   return utf8proc_get_property(c)->combining_class;
 }
 
+/* Characters with decompositions that came after the Unicode 12 of the library's normal
+ * forms, which leaves them as they are. */
+static int is_too_new(int32_t c) {
+  return c == 0x32ff || (c >= 0xa7f2 && c <= 0xa7f4) || c == 0xab69 ||
+         (c >= 0x10781 && c <= 0x107ba) || c == 0x11938 || c == 0x1f16c ||
+         (c >= 0x1fbf0 && c <= 0x1fbf9);
+}
+
 static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST]) {
   int last = 0;
   const utf8proc_option_t options =
@@ -146,7 +154,7 @@ static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST])
                           (is_compatible(form) ? UTF8PROC_COMPAT : 0));
   const utf8proc_ssize_t n =
       utf8proc_decompose_char(c, out, DECOMPOSED_MOST, options, &last);
-  if (n > 0 && n <= DECOMPOSED_MOST)
+  if (n > 0 && n <= DECOMPOSED_MOST && !is_too_new(c))
     return (size_t)n;
   out[0] = c;
   return 1;
@@ -231,7 +239,8 @@ static int32_t compose_pair(int32_t first, int32_t second) {
   utf8proc_int32_t pair[2] = {first, second};
   const utf8proc_option_t options =
       (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-  return utf8proc_normalize_utf32(pair, 2, options) == 1 ? pair[0] : -1;
+  const utf8proc_ssize_t n = utf8proc_normalize_utf32(pair, 2, options);
+  return n == 1 && !is_too_new(pair[0]) ? pair[0] : -1;
 }
 
 /* A character composes with the last starter unless one of its own class or a starter

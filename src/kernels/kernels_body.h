@@ -249,6 +249,93 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 1, row);
 }
 
+/* --- products with packed weights ------------------------------------------------ */
+
+/* Terms [k0, k0 + depth) of a product, whose x lies in work (rows, depth). */
+typedef struct {
+  const lsp_packed_product *p;
+  int64_t k0, depth;
+} chain;
+
+/* One register block: n rows (a constant after inlining) from `row`, `groups` groups of
+ * LSP_LANES columns, which lie `apart` floats from each other in w. The sums are added to
+ * y, or, with the first terms, begin it. */
+static inline __attribute__((always_inline)) void
+packed_block(const chain *c, int n, int groups, int64_t row, const float *w,
+             int64_t apart, float *y, int64_t ldy) {
+  const int vecs = groups * VECS;
+  const float *a = c->p->work + row * c->depth;
+  vec acc[ROWS][GROUP_VECS];
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++)
+      acc[i][j] = v_set(0.0f);
+  for (int64_t k = 0; k < c->depth; k++) {
+    vec b[GROUP_VECS];
+    for (int j = 0; j < vecs; j++)
+      b[j] = v_load(w + j / VECS * apart + k * LSP_LANES + j % VECS * VLEN);
+    for (int i = 0; i < n; i++) {
+      const vec ai = v_set(a[i * c->depth + k]);
+      for (int j = 0; j < vecs; j++)
+        acc[i][j] = v_fma(ai, b[j], acc[i][j]);
+    }
+  }
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++) {
+      float *to = y + i * ldy + j * VLEN;
+      v_store(to, c->k0 == 0 ? acc[i][j] : v_add(v_load(to), acc[i][j]));
+    }
+}
+
+/* All rows of some groups of columns. */
+static inline __attribute__((always_inline)) void
+packed_columns(const chain *c, int groups, const float *w, int64_t apart, float *y) {
+  const int64_t rows = c->p->rows, ldy = c->p->cols;
+  int64_t row = 0;
+  for (; row + ROWS <= rows; row += ROWS)
+    packed_block(c, ROWS, groups, row, w, apart, y + row * ldy, ldy);
+  for (; row + 2 <= rows; row += 2)
+    packed_block(c, 2, groups, row, w, apart, y + row * ldy, ldy);
+  for (; row < rows; row++)
+    packed_block(c, 1, groups, row, w, apart, y + row * ldy, ldy);
+}
+
+/* The last n columns, fewer than LSP_LANES: beside zeros. */
+static void NAME(packed_rest)(const chain *c, int64_t n, const float *w, float *y) {
+  const int64_t ldy = c->p->cols;
+  float padded[LSP_PACK_DEPTH * LSP_LANES], out[LSP_LANES];
+  const chain alone = {c->p, 0, c->depth};
+  memset(padded, 0, sizeof padded);
+  for (int64_t k = 0; k < c->depth; k++)
+    memcpy(padded + k * LSP_LANES, w + k * n, (size_t)n * sizeof(float));
+  for (int64_t row = 0; row < c->p->rows; row++) {
+    packed_block(&alone, 1, 1, row, padded, 0, out, LSP_LANES);
+    for (int64_t j = 0; j < n; j++)
+      y[row * ldy + j] = c->k0 == 0 ? out[j] : y[row * ldy + j] + out[j];
+  }
+}
+
+static void NAME(packed)(const lsp_packed_product *p) {
+  enum { GROUPS = GROUP / LSP_LANES };
+  const int64_t apart = LSP_LANES * p->depth;
+  for (int64_t k0 = 0; k0 < p->depth; k0 += LSP_PACK_DEPTH) {
+    const int64_t left = p->depth - k0;
+    const chain c = {p, k0, left < LSP_PACK_DEPTH ? left : LSP_PACK_DEPTH};
+    for (int64_t i = 0; i < p->rows; i++)
+      memcpy(p->work + i * c.depth, p->x + i * p->depth + k0,
+             (size_t)c.depth * sizeof(float));
+    const float *w = p->w + k0 * LSP_LANES;
+    int64_t col = 0;
+    for (; col + GROUP <= p->cols; col += GROUP)
+      packed_columns(&c, GROUPS, w + col * p->depth, apart, p->y + col);
+    for (; GROUPS > 1 && col + LSP_LANES <= p->cols; col += LSP_LANES)
+      packed_columns(&c, 1, w + col * p->depth, apart, p->y + col);
+    const int64_t rest = p->cols - col; /* fewer than LSP_LANES */
+    const float *last = p->w + col * p->depth + k0 * rest;
+    if (rest > 0)
+      NAME(packed_rest)(&c, rest, last, p->y + col);
+  }
+}
+
 /* Columns of a row that count, low..high, and the strides [from, to) that hold them: none
  * if low > high. */
 typedef struct {
@@ -695,6 +782,7 @@ static int NAME(finite)(int64_t n, const float *x) {
 void NAME(lsp__kernels)(lsp_kernels *k) {
   k->name = LSP_ISA_TEXT;
   k->product = NAME(product);
+  k->packed = NAME(packed);
   k->softmax_tile = NAME(softmax_tile);
   k->softmax_merge = NAME(softmax_merge);
   k->mask_tile = NAME(mask_tile);

@@ -3,4 +3,6 @@
 
 #include <stddef.h>
 
-const lsp_family *const lsp__families[] = {&lsp__transfo_xl, &lsp__longspan, NULL};
+const lsp_family *const lsp__families[] = {
+    &lsp__gpt2,  &lsp__llama, &lsp__longspan, &lsp__ministral,  &lsp__mistral,
+    &lsp__qwen2, &lsp__qwen3, &lsp__smollm3,  &lsp__transfo_xl, NULL};

@@ -20,12 +20,20 @@ struct lsp_family {
   /* After views were dealt: those that are another tensor's. NULL: none. */
   void (*ties)(lsp_model *model);
   void (*release)(lsp_model *model); /* model->own; NULL: nothing to be freed */
+  /* Tensors that a checkpoint may hold and that say nothing of the model. NULL: none. */
+  int (*ignores)(const char *name);
+  const void *kind; /* what sets it apart from others that share its functions */
 };
 
-extern const lsp_family lsp__transfo_xl, lsp__longspan;
+extern const lsp_family lsp__gpt2, lsp__llama, lsp__longspan, lsp__ministral,
+    lsp__mistral, lsp__qwen2, lsp__qwen3, lsp__smollm3, lsp__transfo_xl;
 
 /* The known families, ended by NULL. */
 extern const lsp_family *const lsp__families[];
+
+/* Changes the branches as --context says, and records it. path is for messages. */
+lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model *model,
+                              lsp_failure *why);
 
 /* Adds a fact to those that decide results. */
 void lsp__fact(lsp_model *model, const char *key, const char *format, ...)
@@ -36,6 +44,11 @@ void lsp__fact_hash(lsp_model *model, const char *key, const unsigned char hash[
 
 /* Tables of `layers` layers and `clusters` clusters, owned by the model. */
 lsp_status lsp__model_tables(lsp_model *model, int layers, int clusters,
+                             lsp_failure *why);
+
+/* Refuses keys and values that no machine has room for, before they are counted in
+ * integers. All layers have the same heads. */
+lsp_status lsp__model_limits(const char *path, const lsp_model *model,
                              lsp_failure *why);
 
 /* A view that is to be dealt, of given size. */

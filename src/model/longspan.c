@@ -148,24 +148,6 @@ static lsp_status apply(const char *path, const lsp_choices *choices, lsp_model 
   return LSP_OK;
 }
 
-/* Sizes that no machine has are refused before they are counted in integers. */
-static lsp_status check_limits(const char *path, const span_config *c,
-                               const lsp_model *model, lsp_failure *why) {
-  const double row =
-      2.0 * sizeof(float) * (double)c->num_key_value_heads * (double)c->head_dim;
-  int64_t widest = 0;
-  for (int i = 0; i < model->layers; i++)
-    widest = lsp_max(widest, lsp_layer_reach(&model->layer[i]));
-  if (row * model->layers * (double)widest <= 0x1p56)
-    return LSP_OK;
-  return lsp_fail(why, LSP_E_LIMIT,
-                  "%s: keys and values of %d layers, %lld heads of width %lld and %lld "
-                  "positions take more than 2^56 bytes; use smaller windows, memories "
-                  "or segments",
-                  path, model->layers, (long long)c->num_key_value_heads,
-                  (long long)c->head_dim, (long long)widest);
-}
-
 /* --- the model ------------------------------------------------------------------- */
 
 static void describe_words(const span_config *c, lsp_vocabulary *words) {
@@ -196,7 +178,7 @@ static void describe_rest(const span_config *c, lsp_model *model) {
 static lsp_status describe(const json_t *config, const char *path,
                            const lsp_choices *choices, lsp_model *model,
                            lsp_failure *why) {
-  const span_source s = {config, path, "", why};
+  const lsp_source s = {config, path, "", why};
   unsigned char hash[16];
   span_config *c = model->own = calloc(1, sizeof *c);
   if (c == NULL)
@@ -212,7 +194,7 @@ static lsp_status describe(const json_t *config, const char *path,
   LSP_TRY(lsp__span_hash(&s, hash));
   lsp__fact_hash(model, "config", hash);
   LSP_TRY(apply(path, choices, model, why));
-  return check_limits(path, c, model, why);
+  return lsp__model_limits(path, model, why);
 }
 
 static void release(lsp_model *model) {

@@ -6,15 +6,11 @@
 #define LSP_LONGSPAN_H
 
 #include "family.h"
+#include "source.h"
 
 #include <float.h>
 
-enum {
-  SPAN_LABEL_SIZE = 160,
-  SPAN_WIDTH_MAX = 1 << 20,
-  SPAN_INNER_MAX = 1 << 24,
-  SPAN_SINKS_MAX = 4096
-};
+enum { SPAN_WIDTH_MAX = 1 << 20, SPAN_INNER_MAX = 1 << 24 };
 
 /* Positions that a pattern may look back at most: sums of two are exact. */
 #define SPAN_WINDOW_MAX ((int64_t)1 << 40)
@@ -95,50 +91,17 @@ typedef struct {
   float *inv_freq;   /* (D / 2) */
 } span_config;
 
-/* --- an object of config.json, and its place in it ------------------------------- */
-
-typedef struct {
-  const json_t *json;
-  const char *path;
-  const char *place; /* "layers[3].branches[0]"; "" for the whole */
-  lsp_failure *why;
-} span_source;
-
-/* The key with its place, as messages name it. */
-const char *lsp__span_label(const span_source *s, const char *key,
-                            char label[SPAN_LABEL_SIZE]);
-
-/* The value of a key; NULL if it is missing or null. */
-const json_t *lsp__span_get(const span_source *s, const char *key);
-
-/* A failure that says: key, value, what is expected. */
-lsp_status lsp__span_refuse(const span_source *s, const char *key, const json_t *value,
-                            const char *expected, ...)
-    __attribute__((format(printf, 4, 5)));
-
-lsp_status lsp__span_int(const span_source *s, const char *key, int required,
-                         int64_t low, int64_t high, int64_t *value);
-/* What is neither 0 nor a normal number in float32 is refused. */
-lsp_status lsp__span_real(const span_source *s, const char *key, double low,
-                          double high, double *value);
-lsp_status lsp__span_switch(const span_source *s, const char *key, int *value);
-/* words ended by NULL. required: a missing key is refused. */
-lsp_status lsp__span_word(const span_source *s, const char *key, int required,
-                          const char *const *words, int *value);
-/* Refuses keys that are not in the list (ended by NULL) and do not begin with "_". */
-lsp_status lsp__span_known(const span_source *s, const char *const *keys);
-
 /* --- the parts ------------------------------------------------------------------- */
 
 /* All keys but `layers`. */
-lsp_status lsp__span_config(const span_source *s, span_config *c);
+lsp_status lsp__span_config(const lsp_source *s, span_config *c);
 
 /* Branches and merge of every layer. */
-lsp_status lsp__span_layers(const span_source *s, span_config *c, lsp_model *model);
+lsp_status lsp__span_layers(const lsp_source *s, span_config *c, lsp_model *model);
 
 /* XXH3-128 of the canonical JSON: keys sorted, no spaces, without those that say nothing
  * of the model. */
-lsp_status lsp__span_hash(const span_source *s, unsigned char hash[16]);
+lsp_status lsp__span_hash(const lsp_source *s, unsigned char hash[16]);
 
 void lsp__span_slots(lsp_model *model, lsp_slots *list);
 void lsp__span_ties(lsp_model *model);

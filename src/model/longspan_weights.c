@@ -107,6 +107,7 @@ static void feed_slots(const place *p, lsp_layer *l) {
 static void embedding_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
   lsp_slot *s = lsp_slot_add(list, &m->words.cluster[0].embed, c->vocab_size,
                              c->hidden_size, "embed.weight");
+  s->of_words = 1;
   if (c->tie_word_embeddings)
     (void)snprintf(s->name[1], LSP_NAME_SIZE, "head.weight");
   if (c->position == SPAN_LEARNED)
@@ -122,7 +123,8 @@ static void last_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
   if (norm->kind == LSP_NORM_LAYER && c->norm_bias)
     (void)lsp_slot_add(list, &norm->bias, c->hidden_size, 0, "norm.bias");
   if (!c->tie_word_embeddings)
-    (void)lsp_slot_add(list, &words->out, c->vocab_size, c->hidden_size, "head.weight");
+    lsp_slot_add(list, &words->out, c->vocab_size, c->hidden_size, "head.weight")
+        ->of_words = 1;
   if (c->head_bias)
     (void)lsp_slot_add(list, &words->out_bias, c->vocab_size, 0, "head.bias");
 }

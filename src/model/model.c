@@ -57,7 +57,8 @@ static lsp_status describe(const json_t *json, const char *path,
       model->family = lsp__families[i];
   if (model->family == NULL)
     return unknown_type(path, type, why);
-  return model->family->describe(json, path, choices, model, why);
+  LSP_TRY(model->family->describe(json, path, choices, model, why));
+  return lsp__apply_context(path, &choices->context, model, why);
 }
 
 lsp_status lsp_model_describe(const char *dir, const char *text,
@@ -118,6 +119,22 @@ lsp_matrix lsp__matrix(int64_t rows, int64_t cols) {
   return (lsp_matrix){.rows = rows, .cols = cols, .storage = LSP_STORED_F32};
 }
 
+lsp_status lsp__model_limits(const char *path, const lsp_model *model,
+                             lsp_failure *why) {
+  const lsp_heads heads = model->layer[0].heads;
+  const double row = 2.0 * sizeof(float) * heads.shared * heads.width;
+  int64_t widest = 0;
+  for (int i = 0; i < model->layers; i++)
+    widest = lsp_max(widest, lsp_layer_reach(&model->layer[i]));
+  if (row * model->layers * (double)widest <= 0x1p56)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_LIMIT,
+                  "%s: keys and values of %d layers, %d heads of width %d and %lld "
+                  "positions take more than 2^56 bytes; use smaller windows, memories "
+                  "or segments",
+                  path, model->layers, heads.shared, heads.width, (long long)widest);
+}
+
 /* --- vocabulary ------------------------------------------------------------------ */
 
 int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
@@ -174,9 +191,8 @@ int64_t lsp_layer_fixed(const lsp_layer *layer) {
 
 /* --- work ------------------------------------------------------------------------ */
 
-double lsp_model_flops_per_token(const lsp_model *model) {
+double lsp_model_flops_of_layers(const lsp_model *model) {
   const double D = model->width;
-  const lsp_vocabulary *words = &model->words;
   double sum = 0;
   for (int i = 0; i < model->layers; i++) {
     const lsp_layer *l = &model->layer[i];
@@ -184,11 +200,17 @@ double lsp_model_flops_per_token(const lsp_model *model) {
     sum += rows * l->heads.width * D + (double)l->heads.query * l->heads.width * D +
            (l->gated ? 3 : 2) * D * l->inner;
   }
+  return 2 * sum;
+}
+
+double lsp_model_flops_per_token(const lsp_model *model) {
+  const double D = model->width;
+  const lsp_vocabulary *words = &model->words;
   const double e = words->cluster[0].width;
-  sum += e * (double)(words->cluster[0].rows + words->clusters - 1);
+  double sum = e * (double)(words->cluster[0].rows + words->clusters - 1);
   if (words->projected)
     sum += 2 * D * e; /* in and out */
-  return 2 * sum;
+  return lsp_model_flops_of_layers(model) + 2 * sum;
 }
 
 static int heads_differ(const lsp_view *v) {

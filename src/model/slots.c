@@ -130,6 +130,16 @@ typedef struct {
   lsp_failure *why;
 } reading;
 
+static lsp_status wrong_words(const reading *r, const lsp_slot *s,
+                              const lsp_tensor *t) {
+  const long long rows = (long long)t->shape[0], words = (long long)s->shape[0];
+  return lsp_fail(r->why, LSP_E_FORMAT,
+                  "%s: tensor %s has %lld rows, but vocab_size of config.json is %lld; "
+                  "take the config.json that belongs to this checkpoint, or set "
+                  "vocab_size to %lld",
+                  lsp_checkpoint_path(r->checkpoint, t), t->name, rows, words, rows);
+}
+
 static lsp_status check_shape(const reading *r, const lsp_slot *s,
                               const lsp_tensor *t) {
   int same = t->rank == s->rank;
@@ -137,6 +147,8 @@ static lsp_status check_shape(const reading *r, const lsp_slot *s,
     same = t->shape[i] == s->shape[i];
   if (same)
     return LSP_OK;
+  if (s->of_words && t->rank == 2 && t->shape[1] == s->shape[1])
+    return wrong_words(r, s, t);
   char have[128] = "", want[64];
   for (int i = 0; i < t->rank; i++) {
     const size_t n = strlen(have);
@@ -256,8 +268,9 @@ static lsp_status fill(const reading *r, const lsp_model *model, const lsp_slot 
                     "%s: tensor %s is missing; the checkpoint does not fit its "
                     "config.json",
                     r->dir, s->name[0]);
+  const char *held = s->name[lsp_max(from - 1, 0)];
   for (; from < LSP_ALIASES; from++)
-    LSP_TRY(take_duplicate(r, s, s->name[from], s->name[from - 1], out));
+    LSP_TRY(take_duplicate(r, s, s->name[from], held, out));
   return LSP_OK;
 }
 
@@ -267,10 +280,14 @@ static void fill_next(const lsp_slots *list, const lsp_slot *s) {
     r->status = fill(r, list->model, s);
 }
 
-static lsp_status refuse_unexpected(const reading *r) {
+static int is_ignored(const lsp_model *model, const char *name) {
+  return model->family->ignores != NULL && model->family->ignores(name);
+}
+
+static lsp_status refuse_unexpected(const reading *r, const lsp_model *model) {
   for (int64_t i = 0; i < lsp_checkpoint_count(r->checkpoint); i++) {
     const lsp_tensor *t = lsp_checkpoint_at(r->checkpoint, i);
-    if (!r->used[i])
+    if (!r->used[i] && !is_ignored(model, t->name))
       return lsp_fail(r->why, LSP_E_FORMAT,
                       "%s: tensor %s has no place in the model that config.json "
                       "describes",
@@ -285,7 +302,7 @@ static lsp_status read_all(reading *r, const lsp_model *model) {
     return lsp_fail(r->why, LSP_E_MEMORY, "no memory for the list of tensors");
   lsp__walk(model, &list);
   LSP_TRY(r->status);
-  return refuse_unexpected(r);
+  return refuse_unexpected(r, model);
 }
 
 lsp_status lsp_model_read(const char *dir, const lsp_model *model, float *block,

@@ -23,6 +23,7 @@ struct lsp_slot {
   int pairs_apart; /* rotary pairs side by side in the first `pairs_apart` rows of each
                       head of `head_rows` rows: moved half the width apart */
   int head_rows;
+  int of_words; /* a row for each id: another number of rows is a wrong vocab_size */
   const float **view; /* NULL: none of its own */
   /* Fills what no tensor of the checkpoint does; NULL: one is required. */
   void (*absent)(const lsp_model *model, float *out);

@@ -1,11 +1,11 @@
 /* Who lends which tiles to whom, in one wave. */
 #include "lsp/plan.h"
 
-/* First tile of a panel of the corpus, or one past the last tile of document d where the
- * panel is the next document's. */
-static int64_t tile_of_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
+/* First tile of a panel of the corpus, or one past the last tile of frame f where the panel
+ * is the next frame's. */
+static int64_t tile_of_panel(const lsp_plan *plan, int64_t f, int64_t panel) {
   const int64_t local =
-      panel - plan->panel_start[d] + lsp_panel_of(lsp_plan_begin(plan, d));
+      panel - plan->panel_start[f] + lsp_panel_of(lsp_plan_begin(plan, f));
   return lsp_panel_start(local) / LSP_GRID_BLOCK;
 }
 
@@ -14,22 +14,22 @@ static int is_empty(lsp_tiles t) {
 }
 
 static lsp_tiles both(lsp_tiles a, lsp_tiles b) {
-  if (a.document != b.document)
-    return (lsp_tiles){a.document, 0, 0};
-  return (lsp_tiles){a.document, lsp_max(a.first, b.first), lsp_min(a.end, b.end)};
+  if (a.frame != b.frame)
+    return (lsp_tiles){a.frame, 0, 0};
+  return (lsp_tiles){a.frame, lsp_max(a.first, b.first), lsp_min(a.end, b.end)};
 }
 
 lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel, int64_t reach) {
   if (panel >= lsp_plan_panels(plan))
-    return (lsp_tiles){plan->documents, 0, 0};
-  const int64_t d = lsp_plan_document(plan, panel);
-  const int64_t end = tile_of_panel(plan, d, panel);
-  return (lsp_tiles){d, lsp_max(0, end - reach), end};
+    return (lsp_tiles){plan->frames, 0, 0};
+  const int64_t f = lsp_plan_frame(plan, panel);
+  const int64_t end = tile_of_panel(plan, f, panel);
+  return (lsp_tiles){f, lsp_max(0, end - reach), end};
 }
 
 static lsp_tiles past_of_span(const lsp_plan *plan, lsp_range span, int64_t reach) {
   if (span.first >= span.end)
-    return (lsp_tiles){plan->documents, 0, 0};
+    return (lsp_tiles){plan->frames, 0, 0};
   return lsp_plan_past(plan, span.first, reach);
 }
 
@@ -37,32 +37,32 @@ lsp_tiles lsp_plan_round(const lsp_plan *plan, lsp_range span, int64_t reach,
                          int64_t room, int64_t round) {
   lsp_tiles t = past_of_span(plan, span, reach);
   const int64_t end = t.end - lsp_min(round * room, t.end - t.first);
-  return (lsp_tiles){t.document, lsp_max(t.first, end - room), end};
+  return (lsp_tiles){t.frame, lsp_max(t.first, end - room), end};
 }
 
 int64_t lsp_plan_rounds(const lsp_plan *plan, lsp_range wave, int64_t reach,
                         int64_t room) {
-  /* The longest past that a span can have: in the document that the wave begins in, or in
+  /* The longest past that a span can have: in the frame that the wave begins in, or in
    * one that begins in the wave. */
-  const int64_t d = lsp_plan_document(plan, wave.first);
-  const int64_t end = lsp_min(wave.end, plan->panel_start[d + 1]);
+  const int64_t f = lsp_plan_frame(plan, wave.first);
+  const int64_t end = lsp_min(wave.end, plan->panel_start[f + 1]);
   const int64_t rows =
       lsp_plan_rows_before(plan, wave.end) - lsp_plan_rows_before(plan, wave.first);
-  const int64_t most = lsp_max(tile_of_panel(plan, d, end), rows / LSP_GRID_BLOCK);
+  const int64_t most = lsp_max(tile_of_panel(plan, f, end), rows / LSP_GRID_BLOCK);
   return lsp_max(1, lsp_divide_up(lsp_min(reach, most), lsp_max(1, room)));
 }
 
-/* Tiles of a document that a span owns. */
-static lsp_tiles owned_tiles(const lsp_plan *plan, lsp_range span, int64_t document) {
-  lsp_tiles tiles = {document, 0, 0};
-  if (document >= plan->documents)
+/* Tiles of a frame that a span owns. */
+static lsp_tiles owned_tiles(const lsp_plan *plan, lsp_range span, int64_t frame) {
+  lsp_tiles tiles = {frame, 0, 0};
+  if (frame >= plan->frames)
     return tiles;
-  const int64_t first = lsp_max(span.first, plan->panel_start[document]);
-  const int64_t end = lsp_min(span.end, plan->panel_start[document + 1]);
+  const int64_t first = lsp_max(span.first, plan->panel_start[frame]);
+  const int64_t end = lsp_min(span.end, plan->panel_start[frame + 1]);
   if (first >= end)
     return tiles;
-  tiles.first = tile_of_panel(plan, document, first);
-  tiles.end = tile_of_panel(plan, document, end);
+  tiles.first = tile_of_panel(plan, frame, first);
+  tiles.end = tile_of_panel(plan, frame, end);
   return tiles;
 }
 
@@ -72,7 +72,7 @@ static lsp_range span_of(const lsp_view_of_wave *v, int rank) {
 
 static void offer(lsp_loan_kind kind, int from, int to, lsp_tiles t, lsp_each_loan each,
                   void *arg) {
-  const lsp_loan loan = {kind, from, to, t.document, t.first, t.end};
+  const lsp_loan loan = {kind, from, to, t.frame, t.first, t.end};
   if (!is_empty(t))
     each(&loan, arg);
 }
@@ -85,7 +85,7 @@ static void offer_groups(lsp_loan_kind kind, lsp_tiles t, int ranks, int keeper,
   for (int64_t at = t.first; at < t.end;) {
     const int64_t end = lsp_min(t.end, (at / LSP_GROUP + 1) * LSP_GROUP);
     const int rank = lsp_kept_rank(at, ranks);
-    const lsp_tiles group = {t.document, at, end};
+    const lsp_tiles group = {t.frame, at, end};
     if (keeper < 0 || keeper == rank)
       offer(kind, kind == LSP_LOAN_KEPT ? rank : to, kind == LSP_LOAN_KEPT ? to : rank,
             group, each, arg);
@@ -99,7 +99,7 @@ static void borrow_round(const lsp_view_of_wave *v, lsp_tiles want, lsp_each_loa
                          void *arg) {
   const lsp_tiles before = lsp_plan_past(v->plan, v->wave.first, LSP_TILES_ALL);
   for (int q = v->rank - 1; q >= 0 && !is_empty(want); q--) {
-    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), want.document);
+    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), want.frame);
     offer(LSP_LOAN_HALO, q, v->rank, both(have, want), each, arg);
     if (!is_empty(have) && have.first <= want.first)
       return;
@@ -107,7 +107,7 @@ static void borrow_round(const lsp_view_of_wave *v, lsp_tiles want, lsp_each_loa
   offer_groups(LSP_LOAN_KEPT, both(before, want), v->ranks, -1, v->rank, each, arg);
 }
 
-/* To ranks after this one that look into its span: as long as the document of its last
+/* To ranks after this one that look into its span: as long as the frame of its last
  * panel is their first, and in reach. */
 static void lend_span(const lsp_view_of_wave *v, int64_t reach, int64_t room,
                       int64_t round, lsp_each_loan each, void *arg) {
@@ -115,13 +115,13 @@ static void lend_span(const lsp_view_of_wave *v, int64_t reach, int64_t room,
   if (span.first >= span.end)
     return;
   const lsp_tiles have =
-      owned_tiles(v->plan, span, lsp_plan_document(v->plan, span.end - 1));
+      owned_tiles(v->plan, span, lsp_plan_frame(v->plan, span.end - 1));
   for (int q = v->rank + 1; q < v->ranks; q++) {
     const lsp_range other = span_of(v, q);
     if (other.first >= other.end)
       continue;
     const lsp_tiles past = past_of_span(v->plan, other, reach);
-    if (past.document != have.document || past.first >= have.end)
+    if (past.frame != have.frame || past.first >= have.end)
       return;
     const lsp_tiles want = lsp_plan_round(v->plan, other, reach, room, round);
     offer(LSP_LOAN_HALO, v->rank, q, both(have, want), each, arg);
@@ -139,7 +139,7 @@ static void lend_kept(const lsp_view_of_wave *v, int64_t reach, int64_t room,
     if (other.first >= other.end)
       continue;
     const lsp_tiles past = past_of_span(v->plan, other, reach);
-    if (past.document != before.document || past.first >= before.end)
+    if (past.frame != before.frame || past.first >= before.end)
       return;
     const lsp_tiles want = lsp_plan_round(v->plan, other, reach, room, round);
     if (q != v->rank)
@@ -163,7 +163,7 @@ void lsp_plan_keep_loans(const lsp_view_of_wave *v, int64_t reach, lsp_each_loan
                          void *arg) {
   const lsp_tiles next = lsp_plan_past(v->plan, v->wave.end, reach);
   for (int q = v->ranks - 1; q >= 0 && !is_empty(next); q--) {
-    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), next.document);
+    const lsp_tiles have = owned_tiles(v->plan, span_of(v, q), next.frame);
     offer_groups(LSP_LOAN_KEEP, both(have, next), v->ranks, q == v->rank ? -1 : v->rank,
                  q, each, arg);
     if (!is_empty(have) && have.first <= next.first)
@@ -173,62 +173,62 @@ void lsp_plan_keep_loans(const lsp_view_of_wave *v, int64_t reach, lsp_each_loan
 
 /* --- fixed tiles ----------------------------------------------------------------- */
 
-lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t document,
+lsp_tiles lsp_plan_fixed(const lsp_plan *plan, lsp_range wave, int64_t frame,
                          int64_t tiles) {
-  const lsp_tiles t = owned_tiles(plan, wave, document);
-  return (lsp_tiles){document, t.first, lsp_min(t.end, tiles)};
+  const lsp_tiles t = owned_tiles(plan, wave, frame);
+  return (lsp_tiles){frame, t.first, lsp_min(t.end, tiles)};
 }
 
-/* The document of the span's first panel, if the wave computes first tiles of it, and it
+/* The frame of the span's first panel, if the wave computes first tiles of it, and it
  * has panels in the wave before the span; else -1. */
 static int64_t entered(const lsp_view_of_wave *v, lsp_range span, int64_t tiles) {
   if (span.first >= span.end)
     return -1;
-  const int64_t d = lsp_plan_document(v->plan, span.first);
-  const int64_t first = lsp_max(v->wave.first, v->plan->panel_start[d]);
-  return first < span.first && !is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles))
-             ? d
+  const int64_t f = lsp_plan_frame(v->plan, span.first);
+  const int64_t first = lsp_max(v->wave.first, v->plan->panel_start[f]);
+  return first < span.first && !is_empty(lsp_plan_fixed(v->plan, v->wave, f, tiles))
+             ? f
              : -1;
 }
 
-/* The document that goes on in the next wave, if this one computes first tiles of it; else
+/* The frame that goes on in the next wave, if this one computes first tiles of it; else
  * -1. */
 static int64_t leaving(const lsp_view_of_wave *v, int64_t tiles) {
   if (v->wave.end >= lsp_plan_panels(v->plan))
     return -1;
-  const int64_t d = lsp_plan_document(v->plan, v->wave.end);
-  return !is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles)) ? d : -1;
+  const int64_t f = lsp_plan_frame(v->plan, v->wave.end);
+  return !is_empty(lsp_plan_fixed(v->plan, v->wave, f, tiles)) ? f : -1;
 }
 
-/* Fixed tiles of a document to rank `to`, from every rank whose span has some of them
+/* Fixed tiles of a frame to rank `to`, from every rank whose span has some of them
  * (`only` < 0), or from rank `only`. */
-static void lend_fixed(const lsp_view_of_wave *v, int64_t d, int64_t tiles, int to,
+static void lend_fixed(const lsp_view_of_wave *v, int64_t f, int64_t tiles, int to,
                        int only, lsp_each_loan each, void *arg) {
   for (int q = 0; q < v->ranks; q++) {
     const lsp_range span = span_of(v, q);
-    if (span.first >= v->plan->panel_start[d + 1])
+    if (span.first >= v->plan->panel_start[f + 1])
       break;
-    const lsp_tiles have = owned_tiles(v->plan, span, d);
+    const lsp_tiles have = owned_tiles(v->plan, span, f);
     if (is_empty(have))
       continue;
     if (have.first >= tiles)
       break;
     if (only < 0 || only == q)
-      offer(LSP_LOAN_FIXED, q, to, both(have, (lsp_tiles){d, 0, tiles}), each, arg);
+      offer(LSP_LOAN_FIXED, q, to, both(have, (lsp_tiles){f, 0, tiles}), each, arg);
   }
 }
 
-static int has_fixed(const lsp_view_of_wave *v, int rank, int64_t d, int64_t tiles) {
-  const lsp_tiles have = owned_tiles(v->plan, span_of(v, rank), d);
+static int has_fixed(const lsp_view_of_wave *v, int rank, int64_t f, int64_t tiles) {
+  const lsp_tiles have = owned_tiles(v->plan, span_of(v, rank), f);
   return !is_empty(have) && have.first < tiles;
 }
 
 void lsp_plan_fixed_loans(const lsp_view_of_wave *v, int64_t tiles, lsp_each_loan each,
                           void *arg) {
-  const int64_t d = lsp_plan_document(v->plan, v->wave.first);
-  if (tiles <= 0 || (v->wave.end <= v->plan->panel_start[d + 1] &&
-                     is_empty(lsp_plan_fixed(v->plan, v->wave, d, tiles))))
-    return; /* in the midst of a document */
+  const int64_t f = lsp_plan_frame(v->plan, v->wave.first);
+  if (tiles <= 0 || (v->wave.end <= v->plan->panel_start[f + 1] &&
+                     is_empty(lsp_plan_fixed(v->plan, v->wave, f, tiles))))
+    return; /* in the midst of a frame */
   const int64_t next = leaving(v, tiles);
   for (int to = 0; to < v->ranks; to++) {
     const int64_t now = entered(v, span_of(v, to), tiles);

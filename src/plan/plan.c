@@ -1,5 +1,5 @@
-/* Documents to panels, panels to waves, waves to spans: three prefix sums over the
- * documents, and arithmetic of the grid inside one. */
+/* Documents to frames, frames to panels, panels to waves, waves to spans: prefix sums over
+ * the frames, and arithmetic of the grid inside one. */
 #include "lsp/plan.h"
 
 #include "lsp/corpus.h"
@@ -7,54 +7,91 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t first_panel(const lsp_plan *plan, int64_t d) {
-  return lsp_panel_of(lsp_plan_begin(plan, d));
+/* --- tables ---------------------------------------------------------------------- */
+
+static int64_t first_panel(const lsp_plan *plan, int64_t f) {
+  return lsp_panel_of(lsp_plan_begin(plan, f));
 }
 
+int64_t lsp_framing_frames(const lsp_framing *framing, int64_t tokens) {
+  if (framing->tokens == 0 || tokens <= framing->tokens)
+    return 1;
+  return 1 + lsp_divide_up(tokens - framing->tokens, framing->stride);
+}
+
+/* Tokens that the i-th frame of a document has for itself. */
+static int64_t own_tokens(const lsp_framing *framing, int64_t tokens, int64_t i) {
+  if (framing->tokens == 0)
+    return tokens;
+  if (i == 0)
+    return lsp_min(tokens, framing->tokens);
+  return lsp_min(framing->stride, tokens - framing->tokens - (i - 1) * framing->stride);
+}
+
+static void fill_frame(lsp_plan *plan, int64_t f, int64_t tokens) {
+  plan->token_start[f + 1] = plan->token_start[f] + tokens;
+  const int64_t p0 = first_panel(plan, f);
+  const int64_t p1 = tokens > 0 ? lsp_panel_of(lsp_plan_end(plan, f) - 1) + 1 : p0;
+  plan->panel_start[f + 1] = plan->panel_start[f] + p1 - p0;
+  plan->row_start[f + 1] =
+      plan->row_start[f] + lsp_panel_start(p1) - lsp_panel_start(p0);
+}
+
+/* Where documents begin is known before their frames are looked at. */
 static void fill(lsp_plan *plan, const int64_t *tokens) {
-  plan->token_start[0] = plan->panel_start[0] = plan->row_start[0] = 0;
-  for (int64_t d = 0; d < plan->documents; d++) {
-    plan->token_start[d + 1] = plan->token_start[d] + tokens[d];
-    const int64_t p0 = first_panel(plan, d);
-    const int64_t p1 = tokens[d] > 0 ? lsp_panel_of(lsp_plan_end(plan, d) - 1) + 1 : p0;
-    plan->panel_start[d + 1] = plan->panel_start[d] + p1 - p0;
-    plan->row_start[d + 1] =
-        plan->row_start[d] + lsp_panel_start(p1) - lsp_panel_start(p0);
+  int64_t f = 0;
+  for (int64_t d = 0; d < plan->documents && plan->first_frame != NULL; d++) {
+    plan->first_frame[d] = f;
+    f += lsp_framing_frames(&plan->framing, tokens[d]);
   }
+  if (plan->first_frame != NULL)
+    plan->first_frame[plan->documents] = f;
+  plan->token_start[0] = plan->panel_start[0] = plan->row_start[0] = 0;
+  for (int64_t d = 0; d < plan->documents; d++)
+    for (f = lsp_plan_first_frame(plan, d); f < lsp_plan_first_frame(plan, d + 1); f++)
+      fill_frame(
+          plan, f,
+          own_tokens(&plan->framing, tokens[d], f - lsp_plan_first_frame(plan, d)));
 }
 
-lsp_status lsp_plan_lay(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                        int64_t first_position, int prefix, int64_t *table,
-                        lsp_failure *why) {
-  const int64_t origin = first_position > 0 ? first_position : prefix;
+lsp_status lsp_plan_lay(lsp_plan *plan, const lsp_plan_sizes *sizes,
+                        const int64_t *tokens, int64_t *table, lsp_failure *why) {
+  const int64_t at = sizes->first_position, frames = sizes->frames;
+  const int64_t origin = at > 0 ? at : sizes->framing.prefix;
   memset(plan, 0, sizeof *plan);
-  if (tokens != NULL && documents > 0 && origin > LSP_TOKENS_MOST - tokens[0])
+  if (tokens != NULL && sizes->documents > 0 && origin > LSP_TOKENS_MOST - tokens[0])
     return lsp_fail(
         why, LSP_E_LIMIT,
         "the first document continues at position %lld and has %lld tokens, "
         "but longspan counts positions up to 2^60; begin it anew, without a "
         "snapshot",
-        (long long)first_position, (long long)tokens[0]);
+        (long long)at, (long long)tokens[0]);
   plan->token_start = table;
-  plan->panel_start = table + documents + 1;
-  plan->row_start = table + 2 * (documents + 1);
-  plan->documents = documents;
-  plan->first_position = first_position;
-  plan->prefix = prefix;
+  plan->panel_start = table + frames + 1;
+  plan->row_start = table + 2 * (frames + 1);
+  plan->first_frame = sizes->framing.tokens > 0 ? table + 3 * (frames + 1) : NULL;
+  plan->documents = sizes->documents;
+  plan->frames = frames;
+  plan->first_position = at;
+  plan->framing = sizes->framing;
   if (tokens != NULL)
     fill(plan, tokens);
   return LSP_OK;
 }
 
 lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *tokens,
-                         int64_t first_position, int prefix, lsp_failure *why) {
+                         int64_t first_position, lsp_framing framing,
+                         lsp_failure *why) {
+  lsp_plan_sizes sizes = {documents, 0, first_position, framing};
   memset(plan, 0, sizeof *plan);
-  int64_t *table = malloc(LSP_PLAN_TABLES * ((size_t)documents + 1) * sizeof(int64_t));
+  for (int64_t d = 0; d < documents; d++)
+    sizes.frames += lsp_framing_frames(&framing, tokens[d]);
+  int64_t *table = malloc((size_t)lsp_plan_numbers(&framing, documents, sizes.frames) *
+                          sizeof(int64_t));
   if (table == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
                     (long long)documents);
-  const lsp_status status =
-      lsp_plan_lay(plan, documents, tokens, first_position, prefix, table, why);
+  const lsp_status status = lsp_plan_lay(plan, &sizes, tokens, table, why);
   if (status == LSP_OK)
     plan->owned = table;
   else
@@ -67,9 +104,11 @@ void lsp_plan_close(lsp_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-/* The last of start[0 .. documents] that is at most n; 0 if none is. */
-static int64_t last_start(const lsp_plan *plan, const int64_t *start, int64_t n) {
-  int64_t low = 0, high = plan->documents;
+/* --- documents, frames, tokens --------------------------------------------------- */
+
+/* The last of start[0 .. count] that is at most n; 0 if none is. */
+static int64_t last_start(const int64_t *start, int64_t count, int64_t n) {
+  int64_t low = 0, high = count;
   while (low < high) {
     const int64_t middle = high - (high - low) / 2;
     if (start[middle] <= n)
@@ -80,51 +119,97 @@ static int64_t last_start(const lsp_plan *plan, const int64_t *start, int64_t n)
   return low;
 }
 
+int64_t lsp_plan_document_of(const lsp_plan *plan, int64_t f) {
+  return plan->first_frame == NULL ? f
+                                   : last_start(plan->first_frame, plan->documents, f);
+}
+
+int64_t lsp_plan_lead(const lsp_plan *plan, int64_t f) {
+  const lsp_framing *c = &plan->framing;
+  return c->tokens == 0 ||
+                 f == lsp_plan_first_frame(plan, lsp_plan_document_of(plan, f))
+             ? 0
+             : c->tokens - c->stride;
+}
+
+int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position) {
+  const lsp_framing *c = &plan->framing;
+  if (position <= lsp_plan_begin(plan, f))
+    return 0;
+  return !c->half ||
+         (lsp_plan_tokens_of(plan, f) == c->tokens && position > c->tokens / 2);
+}
+
 int64_t lsp_plan_longest(const lsp_plan *plan) {
   int64_t longest = 0;
-  for (int64_t d = 0; d < plan->documents; d++)
-    longest = lsp_max(longest, lsp_plan_end(plan, d));
+  for (int64_t f = 0; f < plan->frames; f++)
+    longest = lsp_max(longest, lsp_plan_end(plan, f));
   return longest;
 }
 
-int64_t lsp_plan_document(const lsp_plan *plan, int64_t panel) {
+int64_t lsp_plan_read_again(const lsp_plan *plan) {
+  int64_t tokens = 0;
+  for (int64_t f = 0; f < plan->frames && plan->first_frame != NULL; f++)
+    tokens += lsp_plan_lead(plan, f);
+  return tokens;
+}
+
+int64_t lsp_plan_frame(const lsp_plan *plan, int64_t panel) {
   LSP_ASSERT(panel >= 0 && panel < lsp_plan_panels(plan));
-  return last_start(plan, plan->panel_start, panel);
+  return last_start(plan->panel_start, plan->frames, panel);
+}
+
+int64_t lsp_plan_frames_before(const lsp_plan *plan, int64_t token) {
+  return last_start(plan->token_start, plan->frames, token);
 }
 
 int64_t lsp_plan_documents_before(const lsp_plan *plan, int64_t token) {
-  return last_start(plan, plan->token_start, token);
+  const int64_t f = lsp_plan_frames_before(plan, token);
+  return plan->first_frame == NULL ? f
+                                   : last_start(plan->first_frame, plan->documents, f);
 }
 
-/* From the number of a panel in the corpus to its number in the document. */
-static int64_t local_panel(const lsp_plan *plan, int64_t d, int64_t panel) {
-  return panel - plan->panel_start[d] + first_panel(plan, d);
+/* --- panels ---------------------------------------------------------------------- */
+
+/* From the number of a panel in the corpus to its number in its frame. */
+static int64_t local_panel(const lsp_plan *plan, int64_t f, int64_t panel) {
+  return panel - plan->panel_start[f] + first_panel(plan, f);
 }
 
 int64_t lsp_plan_rows_before(const lsp_plan *plan, int64_t panel) {
   if (panel == lsp_plan_panels(plan))
-    return plan->row_start[plan->documents];
-  const int64_t d = lsp_plan_document(plan, panel);
-  return plan->row_start[d] + lsp_panel_start(local_panel(plan, d, panel)) -
-         lsp_panel_start(first_panel(plan, d));
+    return plan->row_start[plan->frames];
+  const int64_t f = lsp_plan_frame(plan, panel);
+  return plan->row_start[f] + lsp_panel_start(local_panel(plan, f, panel)) -
+         lsp_panel_start(first_panel(plan, f));
 }
 
 int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
   if (panel == lsp_plan_panels(plan))
     return lsp_plan_tokens(plan);
-  const int64_t d = lsp_plan_document(plan, panel);
-  const int64_t position = lsp_panel_start(local_panel(plan, d, panel));
-  return lsp_plan_token(plan, d, lsp_max(position, lsp_plan_origin(plan, d)));
+  const int64_t f = lsp_plan_frame(plan, panel);
+  const int64_t position = lsp_panel_start(local_panel(plan, f, panel));
+  return lsp_plan_token(plan, f, lsp_max(position, lsp_plan_origin(plan, f)));
+}
+
+/* What the panel before predicts reaches one token beyond it. */
+int64_t lsp_plan_predicted_before(const lsp_plan *plan, int64_t panel) {
+  if (panel == lsp_plan_panels(plan))
+    return lsp_plan_tokens(plan);
+  const int64_t f = lsp_plan_frame(plan, panel);
+  const int64_t position = lsp_panel_start(local_panel(plan, f, panel));
+  return panel == plan->panel_start[f]
+             ? plan->token_start[f]
+             : lsp_plan_token(plan, f, lsp_max(position + 1, lsp_plan_origin(plan, f)));
 }
 
 lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel) {
-  lsp_panel_output r;
-  r.document = lsp_plan_document(plan, panel);
-  r.token = lsp_plan_tokens_before(plan, panel);
-  r.token_end = lsp_plan_tokens_before(plan, panel + 1);
-  r.nll = r.token + (r.token > plan->token_start[r.document]);
-  r.nll_end = lsp_min(r.token_end + 1, plan->token_start[r.document + 1]);
-  return r;
+  const int64_t f = lsp_plan_frame(plan, panel);
+  return (lsp_panel_output){.document = lsp_plan_document_of(plan, f),
+                            .token = lsp_plan_tokens_before(plan, panel),
+                            .token_end = lsp_plan_tokens_before(plan, panel + 1),
+                            .nll = lsp_plan_predicted_before(plan, panel),
+                            .nll_end = lsp_plan_predicted_before(plan, panel + 1)};
 }
 
 /* Lowest panel in [low, high] with at least `rows` rows before it; high if none. */
@@ -163,17 +248,18 @@ lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int rank
 
 lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
   lsp_piece piece;
-  const int64_t d = lsp_plan_document(plan, panel);
-  const int64_t end = lsp_min(span.end, plan->panel_start[d + 1]);
-  piece.document = d;
-  piece.panel_first = local_panel(plan, d, panel);
+  const int64_t f = lsp_plan_frame(plan, panel);
+  const int64_t end = lsp_min(span.end, plan->panel_start[f + 1]);
+  piece.frame = f;
+  piece.panel_first = local_panel(plan, f, panel);
   piece.panel_end = piece.panel_first + end - panel;
   piece.row =
       lsp_plan_rows_before(plan, panel) - lsp_plan_rows_before(plan, span.first);
   piece.start = lsp_panel_start(piece.panel_first);
-  piece.first = lsp_max(piece.start, lsp_plan_begin(plan, d));
-  piece.end = lsp_min(lsp_panel_start(piece.panel_end), lsp_plan_end(plan, d));
-  piece.origin = lsp_max(piece.first, lsp_plan_origin(plan, d));
-  piece.token = lsp_plan_token(plan, d, piece.origin);
+  piece.first = lsp_max(piece.start, lsp_plan_begin(plan, f));
+  piece.end = lsp_min(lsp_panel_start(piece.panel_end), lsp_plan_end(plan, f));
+  const int64_t origin = lsp_max(piece.first, lsp_plan_origin(plan, f));
+  piece.origin = lsp_min(origin, piece.end);
+  piece.token = lsp_plan_token(plan, f, origin);
   return piece;
 }

@@ -69,6 +69,7 @@ static lsp_status number_differs(const lsp__opening *o, const char *what, int64_
   X("model", "the model is another: ")                                                 \
   X("input", "the text is another: ")                                                  \
   X("from_snapshot", "the snapshot to begin from is another: ")                        \
+  X("gemm", "the products with weights are others (--gemm): ")                         \
   X("blas", "the BLAS library is another: ")                                           \
   X("blas_core", "the BLAS library takes another core: ")                              \
   X("kernels", "this is another version of longspan: ")

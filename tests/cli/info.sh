@@ -21,7 +21,8 @@ bad() {
 }
 
 # Parameters, counted from the tensors themselves.
-for model in law wt103 untied-bf16 div1-noshare div2-nocut other-names cutoffs20; do
+for model in law wt103 untied-bf16 div1-noshare div2-nocut other-names cutoffs20 \
+  families/llama3 families/smollm3 families/gpt2; do
   count=$("$python" - "$FIXTURES/$model" <<'END'
 import glob, json, math, struct, sys
 n = 0
@@ -34,13 +35,19 @@ print(f"{n:,}")
 END
   )
   "$LONGSPAN" info "$FIXTURES/$model" >said
-  says "^  parameters *$count\$" '^  layers *[12], ' '^  stored .* tensors of '
+  says "^  parameters *$count\$" '^  layers *[124], ' '^  stored .* tensors of '
 done
 "$LONGSPAN" info "$FIXTURES/law" >said
 says '^  segment *80 tokens' '^  memory *96 positions' \
   '^  reach .*back 175 positions in each layer' 'bytes' \
   '^  layers *2, layer norm after each' '^  heads *2 heads of width 16$' \
   '^  snapshot *87.5 KiB$' '^  work *0.04915 MFLOP a token outside attention, 0.0524'
+"$LONGSPAN" info "$FIXTURES/families/smollm3-list" >said
+says '^  positions *rotary; none in layers 0, 2$' '^  trained *for documents of up to 512' \
+  '^  attention *layers 0, 2: a window of 33, without positions$' \
+  'rope_type yarn, *$' '^  stored *51 tensors of BF16'
+"$LONGSPAN" info "$FIXTURES/families/gpt2" >said
+says '^.*: a gpt2 model$' '^  positions *learned; there are 300, ' '^  reach .*beginning'
 passed "models"
 
 "$python" -c 'print("A line of text that says little. " * 60)' >text

@@ -30,9 +30,11 @@ sys.exit("\n".join(wrong) or 0)
 END
 
 # foreseen MODEL RANKS WAVE TEXT...: a run and its plan.
+context=
 foreseen() {
   model=$FIXTURES/$1 ranks=$2 wave=$3
   shift 3
+  set -- $context "$@"
   run "$ranks" --model "$model" --output out.h5 --overwrite --wave-tokens "$wave" "$@"
   "$LONGSPAN" plan --model "$model" --ranks "$ranks" --wave-tokens "$wave" \
     --format json "$@" >plan.json || fail "plan $model $*"
@@ -61,7 +63,12 @@ for name in local-heads sinks-window full gate recurrence-prefix; do
   foreseen "branches/$name" 4 1500 many
 done
 foreseen branches/layers 1 3000 many
-passed "windows, first positions, everything before, gates, prefixes"
+for context in "--context window:100,sinks:4" "--context chunks:500,stride:131" \
+  "--context chunks:130,half"; do
+  foreseen branches/full 3 1500 many
+done
+context=
+passed "windows, first positions, everything before, gates, prefixes, contexts"
 
 # None of these numbers may be nothing in all of these runs.
 for kind in halo kept keep fixed; do

@@ -58,3 +58,39 @@ status=0
 grep -q "^longspan: .*/book: .*not those that were hashed" said || complain "what is said"
 left "another text on another host"
 passed "another text of the same size under the same path"
+
+# ---- Two runs with one output, and one that is stopped
+
+# A run that hangs while the text is cut.
+(
+  export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=out.h5.ids.tmp LSP_FAULT_MODE=hang
+  export LSP_FAULT_AT=3
+  exec "$LONGSPAN" run --quiet --model model --output out.h5 text
+) >said 2>&1 &
+first=$!
+tries=0
+until [ -s out.h5.ids.tmp ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 200 ] || { kill -9 $first && fail "the first run does not begin"; }
+  sleep 0.1
+done
+for how in "" --resume --overwrite; do
+  # shellcheck disable=SC2086 # perhaps nothing
+  (refused "out.h5: another run is writing this output" 1 --model model --output out.h5 \
+    $how text) || { kill -9 $first && fail "a second run $how"; }
+done
+[ -s out.h5.ids.tmp ] || fail "the tokens of the first run are gone"
+kill -9 $first
+wait $first || true
+run 2 --model model --output out.h5 text
+rm -f out.*
+passed "one run at a time has an output"
+
+status=0
+(
+  export LD_PRELOAD="$IOFAULT" LSP_FAULT_INIT=10
+  start 2 --model model --output out.h5 text >said 2>&1
+) || status=$?
+[ $status -eq 75 ] || complain "exit status $status, expected 75"
+left "a run that was stopped"
+passed "a run that is asked to stop leaves no tokens"

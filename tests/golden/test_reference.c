@@ -1,6 +1,7 @@
-/* Every checkpoint of tests/fixtures (transfo-xl) and of tests/fixtures/branches
- * (longspan) through the whole program, against the reference in float64 (tests/oracle):
- * all rows of nll, and the hidden rows that the fixture keeps.
+/* Every checkpoint of tests/fixtures (transfo-xl), of tests/fixtures/branches (longspan)
+ * and of tests/fixtures/families (gpt2, llama, ...) through the whole program, and some of
+ * these in every context (tests/fixtures/contexts), against the reference in float64
+ * (tests/oracle): all rows of nll, and the hidden rows that the fixture keeps.
  *
  *   hidden  max |a - b| / max |b| <= 1e-5
  *   nll     |a - b| <= 1e-5 max(1, b) */
@@ -21,10 +22,29 @@ static const double tolerance = 1e-5;
 
 typedef struct {
   char dir[PATH_SIZE / 2], output[PATH_SIZE];
+  char model[PATH_SIZE]; /* the same folder, but for contexts */
+  char context[64];      /* "": none is asked for */
+  char bos[16];          /* id of the row before every document, or "none" */
   char input[DOCUMENTS_MAX][PATH_SIZE];
   int64_t documents, mem_empty;
   int is_text;
 } fixture;
+
+/* What only contexts say: another folder's model, the context, a row before documents. */
+static void read_context(const json_t *json, fixture *f) {
+  const char *model = json_string_value(json_object_get(json, "model"));
+  const char *context = json_string_value(json_object_get(json, "context"));
+  const json_t *prefix = json_object_get(json, "prefix");
+  (void)snprintf(f->model, sizeof f->model, "%s", f->dir);
+  if (model != NULL)
+    (void)snprintf(f->model, sizeof f->model, "%s/%s", LSP_FIXTURES, model);
+  (void)snprintf(f->context, sizeof f->context, "%s", context != NULL ? context : "");
+  (void)snprintf(f->bos, sizeof f->bos, "none");
+  assert_true(json_array_size(prefix) <= 1); /* --bos takes one */
+  if (json_array_size(prefix) == 1)
+    (void)snprintf(f->bos, sizeof f->bos, "%d",
+                   (int)json_integer_value(json_array_get(prefix, 0)));
+}
 
 static void read_case(const char *folder, const char *name, fixture *f) {
   char path[PATH_SIZE + 16];
@@ -38,8 +58,9 @@ static void read_case(const char *folder, const char *name, fixture *f) {
       LSP_OK);
   const char *init = json_string_value(json_object_get(json, "mem_init"));
   f->mem_empty = init != NULL && strcmp(init, "empty") == 0;
+  read_context(json, f);
   json_decref(json);
-  (void)snprintf(path, sizeof path, "%s/config.json", f->dir);
+  (void)snprintf(path, sizeof path, "%s/config.json", f->model);
   assert_int_equal(lsp_json_read(path, 1 << 20, &json, &why), LSP_OK);
   f->is_text = json_object_get(json, "tokenizer") != NULL;
   json_decref(json);
@@ -48,18 +69,22 @@ static void read_case(const char *folder, const char *name, fixture *f) {
                    (long long)d);
 }
 
-static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
+static lsp_status run_fixture(lsp_ctx *ctx, fixture *f, lsp_gemm_kind gemm) {
   const char *inputs[DOCUMENTS_MAX];
   for (int64_t d = 0; d < f->documents; d++)
     inputs[d] = f->input[d];
   const lsp_options options = {
-      .model = f->dir,
+      .model = f->model,
       .output = f->output,
       .write.parts = LSP_WRITE_ID | LSP_WRITE_NLL | LSP_WRITE_HIDDEN,
       .segment = -1,
       .mem_len = -1,
       .mem_init = f->mem_empty ? LSP_MEM_EMPTY : LSP_MEM_DEFAULT,
+      .context = f->context[0] != '\0' ? f->context : NULL,
+      .bos = f->context[0] != '\0' ? f->bos : NULL,
       .input_format = f->is_text ? LSP_INPUT_TEXT : LSP_INPUT_U16,
+      .gemm = gemm,
+      .overwrite = 1,
       .snapshots = LSP_SNAPSHOT_LAST,
       .snapshot_every = -1,
       .wave_tokens = 512,
@@ -154,9 +179,10 @@ static void compare(const fixture *f, const char *name) {
   assert_int_equal(view.output.documents, f->documents);
   for (int64_t d = 0; d < f->documents; d++) {
     nll = fmax(nll, worst_nll(&view, f, c, d));
-    hidden = fmax(hidden, worst_hidden(&view, f, c, d));
+    if (lsp_checkpoint_find(c, "doc0.hidden") != NULL)
+      hidden = fmax(hidden, worst_hidden(&view, f, c, d));
   }
-  print_message("%-14s error of nll %.2e, of hidden %.2e\n", name, nll, hidden);
+  print_message("%-21s error of nll %.2e, of hidden %.2e\n", name, nll, hidden);
   assert_true(nll <= tolerance);
   assert_true(hidden <= tolerance);
   lsp_file_close(&view);
@@ -173,6 +199,16 @@ static int is_case(const char *folder, const char *name) {
   return access(path, R_OK) == 0;
 }
 
+static void run_case(lsp_ctx *ctx, fixture *f, const char *name, lsp_gemm_kind gemm) {
+  const lsp_status st = run_fixture(ctx, f, gemm);
+  if (st != LSP_OK && ctx->rank == 0)
+    print_error("%s: %s\n", name, ctx->why.text);
+  assert_everywhere(ctx, st == LSP_OK);
+  if (ctx->rank == 0)
+    compare(f, name);
+  LSP_MPI(MPI_Barrier(ctx->comm));
+}
+
 /* All cases of a folder; at least as many as `least`. */
 static void run_folder(lsp_ctx *ctx, const char *folder, int least) {
   struct dirent **entry = NULL;
@@ -187,13 +223,9 @@ static void run_folder(lsp_ctx *ctx, const char *folder, int least) {
     cases++;
     read_case(folder, entry[i]->d_name, &f);
     (void)snprintf(f.output, sizeof f.output, "%s/out.h5", lsp_test_folder());
-    const lsp_status st = run_fixture(ctx, &f);
-    if (st != LSP_OK && ctx->rank == 0)
-      print_error("%s: %s\n", entry[i]->d_name, ctx->why.text);
-    assert_everywhere(ctx, st == LSP_OK);
-    if (ctx->rank == 0)
-      compare(&f, entry[i]->d_name);
-    LSP_MPI(MPI_Barrier(ctx->comm));
+    run_case(ctx, &f, entry[i]->d_name, LSP_GEMM_PACKED);
+    if (ctx->size == 1)
+      run_case(ctx, &f, entry[i]->d_name, LSP_GEMM_BLAS);
     free(entry[i]);
   }
   free(entry);
@@ -208,5 +240,15 @@ static void test_every_branch_fixture_is_as_the_reference_has_it(void **state) {
   run_folder(*state, LSP_FIXTURES "/branches", 26);
 }
 
+static void test_every_family_fixture_is_as_its_library_has_it(void **state) {
+  run_folder(*state, LSP_FIXTURES "/families", 20);
+}
+
+static void test_every_context_is_as_its_definition_has_it(void **state) {
+  run_folder(*state, LSP_FIXTURES "/contexts", 25);
+}
+
 LSP_TESTS(cmocka_unit_test(test_every_transfo_xl_fixture_is_as_the_reference_has_it),
-          cmocka_unit_test(test_every_branch_fixture_is_as_the_reference_has_it))
+          cmocka_unit_test(test_every_branch_fixture_is_as_the_reference_has_it),
+          cmocka_unit_test(test_every_family_fixture_is_as_its_library_has_it),
+          cmocka_unit_test(test_every_context_is_as_its_definition_has_it))

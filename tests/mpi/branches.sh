@@ -1,5 +1,6 @@
 #!/bin/sh
-# Law 1 for every kind of branch, position and merge: the same bytes of FILE.h5 and
+# Law 1 for every kind of branch, position and merge, and for layers that differ in where
+# positions enter (two models of fixtures/families): the same bytes of FILE.h5 and
 # FILE.memory.h5 for any number of ranks, threads and waves, any instruction set,
 # stopped and resumed or not, whatever else is in the corpus.
 #
@@ -49,27 +50,36 @@ cp many/[bcde] few
 book 303 15 >few/f
 book 303 16 >few/g
 
-corpus_of() { # corpus_of MODEL: what it reads
-  case $1 in
-  ids-*) echo "many-ids --input-format u16" ;;
-  learned) echo few ;;
+# The same as ids below 61.
+mkdir few-ids
+for document in few/*; do
+  # shellcheck disable=SC2059 # octal escapes are the text
+  printf "$(od -An -v -tu1 "$document" | tr -s ' ' '\n' |
+    awk 'NF { printf "\\%03o\\000", $1 % 61 }')" >"few-ids/${document#*/}"
+done
+
+corpus_of() { # corpus_of FOLDER: what the model reads
+  case ${1#"$FIXTURES"/} in
+  families/*) echo "few-ids --input-format u16" ;;
+  branches/ids-*) echo "many-ids --input-format u16" ;;
+  branches/learned) echo few ;;
   *) echo many ;;
   esac
 }
 
 # ---- Ranks, threads, waves, instruction sets
 
-# same MODEL TURN: two runs.
+# same FOLDER TURN: two runs.
 same() {
-  model=$1 expected=
+  model=${1##*/} expected=
   # shellcheck disable=SC2046,SC2086 # lists of words
   for j in 0 1; do
     ranks=$(word $((2 * ($2 % 5) + j)) 1 3 2 7 4 1 3 2 7 4)
     set_of="--wave-tokens $(word $((($2 + j) % 3)) 300 700 1000000)"
     set_of="$set_of --isa $(word $((($2 + j) % 2)) plain avx2)"
     set_of="$set_of --threads $((($2 / 2 + j) % 2 + 1))"
-    run "$ranks" --model "$FIXTURES/branches/$model" --output o.h5 --overwrite \
-      $results $set_of $(corpus_of "$model")
+    run "$ranks" --model "$1" --output o.h5 --overwrite \
+      $results $set_of $(corpus_of "$1")
     expected=${expected:-$(hash o)}
     [ "$(hash o)" = "$expected" ] ||
       fail "$core: $model: $ranks ranks $set_of, and another run"
@@ -78,7 +88,8 @@ same() {
 
 available=$(cores)
 models=0
-for folder in "$FIXTURES"/branches/*/; do
+for folder in "$FIXTURES"/branches/*/ "$FIXTURES"/families/smollm3-list/ \
+  "$FIXTURES"/families/qwen3-bias/; do
   folder=${folder%/}
   # shellcheck disable=SC2086 # a list of words
   cores_of=$(word $((models % $(echo $available | wc -w))) $available) turns=$models
@@ -86,7 +97,7 @@ for folder in "$FIXTURES"/branches/*/; do
   for core in $cores_of; do
     use "$core"
     for turn in $turns; do
-      same "${folder##*/}" "$turn"
+      same "$folder" "$turn"
     done
   done
   models=$((models + 1))

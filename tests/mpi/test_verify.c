@@ -37,7 +37,9 @@ static void make_run(run *r, lsp_ctx *ctx) {
   memset(r, 0, sizeof *r);
   r->ctx = ctx;
   (void)snprintf(r->path, sizeof r->path, "%s/out.h5", lsp_test_folder());
-  assert_int_equal(lsp_plan_open(&r->plan, 2, count, 0, prefix, NULL), LSP_OK);
+  assert_int_equal(
+      lsp_plan_open(&r->plan, 2, count, 0, (lsp_framing){.prefix = prefix}, NULL),
+      LSP_OK);
   r->spec = (lsp_store_spec){.path = r->path,
                              .identity = "{\"model\":\"aaaa\"}",
                              .plan = &r->plan,

@@ -18,7 +18,7 @@ typedef struct {
 
 /* What a tile of memory holds. */
 typedef struct {
-  int64_t document, tile;
+  int64_t frame, tile;
 } mark;
 
 /* A run that is played: rings, and fixed tiles that every rank keeps. */
@@ -87,7 +87,7 @@ static void both_sides_agree(const play *p, const loans list[RANKS]) {
         assert_int_equal(x == NULL, y == NULL);
         if (x == NULL)
           break;
-        assert_true(x->kind == y->kind && x->document == y->document &&
+        assert_true(x->kind == y->kind && x->frame == y->frame &&
                     x->first == y->first && x->end == y->end);
       }
     }
@@ -96,11 +96,11 @@ static void both_sides_agree(const play *p, const loans list[RANKS]) {
 /* ---- Where tiles lie */
 
 /* Rank whose span has a tile of a document in a wave; -1: none. */
-static int owner(const play *p, lsp_range wave, int64_t document, int64_t tile) {
+static int owner(const play *p, lsp_range wave, int64_t frame, int64_t tile) {
   const int64_t local = lsp_panel_of(tile * LSP_GRID_BLOCK);
-  const int64_t panel = p->plan.panel_start[document] + local -
-                        lsp_panel_of(lsp_plan_begin(&p->plan, document));
-  if (panel < p->plan.panel_start[document])
+  const int64_t panel = p->plan.panel_start[frame] + local -
+                        lsp_panel_of(lsp_plan_begin(&p->plan, frame));
+  if (panel < p->plan.panel_start[frame])
     return -1;
   for (int r = 0; r < p->ranks; r++) {
     const lsp_range span = lsp_plan_span(&p->plan, wave, r, p->ranks);
@@ -135,11 +135,11 @@ static lsp_tiles naive_past(const play *p, int64_t panel) {
 /* A loan of a round finds its tiles where it says they are. */
 static void check_source(const play *p, lsp_range wave, const lsp_loan *l) {
   for (int64_t t = l->first; t < l->end; t++) {
-    const int lies_with = owner(p, wave, l->document, t);
+    const int lies_with = owner(p, wave, l->frame, t);
     if (l->kind == LSP_LOAN_KEPT) {
       const mark *m = ring_at(p, l->from, t);
       assert_int_equal(lies_with, -1);
-      assert_true(m->document == l->document && m->tile == t);
+      assert_true(m->frame == l->frame && m->tile == t);
       if (t > l->first) /* in one run of memory */
         assert_true(m == ring_at(p, l->from, t - 1) + 1);
     } else {
@@ -161,9 +161,9 @@ static void check_past(const play *p, lsp_range wave, int rank, const loans *lis
     const lsp_loan *l = &list->loan[i];
     if (l->to != rank)
       continue;
-    assert_int_equal(l->document, past.document);
+    assert_int_equal(l->frame, past.frame);
     assert_true(l->first >= now.first && l->end <= now.end);
-    assert_true(now.document == past.document && now.end - now.first <= p->room);
+    assert_true(now.frame == past.frame && now.end - now.first <= p->room);
     assert_int_equal(now.end, past.end - round * p->room); /* nearest first */
     check_source(p, wave, l);
     for (int64_t t = l->first; t < l->end; t++) {
@@ -207,18 +207,18 @@ static void keep(play *p, lsp_range wave) {
   for (int r = 0; r < p->ranks; r++)
     for (int i = 0; i < list[r].count; i++) {
       const lsp_loan *l = &list[r].loan[i];
-      assert_true(l->document == next.document && l->first >= next.first &&
+      assert_true(l->frame == next.frame && l->first >= next.first &&
                   l->end <= next.end);
       for (int64_t t = l->first; l->to == r && t < l->end; t++) {
-        assert_int_equal(owner(p, wave, l->document, t), l->from);
+        assert_int_equal(owner(p, wave, l->frame, t), l->from);
         mark *m = ring_at(p, r, t);
-        assert_false(m->document == l->document && m->tile == t); /* once */
-        *m = (mark){l->document, t};
+        assert_false(m->frame == l->frame && m->tile == t); /* once */
+        *m = (mark){l->frame, t};
       }
     }
   for (int64_t t = next.first; t < next.end; t++) {
     const mark *m = ring_at(p, lsp_kept_rank(t, p->ranks), t);
-    assert_true(m->document == next.document && m->tile == t);
+    assert_true(m->frame == next.frame && m->tile == t);
   }
 }
 
@@ -228,11 +228,11 @@ static void check_entered(const play *p, lsp_range wave, int rank, const int *le
   if (span.first >= span.end)
     return;
   const lsp_tiles past = naive_past(p, span.first);
-  const int64_t d = lsp_plan_document(&p->plan, span.first);
+  const int64_t d = lsp_plan_frame(&p->plan, span.first);
   const int64_t computed = lsp_plan_fixed(&p->plan, wave, d, LSP_TILES_ALL).first;
   for (int64_t t = 0; t < p->fixed && t < past.end; t++)
     if (t < computed) {
-      assert_true(p->kept[rank][t].document == d && p->kept[rank][t].tile == t);
+      assert_true(p->kept[rank][t].frame == d && p->kept[rank][t].tile == t);
       assert_int_equal(owner(p, wave, d, t), -1);
     } else {
       assert_int_equal(lent[t], 1);
@@ -243,14 +243,14 @@ static void check_entered(const play *p, lsp_range wave, int rank, const int *le
 static void check_fixed(play *p, lsp_range wave, int64_t *lent) {
   static loans list[RANKS];
   const int64_t panels = lsp_plan_panels(&p->plan);
-  const int64_t next = wave.end < panels ? lsp_plan_document(&p->plan, wave.end) : -1;
+  const int64_t next = wave.end < panels ? lsp_plan_frame(&p->plan, wave.end) : -1;
   for (int r = 0; r < p->ranks; r++)
     list_loans(p, wave, r, FIXED_ONES, 0, &list[r]);
   both_sides_agree(p, list);
   for (int r = 0; r < p->ranks; r++) {
     const lsp_range span = lsp_plan_span(&p->plan, wave, r, p->ranks);
     const int64_t here =
-        span.first < span.end ? lsp_plan_document(&p->plan, span.first) : -1;
+        span.first < span.end ? lsp_plan_frame(&p->plan, span.first) : -1;
     int of_here[FIXED] = {0}, of_next[FIXED] = {0};
     for (int i = 0; i < list[r].count; i++) {
       const lsp_loan *l = &list[r].loan[i];
@@ -258,12 +258,12 @@ static void check_fixed(play *p, lsp_range wave, int64_t *lent) {
         continue;
       ++*lent;
       assert_true(l->end <= p->fixed);
-      assert_true(l->document == next ||
-                  (l->document == here && p->plan.panel_start[here] < span.first));
+      assert_true(l->frame == next ||
+                  (l->frame == here && p->plan.panel_start[here] < span.first));
       for (int64_t t = l->first; t < l->end; t++) {
-        assert_int_equal(owner(p, wave, l->document, t), l->from);
-        of_here[t] += l->document == here;
-        of_next[t] += l->document == next;
+        assert_int_equal(owner(p, wave, l->frame, t), l->from);
+        of_here[t] += l->frame == here;
+        of_next[t] += l->frame == next;
       }
     }
     check_entered(p, wave, r, of_here);
@@ -294,6 +294,16 @@ static void take_up(play *p) {
     *ring_at(p, lsp_kept_rank(t, p->ranks), t) = (mark){0, t};
 }
 
+/* Whole documents, or chunks, which nothing continues. */
+static lsp_framing choose_frames(lsp_random *random, int64_t first) {
+  lsp_framing g = {.prefix = (int)lsp_random_in(random, 0, 1) * 5};
+  if (first > 0 || lsp_random_in(random, 0, 2) > 0)
+    return g;
+  g.tokens = lsp_random_in(random, 200, 4000);
+  g.stride = lsp_random_in(random, g.tokens / 2, g.tokens);
+  return g;
+}
+
 static void open_play(play *p, lsp_random *random) {
   memset(p, 0, sizeof *p);
   const int64_t documents = lsp_random_in(random, 1, DOCUMENTS);
@@ -311,7 +321,7 @@ static void open_play(play *p, lsp_random *random) {
                                          : lsp_random_in(random, 2, FIXED);
   lsp_failure why = {0};
   assert_int_equal(lsp_plan_open(&p->plan, documents, p->tokens, first,
-                                 (int)lsp_random_in(random, 0, 1) * 5, &why),
+                                 choose_frames(random, first), &why),
                    LSP_OK);
   /* as far as the longest document goes, as a run has it */
   const int64_t most = lsp_divide_up(lsp_plan_longest(&p->plan), LSP_GRID_BLOCK);
@@ -361,7 +371,7 @@ static void count_tiles(const lsp_loan *loan, void *arg) {
 static int64_t most_lent(int64_t tokens, int ranks, int64_t reach) {
   lsp_plan plan;
   lsp_failure why = {0};
-  assert_int_equal(lsp_plan_open(&plan, 1, &tokens, 0, 0, &why), LSP_OK);
+  assert_int_equal(lsp_plan_open(&plan, 1, &tokens, 0, (lsp_framing){0}, &why), LSP_OK);
   const lsp_range wave = lsp_plan_wave(&plan, 0, 1000000000);
   int64_t most = 0;
   for (int r = 0; r < ranks; r++) {

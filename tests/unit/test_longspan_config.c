@@ -20,7 +20,7 @@ static const char base[] =
     " \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
     " \"intermediate_size\": 48, " LAYERS("{\"type\": \"full\"}") "}";
 
-static const lsp_choices nothing = {-1, -1, -1};
+static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
 
 /* Describes base with other keys. */
 static lsp_status describe(const char *keys, const lsp_choices *choices, lsp_model *m,
@@ -217,9 +217,9 @@ static void test_what_is_no_json_number_is_refused_by_place(void **state) {
       {"{\"model_type\": \"longspan\", \"gated\": true, \"gated\": true}", "gated"},
       {"{\"model_type\": \"longspan\"}", "\"vocab_size\" is missing"},
       {"{\"model_type\": 5}", "model_type is \"(missing)\"; this program runs "
-                              "\"transfo-xl\" and \"longspan\""},
-      {"{\"model_type\": \"llama\"}", "model_type is \"llama\"; this program runs "
-                                      "\"transfo-xl\" and \"longspan\""}};
+                              "\"gpt2\", \"llama\", "},
+      {"{\"model_type\": \"rwkv\"}", "model_type is \"rwkv\"; this program runs "
+                                     "\"gpt2\", \"llama\", "}};
   for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
     lsp_model m;
     lsp_failure why = {.status = LSP_OK};
@@ -414,7 +414,7 @@ static void refused(const char *keys, lsp_choices choices, lsp_status status,
 
 static void test_options_change_recurrence_and_are_recorded(void **state) {
   (void)state;
-  const lsp_choices both = {3, 9, LSP_MEM_EMPTY};
+  const lsp_choices both = {.mem_len = 3, .segment = 9, .mem_init = LSP_MEM_EMPTY};
   lsp_model m = good_with(LAYERS(RECURRENCE ", " SINKS("")), &both);
   assert_true(m.layer[1].branch[0].memory == 3 && m.layer[1].branch[0].segment == 9);
   assert_string_equal(fact(&m, "segment"), "9");
@@ -428,13 +428,17 @@ static void test_options_change_recurrence_and_are_recorded(void **state) {
 
 static void test_options_without_use_are_refused(void **state) {
   (void)state;
-  refused("", (lsp_choices){5, -1, -1}, LSP_E_USAGE, "--mem-len 5: no layer of");
-  refused("", (lsp_choices){-1, 7, -1}, LSP_E_USAGE, "--segment 7: no layer of");
-  refused(LAYERS(RECURRENCE), (lsp_choices){-1, -1, LSP_MEM_ZEROS}, LSP_E_USAGE,
-          "--mem-init zeros: before a text");
+  refused("", (lsp_choices){.mem_len = 5, .segment = -1, .mem_init = -1}, LSP_E_USAGE,
+          "--mem-len 5: no layer of");
+  refused("", (lsp_choices){.mem_len = -1, .segment = 7, .mem_init = -1}, LSP_E_USAGE,
+          "--segment 7: no layer of");
+  refused(LAYERS(RECURRENCE),
+          (lsp_choices){.mem_len = -1, .segment = -1, .mem_init = LSP_MEM_ZEROS},
+          LSP_E_USAGE, "--mem-init zeros: before a text");
   refused(LAYERS("{\"type\": \"recurrence\", \"segment\": 6, \"memory\": 10, "
                  "\"same_length\": true}"),
-          (lsp_choices){0, -1, -1}, LSP_E_USAGE, "--mem-len 0 with same_length");
+          (lsp_choices){.mem_len = 0, .segment = -1, .mem_init = -1}, LSP_E_USAGE,
+          "--mem-len 0 with same_length");
 }
 
 static void test_absurd_sizes_are_refused(void **state) {

@@ -12,7 +12,7 @@
 #define RECURRENCE "{\"type\": \"recurrence\", \"segment\": 6, \"memory\": 10}"
 #define NOT_NORMAL "{\"type\": \"full\", \"normalize\": \"none\"}"
 
-static const lsp_choices nothing = {-1, -1, -1};
+static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
 
 static lsp_model describe(const char *text) {
   lsp_model m;

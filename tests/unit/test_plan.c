@@ -5,23 +5,30 @@
 #include "lsp/corpus.h"
 #include "lsp/plan.h"
 
-enum { CORPORA = 400, DOCUMENTS = 14, PANELS = 2000, PREFIX = 32 };
+enum { CORPORA = 400, DOCUMENTS = 14, FRAMES = 2000, PANELS = 20000, PREFIX = 32 };
 
 static const int rank_counts[] = {1, 2, 3, 4, 7, 50, 70};
 enum { RANK_COUNTS = sizeof rank_counts / sizeof *rank_counts };
 
 /* A panel as the text of grid.h has it: 64, 64, 128, 256, 256, ... from position 0. */
 typedef struct {
-  int64_t document, local, start, rows; /* positions start .. start + rows - 1 */
-  int64_t first, end;                   /* positions of its rows */
-  int64_t origin, token; /* position of its first token, and its number */
+  int64_t frame, local, start, rows; /* positions start .. start + rows - 1 */
+  int64_t first, end;                /* positions of its rows */
+  int64_t origin, token; /* position of the first token that its frame has for
+                                        itself, as far as it is here, and its number */
   int64_t rows_before;
 } panel;
 
+/* Its first row here, its first own token, one past its last; number of that token. */
+typedef struct {
+  int64_t document, begin, origin, end, token;
+} frame;
+
 typedef struct {
   int64_t tokens[DOCUMENTS];
-  int64_t documents, first_position, panels, rows, token_count;
-  int prefix;
+  int64_t documents, frames, first_position, panels, rows, token_count;
+  lsp_framing framing;
+  frame frame[FRAMES];
   panel panel[PANELS];
   lsp_plan plan;
 } corpus;
@@ -30,39 +37,61 @@ static int64_t naive_rows(int64_t local) {
   return local < 2 ? 64 : local == 2 ? 128 : 256;
 }
 
-/* The frame of a document: its first row here, its first token, one past its last. */
-typedef struct {
-  int64_t begin, origin, end;
-} frame;
-
-static frame frame_of(const corpus *c, int64_t d) {
+static void add_frame(corpus *c, int64_t d, int64_t lead, int64_t tokens) {
   const int goes_on = d == 0 && c->first_position > 0;
-  frame f = {.begin = goes_on ? c->first_position : 0,
-             .origin = goes_on ? c->first_position : c->prefix};
-  f.end = f.origin + c->tokens[d];
-  return f;
+  assert_true(c->frames < FRAMES);
+  frame *f = &c->frame[c->frames++];
+  *f = (frame){.document = d,
+               .begin = goes_on ? c->first_position : 0,
+               .origin = (goes_on ? c->first_position : c->framing.prefix) + lead,
+               .token = c->token_count};
+  f->end = f->origin + tokens;
+  c->token_count += tokens;
+}
+
+/* The loop of a strided evaluation. */
+static void add_frames(corpus *c, int64_t d) {
+  const lsp_framing *g = &c->framing;
+  const int64_t all = c->tokens[d];
+  int64_t before = 0;
+  if (g->tokens == 0) {
+    add_frame(c, d, 0, all);
+    return;
+  }
+  for (int64_t begin = 0;; begin += g->stride) {
+    const int64_t end = begin + g->tokens < all ? begin + g->tokens : all;
+    add_frame(c, d, before - begin, end - before);
+    before = end;
+    if (end == all)
+      break;
+  }
+}
+
+static void add_panels(corpus *c, int64_t of) {
+  const frame *f = &c->frame[of];
+  for (int64_t local = 0, start = 0; start < f->end; start += naive_rows(local++)) {
+    const int64_t rows = naive_rows(local);
+    if (start + rows <= f->begin || f->origin == f->end)
+      continue;
+    assert_true(c->panels < PANELS);
+    panel *p = &c->panel[c->panels++];
+    *p = (panel){.frame = of, .local = local, .start = start, .rows = rows};
+    p->first = start > f->begin ? start : f->begin;
+    p->end = start + rows < f->end ? start + rows : f->end;
+    p->origin = p->first > f->origin ? p->first : f->origin;
+    p->token = f->token + p->origin - f->origin;
+    p->origin = p->origin < p->end ? p->origin : p->end;
+    p->rows_before = c->rows;
+    c->rows += rows;
+  }
 }
 
 static void enumerate(corpus *c) {
-  c->panels = c->rows = c->token_count = 0;
-  for (int64_t d = 0; d < c->documents; d++) {
-    const frame f = frame_of(c, d);
-    for (int64_t local = 0, start = 0; start < f.end; start += naive_rows(local++)) {
-      const int64_t rows = naive_rows(local);
-      if (start + rows <= f.begin || c->tokens[d] == 0)
-        continue;
-      assert_true(c->panels < PANELS);
-      panel *p = &c->panel[c->panels++];
-      *p = (panel){.document = d, .local = local, .start = start, .rows = rows};
-      p->first = start > f.begin ? start : f.begin;
-      p->end = start + rows < f.end ? start + rows : f.end;
-      p->origin = p->first > f.origin ? p->first : f.origin;
-      p->token = c->token_count + p->origin - f.origin;
-      p->rows_before = c->rows;
-      c->rows += rows;
-    }
-    c->token_count += c->tokens[d];
-  }
+  c->frames = c->panels = c->rows = c->token_count = 0;
+  for (int64_t d = 0; d < c->documents; d++)
+    add_frames(c, d);
+  for (int64_t f = 0; f < c->frames; f++)
+    add_panels(c, f);
 }
 
 static int64_t random_tokens(lsp_random *random) {
@@ -74,16 +103,31 @@ static int64_t random_tokens(lsp_random *random) {
   return kind == 2 ? lsp_random_in(random, 0, 300) : lsp_random_in(random, 0, 5000);
 }
 
+/* Whole documents, or chunks, which nothing continues. */
+static void choose_frames(corpus *c, lsp_random *random) {
+  const int prefix =
+      lsp_random_in(random, 0, 1) ? 0 : (int)lsp_random_in(random, 1, PREFIX);
+  c->first_position = lsp_random_in(random, 0, 1) ? 0 : lsp_random_in(random, 1, 700);
+  c->framing = (lsp_framing){.prefix = prefix};
+  if (lsp_random_in(random, 0, 1))
+    return;
+  c->first_position = 0;
+  c->framing.tokens = lsp_random_in(random, 200, 3000);
+  c->framing.stride = lsp_random_in(random, 0, 3) == 0
+                          ? c->framing.tokens
+                          : lsp_random_in(random, 100, c->framing.tokens);
+  c->framing.half = c->framing.stride == c->framing.tokens && prefix == 0;
+}
+
 static void open_corpus(corpus *c, lsp_random *random) {
   c->documents = lsp_random_in(random, 0, DOCUMENTS);
-  c->first_position = lsp_random_in(random, 0, 1) ? 0 : lsp_random_in(random, 1, 700);
   for (int64_t d = 0; d < c->documents; d++)
     c->tokens[d] = random_tokens(random);
-  c->prefix = lsp_random_in(random, 0, 1) ? 0 : (int)lsp_random_in(random, 1, PREFIX);
+  choose_frames(c, random);
   enumerate(c);
   lsp_failure why = {0};
   assert_int_equal(lsp_plan_open(&c->plan, c->documents, c->tokens, c->first_position,
-                                 c->prefix, &why),
+                                 c->framing, &why),
                    LSP_OK);
 }
 
@@ -118,21 +162,43 @@ static void test_grid_is_64_64_128_and_then_256(void **state) {
 
 static void panels_are_the_enumeration(const corpus *c, lsp_random *random) {
   (void)random;
+  assert_int_equal(c->plan.frames, c->frames);
+  assert_int_equal(c->plan.documents, c->documents);
   assert_int_equal(lsp_plan_panels(&c->plan), c->panels);
   assert_int_equal(lsp_plan_tokens(&c->plan), c->token_count);
   for (int64_t i = 0; i < c->panels; i++) {
-    assert_int_equal(lsp_plan_document(&c->plan, i), c->panel[i].document);
+    assert_int_equal(lsp_plan_frame(&c->plan, i), c->panel[i].frame);
     assert_int_equal(lsp_plan_rows_before(&c->plan, i), c->panel[i].rows_before);
     assert_int_equal(lsp_plan_tokens_before(&c->plan, i), c->panel[i].token);
   }
   assert_int_equal(lsp_plan_rows_before(&c->plan, c->panels), c->rows);
   assert_int_equal(lsp_plan_tokens_before(&c->plan, c->panels), c->token_count);
+}
+
+static void frames_and_documents_are_found(const corpus *c, lsp_random *random) {
+  (void)random;
+  int64_t d = 0, f = 0, end = c->documents > 0 ? c->tokens[0] : 0, again = 0;
   assert_int_equal(lsp_plan_documents_before(&c->plan, -1), 0);
-  for (int64_t t = 0, d = 0; t <= c->token_count; t++) {
-    while (d < c->plan.documents && c->plan.token_start[d + 1] <= t)
-      d++;
+  for (int64_t t = 0; t <= c->token_count; t++) {
+    for (; d < c->documents && end <= t; d++)
+      end += d + 1 < c->documents ? c->tokens[d + 1] : 0;
+    while (f < c->frames &&
+           (f + 1 < c->frames ? c->frame[f + 1].token : c->token_count) <= t)
+      f++;
     assert_int_equal(lsp_plan_documents_before(&c->plan, t), d);
+    assert_int_equal(lsp_plan_frames_before(&c->plan, t), f);
   }
+  for (f = 0; f < c->frames; f++) {
+    const int64_t lead = c->frame[f].origin - c->frame[f].begin - c->framing.prefix;
+    assert_int_equal(lsp_plan_document_of(&c->plan, f), c->frame[f].document);
+    again += c->first_position == 0 ? lead : 0;
+  }
+  assert_int_equal(lsp_plan_read_again(&c->plan), again);
+}
+
+static void test_frames_and_documents_of_tokens_are_found(void **state) {
+  (void)state;
+  for_corpora(5, frames_and_documents_are_found);
 }
 
 static void test_panels_of_random_corpora_are_the_enumeration(void **state) {
@@ -145,16 +211,16 @@ static void test_panels_of_random_corpora_are_the_enumeration(void **state) {
 static void positions_are_counted_with_the_prefix(const corpus *c, lsp_random *random) {
   (void)random;
   int64_t token = 0, longest = 0;
-  for (int64_t d = 0; d < c->documents; d++) {
-    const frame f = frame_of(c, d);
-    assert_int_equal(lsp_plan_begin(&c->plan, d), f.begin);
-    assert_int_equal(lsp_plan_origin(&c->plan, d), f.origin);
-    assert_int_equal(lsp_plan_end(&c->plan, d), f.end);
-    assert_int_equal(lsp_plan_tokens_of(&c->plan, d), c->tokens[d]);
-    longest = f.end > longest ? f.end : longest;
-    for (int64_t i = 0; i < c->tokens[d]; i++, token++) {
-      assert_int_equal(lsp_plan_token(&c->plan, d, f.origin + i), token);
-      assert_int_equal(lsp_plan_position(&c->plan, d, token), f.origin + i);
+  for (int64_t k = 0; k < c->frames; k++) {
+    const frame *f = &c->frame[k];
+    assert_int_equal(lsp_plan_begin(&c->plan, k), f->begin);
+    assert_int_equal(lsp_plan_origin(&c->plan, k), f->origin);
+    assert_int_equal(lsp_plan_end(&c->plan, k), f->end);
+    assert_int_equal(lsp_plan_tokens_of(&c->plan, k), f->end - f->origin);
+    longest = f->end > longest ? f->end : longest;
+    for (int64_t i = f->origin; i < f->end; i++, token++) {
+      assert_int_equal(lsp_plan_token(&c->plan, k, i), token);
+      assert_int_equal(lsp_plan_position(&c->plan, k, token), i);
     }
   }
   assert_int_equal(lsp_plan_longest(&c->plan), longest);
@@ -165,24 +231,35 @@ static void test_positions_count_the_prefix_and_tokens_do_not(void **state) {
   for_corpora(3, positions_are_counted_with_the_prefix);
 }
 
-/* A token's nll is written by the panel of the row before it; that of a document's first
- * token by the document's first panel. */
+/* What the framing asks for: llama-perplexity scores the tokens N / 2 + 1 .. N - 1 of each
+ * whole chunk; else only a first token has nothing before it. */
+static int naive_predicts(const corpus *c, const frame *f, int64_t position) {
+  const lsp_framing *g = &c->framing;
+  if (g->half)
+    return f->end - f->origin == g->tokens && position >= g->tokens / 2 + 1;
+  return position > f->begin;
+}
+
+/* A token's nll is written by the panel of the row before it; one that none predicts by
+ * its frame's first panel. */
 static void panels_write_each_number_once(const corpus *c, lsp_random *random) {
   (void)random;
   int64_t token = 0, nll = 0;
   for (int64_t i = 0; i < c->panels; i++) {
     const panel *p = &c->panel[i];
-    const frame f = frame_of(c, p->document);
-    const int64_t start = c->plan.token_start[p->document];
+    const frame *f = &c->frame[p->frame];
     const lsp_panel_output out = lsp_plan_panel_output(&c->plan, i);
-    assert_int_equal(out.document, p->document);
+    assert_int_equal(out.document, f->document);
     assert_int_equal(out.token, token);
     assert_int_equal(out.token_end, token + p->end - p->origin);
     assert_int_equal(out.nll, nll);
     for (int64_t t = out.nll; t < out.nll_end; t++) {
-      const int64_t before = f.origin + t - start - 1;
-      assert_true(t == start ? i == c->plan.panel_start[p->document]
-                             : before >= p->first && before < p->end);
+      const int64_t position = f->origin + t - f->token;
+      assert_true(position == f->begin
+                      ? i == c->plan.panel_start[p->frame]
+                      : position - 1 >= p->first && position - 1 < p->end);
+      assert_int_equal(lsp_plan_predicts(&c->plan, p->frame, position),
+                       naive_predicts(c, f, position));
     }
     token = out.token_end;
     nll = out.nll_end;
@@ -205,16 +282,19 @@ static int64_t walk(const corpus *c, lsp_range span, int64_t token) {
     const int64_t panels = piece.panel_end - piece.panel_first;
     const panel *first = &c->panel[i], *last = &c->panel[i + panels - 1];
     assert_true(panels > 0 && i + panels <= span.end);
-    assert_int_equal(piece.document, first->document);
-    assert_int_equal(last->document, first->document);
-    assert_true(i + panels == span.end || last[1].document != first->document);
+    assert_int_equal(piece.frame, first->frame);
+    assert_int_equal(last->frame, first->frame);
+    assert_true(i + panels == span.end || last[1].frame != first->frame);
     assert_int_equal(piece.panel_first, first->local);
     assert_int_equal(piece.row, first->rows_before - c->panel[span.first].rows_before);
     assert_int_equal(piece.start, first->start);
     assert_int_equal(piece.first, first->first);
     assert_int_equal(piece.end, last->end);
     assert_true(piece.start <= piece.first && piece.first < piece.end);
-    assert_int_equal(piece.origin, first->origin);
+    const int64_t origin = c->frame[piece.frame].origin;
+    assert_int_equal(piece.origin, origin <= piece.first ? piece.first
+                                   : origin < piece.end  ? origin
+                                                         : piece.end);
     assert_int_equal(piece.token, token);
     token += piece.end - piece.origin;
     i += panels;
@@ -259,7 +339,7 @@ static void test_waves_and_spans_hold_every_token_once_in_order(void **state) {
   for_corpora(2, spans_walk_all_tokens);
 }
 
-/* The memory of a document that is taken up in mid-panel lies with rank 0. */
+/* The memory of a frame that is taken up in mid-panel lies with rank 0. */
 static void first_panel_is_rank_0s(const corpus *c, lsp_random *random) {
   const int64_t limit = random_limit(random);
   static const int many[] = {1, 3, 50, 63, 64, 65, 127, 1000, 40000};
@@ -283,11 +363,12 @@ test_first_panel_of_a_wave_is_rank_0s_for_any_number_of_ranks(void **state) {
 static void test_positions_beyond_all_limits_are_refused(void **state) {
   (void)state;
   const int64_t tokens[] = {1000, 5};
+  const lsp_framing five = {.prefix = 5};
   lsp_failure why = {0};
   lsp_plan plan;
   for (int64_t past = -3; past <= 3; past++) {
     const int64_t first = LSP_TOKENS_MOST - tokens[0] + past;
-    const lsp_status st = lsp_plan_open(&plan, 2, tokens, first, 5, &why);
+    const lsp_status st = lsp_plan_open(&plan, 2, tokens, first, five, &why);
     assert_int_equal(st, past > 0 ? LSP_E_LIMIT : LSP_OK);
     if (st != LSP_OK)
       continue;
@@ -298,7 +379,7 @@ static void test_positions_beyond_all_limits_are_refused(void **state) {
     assert_int_equal(lsp_plan_tokens_before(&plan, all.end), 1005);
     lsp_plan_close(&plan);
   }
-  assert_int_equal(lsp_plan_open(&plan, 2, tokens, INT64_MAX, 5, &why), LSP_E_LIMIT);
+  assert_int_equal(lsp_plan_open(&plan, 2, tokens, INT64_MAX, five, &why), LSP_E_LIMIT);
   expect_message(&why, "2^60");
 }
 
@@ -306,6 +387,7 @@ LSP_TESTS(
     cmocka_unit_test(test_positions_beyond_all_limits_are_refused),
     cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
     cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
+    cmocka_unit_test(test_frames_and_documents_of_tokens_are_found),
     cmocka_unit_test(test_positions_count_the_prefix_and_tokens_do_not),
     cmocka_unit_test(test_panels_write_each_token_and_each_nll_once),
     cmocka_unit_test(test_waves_and_spans_hold_every_token_once_in_order),

@@ -20,7 +20,7 @@ typedef struct {
 
 static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
                        const int64_t *tokens, lsp_request request) {
-  static const lsp_choices nothing = {-1, -1, -1};
+  static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
   char text[1024];
   lsp_failure why = {0};
   (void)snprintf(text, sizeof text,
@@ -30,7 +30,7 @@ static void open_scene(scene *s, const char *branches, int layers, int64_t docum
                  "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
                  layers, branches);
   if (lsp_model_describe("dir", text, &nothing, &s->model, &why) != LSP_OK ||
-      lsp_plan_open(&s->plan, documents, tokens, 0, 0, &why) != LSP_OK)
+      lsp_plan_open(&s->plan, documents, tokens, 0, (lsp_framing){0}, &why) != LSP_OK)
     fail_msg("%s", why.text);
   request.longest = lsp_plan_longest(&s->plan);
   s->request = request;

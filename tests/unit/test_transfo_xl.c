@@ -25,7 +25,7 @@ static lsp_status describe(const char *keys, const lsp_choices *choices, lsp_mod
   "1"
 #define CUTS SIZES ", \"cutoffs\": [100, 200, 300]"
 
-static const lsp_choices nothing = {-1, -1, -1};
+static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
 
 /* A description whose views lie in a block that nobody reads. Closed by close_model. */
 static lsp_model good_with(const char *keys, const lsp_choices *choices) {
@@ -234,7 +234,7 @@ static void test_facts_are_those_of_every_earlier_release(void **state) {
 
 static void test_options_change_memory_and_not_the_config(void **state) {
   (void)state;
-  const lsp_choices choices = {5, 9, LSP_MEM_EMPTY};
+  const lsp_choices choices = {.mem_len = 5, .segment = 9, .mem_init = LSP_MEM_EMPTY};
   lsp_model before = good(WHOLE), c = good_with(WHOLE, &choices);
   assert_true(c.layer[0].branch[0].memory == 5 && c.layer[0].branch[0].segment == 9);
   assert_false(c.layer[0].branch[0].virtual_past);
@@ -249,7 +249,8 @@ static void test_options_change_memory_and_not_the_config(void **state) {
 
 static void test_an_empty_window_and_absurd_sizes_are_refused(void **state) {
   (void)state;
-  const lsp_choices none = {0, -1, -1}, huge = {INT64_MAX / 4, -1, -1};
+  const lsp_choices none = {.segment = -1, .mem_init = -1},
+                    huge = {.mem_len = INT64_MAX / 4, .segment = -1, .mem_init = -1};
   bad_with(WHOLE, &none, LSP_E_USAGE, "--mem-len 0 with same_length masks every");
   bad_with(WHOLE, &huge, LSP_E_LIMIT, "take more than 2^56 bytes");
 }
@@ -259,10 +260,12 @@ static void test_an_unknown_type_is_told_what_is_known(void **state) {
   lsp_model m;
   lsp_failure why = {.status = LSP_OK};
   assert_int_equal(
-      lsp_model_describe("dir", "{\"model_type\": \"gpt2\"}", &nothing, &m, &why),
+      lsp_model_describe("dir", "{\"model_type\": \"rwkv\"}", &nothing, &m, &why),
       LSP_E_FORMAT);
-  expect_message(&why, "dir/config.json: model_type is \"gpt2\"; this program runs "
-                       "\"transfo-xl\" and \"longspan\"");
+  expect_message(&why, "dir/config.json: model_type is \"rwkv\"; this program runs "
+                       "\"gpt2\", \"llama\", \"longspan\", \"ministral\", "
+                       "\"mistral\", \"qwen2\", \"qwen3\", \"smollm3\" and "
+                       "\"transfo-xl\"");
   lsp_model_close(&m);
 }
 

@@ -1,0 +1,32 @@
+/* Mistral (Jiang et al. 2023): every layer sees a window, unless it is null. With
+ * layer_types some do, which the library calls Ministral. */
+#include "decoder.h"
+
+static const decoder_kind kind = {
+    .biases = DECODER_NO_BIAS,
+    .sight = DECODER_WINDOW,
+    .shared = 8,
+    .trained = 131072,
+    .window = 4096,
+    .theta = 10000,
+};
+
+const lsp_family lsp__mistral = {
+    .model_type = "mistral",
+    .describe = lsp__decoder_describe,
+    .slots = lsp__decoder_slots,
+    .ties = lsp__decoder_ties,
+    .release = lsp__decoder_release,
+    .ignores = lsp__decoder_ignores,
+    .kind = &kind,
+};
+
+const lsp_family lsp__ministral = {
+    .model_type = "ministral",
+    .describe = lsp__decoder_describe,
+    .slots = lsp__decoder_slots,
+    .ties = lsp__decoder_ties,
+    .release = lsp__decoder_release,
+    .ignores = lsp__decoder_ignores,
+    .kind = &kind,
+};
