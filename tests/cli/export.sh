@@ -41,6 +41,8 @@ cp "$FIXTURES/branches/ids-untied/config.json" \
 od -An -v -tu1 book.txt | awk '{ for (i = 1; i <= NF; i++) printf "%s ", $i }' |
   "$python" -c 'import sys; sys.stdout.buffer.write(b"".join(int(n).to_bytes(2, "little") for n in sys.stdin.read().split()))' >ids.bin
 run 1 --model "$FIXTURES/branches/ids-untied" --output ids.h5 --input-format u16 ids.bin
+"$LONGSPAN" tokenize --model bpe --output book.u16 --format u16 book.txt >said
+run 1 --model bpe --output known.h5 --input-format u16 book.u16
 
 cat >check.py <<'EOF'
 import bisect
@@ -190,6 +192,11 @@ bare = rows("nll.h5", "tokens", "jsonl")
 assert [{**t, "id": None, "text": None} for t in tokens] == bare
 ids = rows("ids.h5", "tokens", "jsonl")
 assert {t["text"] for t in ids} == {t["byte_start"] for t in ids} == {None}
+# Ids that a tokenizer beside the model explains: text and words, without places.
+book = [{**t, "document": 0, "byte_start": None, "byte_end": None} for t in tokens if t["document"] == 4]
+known = rows("known.h5", "tokens", "jsonl")
+assert [{**t, "nll": 0, "bits": 0} for t in known] == [{**t, "nll": 0, "bits": 0} for t in book]
+assert [w["text"] for w in rows("known.h5", "words", "jsonl")] == data[4].decode().split()
 row, = (json.loads(line) for line in export("ids.h5", "--documents", "--format", "jsonl").splitlines())
 assert row["words"] is row["word_perplexity"] is row["bits_per_byte"] is None and row["token_perplexity"] > 1
 EOF
@@ -294,4 +301,6 @@ grep -q 'bits per byte, at byte' said || fail "no sentences"
 "$LONGSPAN" info tokens.h5 >said
 grep -q '^  bits per byte ' said && grep -q '^  bytes a token ' said ||
   { cat said >&2 && fail "info does not speak of bytes"; }
+"$LONGSPAN" show known.h5 book.txt >said
+grep -q '^Bits per byte: book.txt$' said || fail "no chart of ids that a tokenizer explains"
 passed "show and info"
