@@ -142,7 +142,7 @@ law="--model $FIXTURES/law"
   for core in $(cores); do
     [ "$core" != packed ] || continue
     use "$core"
-    refused 'made with gemm = packed' 1 $law $goes_on
+    refused 'made with gemm = packed, but this run has blas' 1 $law $goes_on
     use packed
   done
   refused 'first.h5' 1 $law --output second.h5 --from-snapshot first.h5 book.txt
