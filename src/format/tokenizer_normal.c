@@ -25,7 +25,8 @@ lsp_status lsp__grow(void *list, size_t *room, size_t want, size_t size,
   const size_t wider = want > 2 * *room ? want : 2 * *room;
   void *old = NULL;
   memcpy(&old, list, sizeof old);
-  void *more = wider > PTRDIFF_MAX / size ? NULL : realloc(old, wider * size);
+  void *more =
+      size == 0 || wider > PTRDIFF_MAX / size ? NULL : realloc(old, wider * size);
   if (more == NULL)
     return lsp_fail(
         why, LSP_E_MEMORY,
@@ -339,6 +340,8 @@ static uint32_t source(const lsp__passage *p, size_t i) {
 
 static lsp_status copy_source(const lsp__passage *p, size_t first, size_t end,
                               lsp__buffer *out, lsp_failure *why) {
+  if (first == end)
+    return LSP_OK;
   LSP_TRY(lsp__buffer_reserve(out, end - first, why));
   memcpy(out->text + out->bytes, p->text + first, end - first);
   for (size_t i = first; i < end; i++)

@@ -39,7 +39,7 @@ static const char numbers_since[] =
     "\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}"
     "\\x{1e5f1}-\\x{1e5fa}";
 
-enum { GROUPS_MOST = 32, REPEAT_MOST = 999 };
+enum { GROUPS_MOST = 32, REPEAT_MOST = 999, OUT_SIZE = 8 * LSP__PATTERN_SIZE };
 
 typedef struct {
   const lsp__spot *spot;
@@ -162,8 +162,43 @@ static void read_literal(reader *r) {
   r->at += n;
 }
 
-/* A class at r->at. A hyphen is a range between two characters, itself at either end, and
- * refused elsewhere. */
+/* A hyphen of a class at r->at: a range between two characters, itself at either end, and
+ * refused elsewhere. *single: the item before it is one character. */
+static lsp_status read_hyphen(reader *r, int at_end, int *single, lsp_failure *why) {
+  int last = 1;
+  if (at_end) {
+    put(r, "\\-");
+    r->at++;
+    *single = 0;
+    return LSP_OK;
+  }
+  if (!*single || r->at[1] == '[' || r->at[1] == '\0')
+    return refuse(r, "this range", why);
+  put(r, "-");
+  r->at++;
+  if (*r->at == '\\')
+    LSP_TRY(read_escape(r, 1, &last, why));
+  else
+    read_literal(r);
+  if (!last || (*r->at == '-' && r->at[1] != ']'))
+    return refuse(r, "this range", why);
+  *single = 0;
+  return LSP_OK;
+}
+
+/* One item of a class at r->at. */
+static lsp_status read_item(reader *r, int first, int *single, lsp_failure *why) {
+  if (*r->at == '[' || (r->at[0] == '&' && r->at[1] == '&'))
+    return refuse(r, "a class in a class", why);
+  if (*r->at == '-')
+    return read_hyphen(r, first || r->at[1] == ']', single, why);
+  if (*r->at == '\\')
+    return read_escape(r, 1, single, why);
+  read_literal(r);
+  *single = 1;
+  return LSP_OK;
+}
+
 static lsp_status read_class(reader *r, lsp_failure *why) {
   put(r, "[");
   r->at++;
@@ -175,32 +210,8 @@ static lsp_status read_class(reader *r, lsp_failure *why) {
   }
   int items = 0;
   int single = 0;
-  for (; *r->at != ']' && *r->at != '\0'; items++) {
-    if (*r->at == '[' || (r->at[0] == '&' && r->at[1] == '&'))
-      return refuse(r, "a class in a class", why);
-    if (*r->at == '-' && (items == 0 || r->at[1] == ']')) {
-      put(r, "\\-");
-      r->at++;
-      single = 0;
-    } else if (*r->at == '-') {
-      if (!single || r->at[1] == '[' || r->at[1] == '\0')
-        return refuse(r, "this range", why);
-      put(r, "-");
-      r->at++;
-      if (*r->at == '\\')
-        LSP_TRY(read_escape(r, 1, &single, why));
-      else
-        read_literal(r);
-      if (!single || (*r->at == '-' && r->at[1] != ']'))
-        return refuse(r, "this range", why);
-      single = 0;
-    } else if (*r->at == '\\') {
-      LSP_TRY(read_escape(r, 1, &single, why));
-    } else {
-      read_literal(r);
-      single = 1;
-    }
-  }
+  for (; *r->at != ']' && *r->at != '\0'; items++)
+    LSP_TRY(read_item(r, items == 0, &single, why));
   if (*r->at != ']' || items == 0)
     return refuse(r, "a class without an end", why);
   put(r, "]");
@@ -335,14 +346,11 @@ static lsp_status compile(const lsp__spot *s, const char *pattern, lsp__rule *ru
 
 lsp_status lsp__regex_compile(const lsp__spot *s, const char *pattern, lsp__rule *rule,
                               lsp_failure *why) {
-  char *out = malloc(8 * LSP__PATTERN_SIZE);
+  char *out = malloc(OUT_SIZE);
   if (out == NULL)
     return lsp__spot_fail(s, LSP_E_MEMORY, "not enough memory for its pattern", why);
-  reader r = {.spot = s,
-              .pattern = pattern,
-              .at = pattern,
-              .out = out,
-              .room = 8 * LSP__PATTERN_SIZE};
+  reader r = {
+      .spot = s, .pattern = pattern, .at = pattern, .out = out, .room = OUT_SIZE};
   lsp_status status = translate(&r, why);
   if (status == LSP_OK)
     status = compile(s, out, rule, why);
