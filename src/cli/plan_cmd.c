@@ -186,7 +186,8 @@ static lsp_status size_tables(plan_estimate *e, lsp_failure *why) {
     LSP_TRY(lsp_corpus_pack(e->corpus, &packed, &list, why));
     chunks = 0;
     for (int64_t d = 0; d < e->plan.documents; d++)
-      chunks += lsp_divide_up(e->plan.token_start[d + 1] - e->plan.token_start[d],
+      chunks += lsp_divide_up(lsp_plan_document_start(&e->plan, d + 1) -
+                                  lsp_plan_document_start(&e->plan, d),
                               LSP_CHUNK_TOKENS);
   }
   free(packed);
