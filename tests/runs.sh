@@ -40,16 +40,20 @@ fact() {
     END { sub(",", "", number); printf "%.0f", number }' "$1.run.json"
 }
 
+# What products are by: nothing, or --gemm.
+gemm=
+
 # start RANKS ARGUMENT...: longspan run, quietly; exit status of the run. One rank is
 # started directly.
 start() {
   ranks=$1
   shift
   if [ "$ranks" -eq 1 ]; then
-    timeout -k 5 $limit "$LONGSPAN" run --quiet "$@"
+    # shellcheck disable=SC2086 # a list of words
+    timeout -k 5 $limit "$LONGSPAN" run --quiet $gemm "$@"
   else
     # shellcheck disable=SC2086 # a list of words
-    timeout -k 5 $limit $MPIRUN -n "$ranks" "$LONGSPAN" run --quiet "$@"
+    timeout -k 5 $limit $MPIRUN -n "$ranks" "$LONGSPAN" run --quiet $gemm "$@"
   fi
 }
 
@@ -140,23 +144,26 @@ rows() {
   tail -c "+$(($4 * row + 1))" column | head -c $(($5 * row))
 }
 
-# cores: the BLAS cores to test with, "default" and "Haswell" if they differ. With
-# OpenBLAS's Haswell kernels a row's bits depend on its place in a call, so what holds
-# by luck alone elsewhere shows itself.
+# cores: the products to test with: "packed", longspan's own, and a BLAS core, "Haswell" if
+# it can run here. With OpenBLAS's Haswell kernels a row's bits depend on its place in a
+# call, so what holds by luck alone elsewhere shows itself.
 cores() {
-  echo default
-  [ -z "${OPENBLAS_CORETYPE-}" ] || return 0
-  grep -q avx2 /proc/cpuinfo || return 0
-  "$LONGSPAN" --version | tr '\n' ' ' | grep -q 'OpenBLAS.*core Haswell' && return 0
-  OPENBLAS_CORETYPE=Haswell "$LONGSPAN" --version | tr '\n' ' ' |
-    grep -q 'OpenBLAS.*core Haswell' && echo Haswell
-  return 0
+  echo packed
+  if [ -z "${OPENBLAS_CORETYPE-}" ] && grep -q avx2 /proc/cpuinfo &&
+    OPENBLAS_CORETYPE=Haswell "$LONGSPAN" --version | tr '\n' ' ' |
+    grep -q 'OpenBLAS.*core Haswell'; then
+    echo Haswell
+  else
+    echo default
+  fi
 }
 
 # use CORE: one of the above.
 given_core=${OPENBLAS_CORETYPE-}
 use() {
+  gemm="--gemm blas"
   case $1 in
+  packed) gemm= ;;
   default) [ -n "$given_core" ] || unset OPENBLAS_CORETYPE ;;
   *) export OPENBLAS_CORETYPE="$1" ;;
   esac

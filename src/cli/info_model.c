@@ -7,6 +7,7 @@
 #include "lsp/json.h"
 #include "lsp/safetensors.h"
 #include "lsp/sizes.h"
+#include "lsp/spool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,36 @@ static void print_layers(const lsp_model *m) {
                  activation[l->activation], l->gated ? ", gated" : "");
 }
 
-static void print_vocabulary(const lsp_model *m) {
+/* What its tokenizer.json is, and what it puts before a text. */
+static void print_tokenizer(const char *dir, const lsp_model *m) {
+  lsp_tokenizer *t = NULL;
+  lsp_failure why = {0};
+  char number[LSP_NUMBER_SIZE];
+  int32_t id[LSP_TEMPLATE_MOST];
+  lsp_status st = lsp_tokenizer_of(dir, &t, &why);
+  if (st == LSP_OK && t != NULL)
+    st = lsp_tokenizer_fits(t, dir, m->words.size, &why);
+  if (st != LSP_OK)
+    lsp_print_fact(stdout, "tokenizer", "cannot be used: %s", why.text);
+  else if (t == NULL)
+    lsp_print_fact(stdout, "tokenizer",
+                   "none: it reads files of token ids (there is no tokenizer.json)");
+  else
+    lsp_print_fact(stdout, "tokenizer", "byte-level BPE of %s tokens%s",
+                   lsp_grouped(lsp_tokenizer_size(t), number),
+                   lsp_tokenizer_prefix(t, id) > 0
+                       ? "; its template begins every text (--bos)"
+                       : "");
+  lsp_tokenizer_close(&t);
+}
+
+static void print_vocabulary(const char *dir, const lsp_model *m) {
   const lsp_vocabulary *v = &m->words;
   char number[LSP_NUMBER_SIZE];
   lsp_print_fact(stdout, "vocabulary", "%s%s", lsp_grouped(v->size, number),
-                 m->bytes_tokenizer ? ": bytes, so it reads any text"
-                                    : " tokens (give files of token ids)");
+                 m->bytes_tokenizer ? ": bytes, so it reads any text" : " tokens");
+  if (!m->bytes_tokenizer)
+    print_tokenizer(dir, m);
   for (int i = 0; i < v->clusters && v->clusters > 1; i++)
     lsp_print_fact(stdout, i == 0 ? "embeddings" : "", "ids %lld to %lld: width %d",
                    (long long)v->cut[i], (long long)v->cut[i + 1] - 1,
@@ -358,7 +383,7 @@ static lsp_status print_model(const char *dir, const lsp_model *m,
   lsp_print_line(stdout, "%s: a %s model", dir,
                  is_txl ? "Transformer-XL" : lsp_model_type(m));
   print_layers(m);
-  print_vocabulary(m);
+  print_vocabulary(dir, m);
   print_positions(m);
   print_prefix(m);
   print_sight(m);

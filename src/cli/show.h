@@ -30,6 +30,7 @@ typedef struct {
   lsp_corpus *text;  /* NULL: the texts are read out of the output itself */
   int64_t texts;     /* how many */
   int64_t *document; /* (texts) the document of the output that a text is */
+  int64_t *bytes;    /* (texts) */
 } lsp_show;
 
 /* Local. Opens all files and checks that their sizes agree; texts 0: all documents of the

@@ -23,6 +23,7 @@ typedef struct {
   int64_t t, bytes;
   int64_t first, end; /* what `window` holds of the text */
   unsigned char window[WINDOW];
+  int64_t given;     /* bytes so far */
   double bits, gain; /* of tokens without bytes, for the next byte */
   void (*each)(const lsp_show_byte *b, void *arg);
   void *arg;
@@ -57,7 +58,26 @@ const char *lsp_show_name(const lsp_show *s, int64_t t) {
 }
 
 int64_t lsp_show_bytes(const lsp_show *s, int64_t t) {
-  return s->output.view.output.n_bytes[s->document[t]];
+  return s->bytes[t];
+}
+
+/* Bytes of a document: of its text, or, where ids were given, of what they stand for. */
+static lsp_status count_bytes(lsp_show *s, int64_t d, int64_t *bytes,
+                              lsp_failure *why) {
+  const lsp_output_spec *o = &s->output.view.output;
+  lsp_read_token t;
+  int there = 0;
+  *bytes = o->n_bytes[d];
+  if (s->output.kind == LSP_OF_BYTES || o->write_starts)
+    return LSP_OK;
+  *bytes = 0;
+  lsp_token_reader_begin(&s->output, d);
+  for (;;) {
+    LSP_TRY(lsp_token_reader_next(&s->output, &t, &there, why));
+    if (!there)
+      return LSP_OK;
+    *bytes += (int64_t)t.count;
+  }
 }
 
 /* Documents in order if there are as many as texts, else by name. */
@@ -91,19 +111,21 @@ static lsp_status check_finite(const lsp_token_reader *r, int64_t d, lsp_failure
 static lsp_status match_text(lsp_show *s, int64_t t, lsp_failure *why) {
   const lsp_document text = lsp_corpus_document(s->text, t);
   const int64_t d = s->document[t] = document_of(s, t);
+  if (d >= 0)
+    LSP_TRY(count_bytes(s, d, &s->bytes[t], why));
   if (d < 0)
     return lsp_fail(why, LSP_E_MISMATCH,
                     "%s: %s has no document of this name; give the texts that it was "
                     "made from",
                     text.path, s->output.path);
-  if (s->output.view.output.n_bytes[d] == text.tokens)
+  if (s->bytes[t] == text.tokens)
     return LSP_OK;
   return lsp_fail(
       why, LSP_E_MISMATCH,
       "%s: %lld bytes, but document %lld of %s has %lld; give the text that "
       "it was made from",
       text.path, (long long)text.tokens, (long long)d, s->output.path,
-      (long long)s->output.view.output.n_bytes[d]);
+      (long long)s->bytes[t]);
 }
 
 static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
@@ -112,12 +134,13 @@ static lsp_status match_texts(lsp_show *s, lsp_failure *why) {
   if (s->texts == 0)
     return lsp_fail(why, LSP_E_INPUT, "%s: has no document to show", s->output.path);
   s->document = calloc((size_t)s->texts + 1, sizeof *s->document);
-  if (s->document == NULL)
+  s->bytes = calloc((size_t)s->texts + 1, sizeof *s->bytes);
+  if (s->document == NULL || s->bytes == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld texts", (long long)s->texts);
   for (int64_t t = 0; t < s->texts; t++) {
     s->document[t] = t;
-    if (s->text != NULL)
-      LSP_TRY(match_text(s, t, why));
+    LSP_TRY(s->text != NULL ? match_text(s, t, why)
+                            : count_bytes(s, t, &s->bytes[t], why));
     LSP_TRY(check_finite(&s->output, s->document[t], why));
     if (s->with_base)
       LSP_TRY(check_finite(&s->base, s->document[t], why));
@@ -155,7 +178,8 @@ void lsp_show_close(lsp_show *s) {
   lsp_token_reader_close(&s->output);
   lsp_token_reader_close(&s->base);
   free(s->document);
-  s->document = NULL;
+  free(s->bytes);
+  s->document = s->bytes = NULL;
 }
 
 /* --- the walk -------------------------------------------------------------------- */
@@ -265,10 +289,11 @@ static void give(walk *w, const lsp_read_token *t, const lsp_read_token *base) {
     if (w->show->with_base && !isnan(base->nll))
       w->gain += (double)base->nll / log(2) - bits;
   }
-  for (size_t i = 0; i < t->count; i++) {
+  for (size_t i = 0; i < t->count; i++, w->given++) {
     const int64_t at = t->start + (int64_t)i, last = lsp_max(t->start, t->end - 1);
-    lsp_show_byte b = {
-        .position = lsp_min(at, last), .byte = t->bytes[i], .predicted = predicted};
+    lsp_show_byte b = {.position = t->start < 0 ? w->given : lsp_min(at, last),
+                       .byte = t->bytes[i],
+                       .predicted = predicted};
     if (i == place) {
       b.bits = w->bits;
       b.gain = w->gain;

@@ -53,15 +53,23 @@ void lsp_table_unknown(lsp_table *t) {
 }
 
 void lsp_table_int(lsp_table *t, int64_t value) {
+  char text[24], *at = text + sizeof text;
+  uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  do
+    *--at = (char)('0' + left % 10);
+  while ((left /= 10) > 0);
+  if (value < 0)
+    *--at = '-';
   begin_value(t);
-  (void)fprintf(t->f, "%lld", (long long)value);
+  (void)fwrite(at, 1, (size_t)(text + sizeof text - at), t->f);
   end_value(t);
 }
 
-/* The fewest digits that give the number back. */
+/* Digits that give the number back: most need this many or one more, and %g leaves out
+ * zeros at the end. */
 static void put_number(lsp_table *t, double value, int is_float) {
   char text[40];
-  int digits = is_float ? 6 : 15;
+  int digits = is_float ? 8 : 16;
   if (!isfinite(value)) {
     lsp_table_unknown(t);
     return;
@@ -116,8 +124,25 @@ static void put_ascii(const lsp_table *t, char c) {
     (void)fputc(c, t->f);
 }
 
+/* Bytes of ASCII that need no escape in any format. */
+static size_t plain(const char *text, size_t n) {
+  size_t i = 0;
+  for (; i < n; i++) {
+    const unsigned char c = (unsigned char)text[i];
+    if (c < ' ' || c > '~' || c == '"' || c == '\\')
+      break;
+  }
+  return i;
+}
+
 static void put_text(const lsp_table *t, const char *text, size_t n) {
   for (size_t i = 0; i < n;) {
+    const size_t run = plain(text + i, n - i);
+    if (run > 0)
+      (void)fwrite(text + i, 1, run, t->f);
+    i += run;
+    if (i == n)
+      return;
     const size_t length = lsp_text_utf8(text + i, n - i);
     if (length == 1)
       put_ascii(t, text[i]);

@@ -339,18 +339,42 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
                   place);
 }
 
+/* Keys that not every file has: what is absent on one side counts, too. */
+static const char *const optional[] = {"gemm",    "context", "segment",
+                                       "mem_len", "prefix",  "prefix_ids"};
+
+static const char *value_of(const pairs *p, const char *key) {
+  for (int i = 0; i < p->count; i++)
+    if (strcmp(p->key[i], key) == 0)
+      return p->value[i];
+  return "(none)";
+}
+
+static lsp_status same_value(const char *path, const char *key, const char *was,
+                             const char *is, lsp_failure *why) {
+  if (strcmp(was, is) == 0)
+    return LSP_OK;
+  if (strcmp(key, "gemm") == 0) { /* the library's products go without the key */
+    was = strcmp(was, "(none)") == 0 ? "blas" : was;
+    is = strcmp(is, "(none)") == 0 ? "blas" : is;
+  }
+  return lsp_fail(why, LSP_E_MISMATCH,
+                  "%s: was made with %s = %s, but this run has %s; continue with the "
+                  "model and options that made it",
+                  path, key, was, is);
+}
+
 static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   const char *path = e->job.options->from_snapshot;
   const lsp_memory_spec *m = &from->memory;
   lsp_failure *why = &e->job.ctx->why;
   pairs p = {.count = 0};
   put_model(e, &p);
+  for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
+    LSP_TRY(same_value(path, optional[i], attribute_of(m, optional[i]),
+                       value_of(&p, optional[i]), why));
   for (int i = 0; i < p.count; i++)
-    if (strcmp(attribute_of(m, p.key[i]), p.value[i]) != 0)
-      return lsp_fail(why, LSP_E_MISMATCH,
-                      "%s: was made with %s = %s, but this run has %s; continue with "
-                      "the model and options that made it",
-                      path, p.key[i], attribute_of(m, p.key[i]), p.value[i]);
+    LSP_TRY(same_value(path, p.key[i], attribute_of(m, p.key[i]), p.value[i], why));
   const lsp_model *model = &e->weights.model;
   const int64_t position = m->position[m->snapshots - 1];
   /* What looks back without end needs all rows, however many that are. */

@@ -155,9 +155,11 @@ static void print_rates(const lsp_run *e, const totals *t) {
   const double rate = seconds > 0 ? t->flops.sum / seconds : 0;
   char wall[32];
   print_duration(t->wall.most, wall);
-  lsp_say(e->job.ctx, "%d rank%s of %d thread%s, %s kernels, %s, core %s", P,
+  const int packed = e->job.options->gemm == LSP_GEMM_PACKED;
+  lsp_say(e->job.ctx, "%d rank%s of %d thread%s, %s kernels, %s%s, core %s", P,
           P == 1 ? "" : "s", e->job.threads, e->job.threads == 1 ? "" : "s",
-          e->job.kernels.name, lsp_blas_description(), lsp_blas_core());
+          e->job.kernels.name, packed ? "packed products; sgemm of " : "",
+          lsp_blas_description(), lsp_blas_core());
   lsp_say(e->job.ctx,
           "%.0f tokens in %s: %.0f tokens/s; %.1f GFLOP/s in compute, %.0f %% of the "
           "sgemm rate at start",
@@ -338,6 +340,7 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "ranks", json_integer(P));
   (void)json_object_set_new(o, "threads", json_integer(e->job.threads));
   put_text(o, "kernels", e->job.kernels.name);
+  put_text(o, "gemm", e->job.options->gemm == LSP_GEMM_PACKED ? "packed" : "blas");
   put_text(o, "blas", lsp_blas_description());
   put_text(o, "blas_core", lsp_blas_core());
   (void)json_object_set_new(o, "wave_tokens",

@@ -130,13 +130,14 @@ static void say_rate(const lsp_run *e, const int64_t *tokens, double seconds) {
     bytes += lsp_corpus_document(e->text.corpus, d).text_bytes;
     count += tokens[d];
   }
+  char rate[32] = ""; /* of a short text it says nothing */
+  if (seconds > 1)
+    (void)snprintf(rate, sizeof rate, ", %.1f MB/s", 1e-6 * (double)bytes / seconds);
   if (!e->job.ctx->quiet)
-    lsp_say(
-        e->job.ctx,
-        "longspan: %lld bytes of text are %lld tokens (%.2f bytes a token, %.1f MB/s)",
-        (long long)bytes, (long long)count,
-        count > 0 ? (double)bytes / (double)count : 0,
-        1e-6 * (double)bytes / (seconds > 1e-9 ? seconds : 1e-9));
+    lsp_say(e->job.ctx,
+            "longspan: %lld bytes of text are %lld tokens (%.2f bytes a token%s)",
+            (long long)bytes, (long long)count,
+            count > 0 ? (double)bytes / (double)count : 0, rate);
 }
 
 /* All ranks; the corpus of ids, packed, on rank 0. */

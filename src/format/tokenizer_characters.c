@@ -43,9 +43,27 @@ int lsp__is_letter(int32_t c) {
   return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
 }
 
+/* Numbers of Unicode 17, by which Rust tells them in the rule Digits, that Unicode 14 has
+ * not. */
+static int is_number_since(int32_t c) {
+  static const struct {
+    int32_t first, last;
+  } since[] = {
+      {0x10d40, 0x10d49}, {0x116d0, 0x116e3}, {0x11bf0, 0x11bf9}, {0x11de0, 0x11de9},
+      {0x11f50, 0x11f59}, {0x16130, 0x16139}, {0x16d70, 0x16d79}, {0x16ff4, 0x16ff6},
+      {0x1ccf0, 0x1ccf9}, {0x1d2c0, 0x1d2d3}, {0x1e4f0, 0x1e4f9}, {0x1e5f1, 0x1e5fa},
+  };
+  for (size_t i = 0; i < sizeof since / sizeof since[0]; i++)
+    if (c >= since[i].first && c <= since[i].last)
+      return 1;
+  return 0;
+}
+
 int lsp__is_number(int32_t c) {
   if (c < 0x80)
     return c >= '0' && c <= '9';
+  if (c >= 0x10d40 && is_number_since(c))
+    return 1;
   const utf8proc_category_t category = utf8proc_category(c);
   return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
 }

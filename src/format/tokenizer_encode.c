@@ -243,8 +243,12 @@ static lsp_status encode_normal(lsp_encoder *e, lsp__passage *p, lsp_failure *wh
 
 /* The first n bytes held, which are then no longer held. */
 static lsp_status encode_held(lsp_encoder *e, size_t n, lsp_failure *why) {
+  if (n == 0)
+    return LSP_OK;
   lsp__passage p = {.text = e->held, .bytes = n, .base = e->base};
   const uint64_t limit = 10000000 + 100 * (uint64_t)n;
+  if (n == 0)
+    return LSP_OK;
   (void)pcre2_set_match_limit(e->context,
                               limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX);
   LSP_TRY(lsp__repair(&p, &e->repaired, why));

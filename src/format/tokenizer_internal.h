@@ -132,7 +132,8 @@ typedef struct {
 struct lsp_tokenizer {
   lsp__token *token; /* (n) */
   int64_t n, vocabulary;
-  char *text; /* of all tokens */
+  int64_t next_id; /* of an added token that is not in the vocabulary */
+  char *text;      /* of all tokens */
   size_t text_bytes;
 
   int32_t byte_id[256]; /* LSP__NO_TOKEN: a byte without a token */

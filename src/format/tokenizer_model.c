@@ -236,7 +236,8 @@ lsp_status lsp__model_read(lsp_tokenizer *t, const lsp__spot *root, const json_t
                          why));
   const json_t *type = json_object_get(model, "type");
   const lsp__spot at_type = lsp__spot_key(&s, "type");
-  if (type != NULL && (!json_is_string(type) || strcmp(json_string_value(type), "BPE")))
+  if (type != NULL &&
+      (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0))
     return lsp__spot_odd(&at_type, type, "\"BPE\"", why);
   LSP_TRY(read_switches(t, &s, model, why));
   const json_t *vocabulary = json_object_get(model, "vocab");

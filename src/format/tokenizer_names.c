@@ -84,21 +84,19 @@ static lsp_status read_switches(const lsp__spot *s, const json_t *part, lsp__nam
   return lsp__spot_bool(s, part, "normalized", &name->normalized, why);
 }
 
-/* The id that the library gives to the next added token: that of the vocabulary, or the
- * first one behind all that are there. */
-static int64_t id_to_come(const lsp_tokenizer *t, const json_t *vocabulary,
-                          const char *content) {
+/* The id that the library gives to an added token: that of the vocabulary, or the first
+ * one behind all that are there; LSP__NO_TOKEN: it is there already. */
+static int64_t expected_id(const lsp_tokenizer *t, json_t *seen,
+                           const json_t *vocabulary, const char *content) {
+  if (json_object_get(seen, content) != NULL ||
+      json_object_set_new(seen, content, json_true()) != 0)
+    return LSP__NO_TOKEN;
   const json_t *known = json_object_get(vocabulary, content);
-  if (known != NULL)
-    return json_integer_value(known);
-  int64_t next = t->vocabulary;
-  for (int64_t i = 0; i < t->names; i++)
-    next = t->name[i].id >= next ? t->name[i].id + 1 : next;
-  return next;
+  return known != NULL ? json_integer_value(known) : t->next_id;
 }
 
 static lsp_status read_name(lsp_tokenizer *t, const lsp__spot *s, const json_t *part,
-                            const json_t *vocabulary, lsp_failure *why) {
+                            const json_t *vocabulary, json_t *seen, lsp_failure *why) {
   LSP_TRY(lsp__spot_keys(
       s, part, "id content single_word lstrip rstrip normalized special", why));
   const json_t *content = json_object_get(part, "content");
@@ -109,7 +107,10 @@ static lsp_status read_name(lsp_tokenizer *t, const lsp__spot *s, const json_t *
   LSP_TRY(read_switches(s, part, name, why));
   const json_t *id = json_object_get(part, "id");
   const lsp__spot at_id = lsp__spot_key(s, "id");
-  const int64_t expected = id_to_come(t, vocabulary, json_string_value(content));
+  const int64_t expected = expected_id(t, seen, vocabulary, json_string_value(content));
+  if (expected == LSP__NO_TOKEN)
+    return lsp__spot_odd(&at_content, content, "a text that no other added token has",
+                         why);
   if (!json_is_integer(id) || json_integer_value(id) != expected ||
       expected >= LSP__IDS_MOST)
     return lsp__spot_odd(&at_id, id,
@@ -125,6 +126,7 @@ static lsp_status read_name(lsp_tokenizer *t, const lsp__spot *s, const json_t *
   if (t->token[expected].text == NULL)
     t->token[expected] = (lsp__token){.text = text, .bytes = (uint32_t)name->bytes};
   t->n = expected >= t->n ? expected + 1 : t->n;
+  t->next_id = expected >= t->next_id ? expected + 1 : t->next_id;
   t->names++;
   return LSP_OK;
 }
@@ -155,12 +157,17 @@ lsp_status lsp__names_read(lsp_tokenizer *t, const lsp__spot *root, const json_t
   if (t->name == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory for the added tokens",
                     root->file);
-  for (size_t i = 0; i < json_array_size(list); i++) {
+  json_t *seen = json_object();
+  lsp_status status = LSP_OK;
+  t->next_id = t->vocabulary;
+  for (size_t i = 0; i < json_array_size(list) && status == LSP_OK; i++) {
     const lsp__spot here = lsp__spot_at(&s, (int64_t)i);
-    LSP_TRY(read_name(t, &here, json_array_get(list, i), vocabulary, why));
-    LSP_TRY(index_name(t, (int32_t)i, why));
+    status = read_name(t, &here, json_array_get(list, i), vocabulary, seen, why);
+    if (status == LSP_OK)
+      status = index_name(t, (int32_t)i, why);
   }
-  return LSP_OK;
+  json_decref(seen);
+  return status;
 }
 
 /* ---- Finding */

@@ -25,7 +25,8 @@ lsp_status lsp__grow(void *list, size_t *room, size_t want, size_t size,
   const size_t wider = want > 2 * *room ? want : 2 * *room;
   void *old = NULL;
   memcpy(&old, list, sizeof old);
-  void *more = wider > PTRDIFF_MAX / size ? NULL : realloc(old, wider * size);
+  void *more =
+      size == 0 || wider > PTRDIFF_MAX / size ? NULL : realloc(old, wider * size);
   if (more == NULL)
     return lsp_fail(
         why, LSP_E_MEMORY,
@@ -135,8 +136,49 @@ static int composes(lsp__form form) {
   return form == LSP__NFC || form == LSP__NFKC;
 }
 
+/* The library's normal forms know Unicode 9: later characters neither decompose nor
+ * compose there, and later marks stay where they are. */
+typedef struct {
+  int32_t first, last;
+} range;
+
+static int is_among(const range *list, size_t n, int32_t c) {
+  size_t low = 0;
+  for (size_t high = n; low < high;) {
+    const size_t middle = low + (high - low) / 2;
+    if (list[middle].last < c)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < n && list[low].first <= c;
+}
+
+static int decomposes_since(int32_t c) {
+  static const range since[] = {
+      {0x32ff, 0x32ff},   {0xa7f2, 0xa7f4},   {0xab69, 0xab69},   {0x10781, 0x107ba},
+      {0x11938, 0x11938}, {0x1e030, 0x1e06d}, {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9}};
+  return c >= 0x32ff && is_among(since, sizeof since / sizeof since[0], c);
+}
+
+static int is_mark_since(int32_t c) {
+  static const range since[] = {
+      {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
+      {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},
+      {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},   {0x10d24, 0x10d27},
+      {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50}, {0x10f82, 0x10f85},
+      {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+      {0x1193d, 0x1193e}, {0x11943, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34},
+      {0x11a47, 0x11a47}, {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45},
+      {0x11d97, 0x11d97}, {0x11f41, 0x11f42}, {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f},
+      {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
+  };
+  return c >= 0x7fd && is_among(since, sizeof since / sizeof since[0], c);
+}
+
 static int combining_class(int32_t c) {
-  return utf8proc_get_property(c)->combining_class;
+  const int class = utf8proc_get_property(c)->combining_class;
+  return class != 0 && is_mark_since(c) ? 0 : class;
 }
 
 static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST]) {
@@ -146,7 +188,7 @@ static size_t decompose(lsp__form form, int32_t c, int32_t out[DECOMPOSED_MOST])
                           (is_compatible(form) ? UTF8PROC_COMPAT : 0));
   const utf8proc_ssize_t n =
       utf8proc_decompose_char(c, out, DECOMPOSED_MOST, options, &last);
-  if (n > 0 && n <= DECOMPOSED_MOST)
+  if (n > 0 && n <= DECOMPOSED_MOST && !decomposes_since(c))
     return (size_t)n;
   out[0] = c;
   return 1;
@@ -231,7 +273,8 @@ static int32_t compose_pair(int32_t first, int32_t second) {
   utf8proc_int32_t pair[2] = {first, second};
   const utf8proc_option_t options =
       (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-  return utf8proc_normalize_utf32(pair, 2, options) == 1 ? pair[0] : -1;
+  const utf8proc_ssize_t n = utf8proc_normalize_utf32(pair, 2, options);
+  return n == 1 && !decomposes_since(pair[0]) ? pair[0] : -1;
 }
 
 /* A character composes with the last starter unless one of its own class or a starter
@@ -297,6 +340,8 @@ static uint32_t source(const lsp__passage *p, size_t i) {
 
 static lsp_status copy_source(const lsp__passage *p, size_t first, size_t end,
                               lsp__buffer *out, lsp_failure *why) {
+  if (first == end)
+    return LSP_OK;
   LSP_TRY(lsp__buffer_reserve(out, end - first, why));
   memcpy(out->text + out->bytes, p->text + first, end - first);
   for (size_t i = first; i < end; i++)

@@ -20,7 +20,26 @@
   "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"      \
   "\\x{205f}\\x{3000}"
 
-enum { GROUPS_MOST = 32, REPEAT_MOST = 999 };
+/* Letters and numbers of Unicode 16, which Oniguruma knows there, that Unicode 14 has not:
+ * PCRE2 10.40 to 10.42 know no later one. (Other categories are those of PCRE2.) */
+static const char letters_since[] =
+    "\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}"
+    "\\x{105c0}-\\x{105f3}\\x{10d4a}-\\x{10d65}\\x{10d6f}-\\x{10d85}"
+    "\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}\\x{11380}-\\x{11389}"
+    "\\x{1138b}\\x{1138e}\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}"
+    "\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}-\\x{11f10}"
+    "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}"
+    "\\x{13460}-\\x{143fa}\\x{16100}-\\x{1611d}\\x{16d40}-\\x{16d6c}"
+    "\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{1e06d}"
+    "\\x{1e4d0}-\\x{1e4eb}\\x{1e5d0}-\\x{1e5ed}\\x{1e5f0}\\x{2b739}"
+    "\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}";
+static const char numbers_since[] =
+    "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}"
+    "\\x{11f50}-\\x{11f59}\\x{16130}-\\x{16139}\\x{16d70}-\\x{16d79}"
+    "\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}"
+    "\\x{1e5f1}-\\x{1e5fa}";
+
+enum { GROUPS_MOST = 32, REPEAT_MOST = 999, OUT_SIZE = 8 * LSP__PATTERN_SIZE };
 
 typedef struct {
   const lsp__spot *spot;
@@ -66,7 +85,7 @@ static lsp_status refuse(const reader *r, const char *what, lsp_failure *why) {
 }
 
 /* \p{NAME} or \P{NAME} at r->at: a general category. */
-static lsp_status read_property(reader *r, lsp_failure *why) {
+static lsp_status read_property(reader *r, int in_class, lsp_failure *why) {
   static const char known[] = " L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe "
                               "Pi Pf Po S Sm Sc Sk So Z Zs "
                               "Zl Zp C Cc Cf Cn Co Cs ";
@@ -78,7 +97,20 @@ static lsp_status read_property(reader *r, lsp_failure *why) {
   (void)snprintf(word, sizeof word, " %.*s ", (int)n, name);
   if (strstr(known, word) == NULL || r->caseless[r->depth])
     return refuse(r, "this property", why);
-  put_bytes(r, r->at, n + 4);
+  const char *since = strcmp(word, " L ") == 0   ? letters_since
+                      : strcmp(word, " N ") == 0 ? numbers_since
+                                                 : NULL;
+  const int negated = since != NULL && r->at[1] == 'P';
+  if (negated && in_class)
+    return refuse(r, "this property in a class", why);
+  if (since != NULL && !in_class)
+    put(r, negated ? "[^" : "[");
+  put_bytes(r, negated ? "\\p" : r->at, 2);
+  put_bytes(r, r->at + 2, n + 2);
+  if (since != NULL)
+    put(r, since);
+  if (since != NULL && !in_class)
+    put(r, "]");
   r->at += n + 4;
   return LSP_OK;
 }
@@ -100,7 +132,7 @@ static lsp_status read_escape(reader *r, int in_class, int *single, lsp_failure 
   const char c = r->at[1];
   *single = 0;
   if (c == 'p' || c == 'P')
-    return read_property(r, why);
+    return read_property(r, in_class, why);
   if (c == 's')
     put(r, in_class ? WHITE : "[" WHITE "]");
   else if (c == 'S' && !in_class)
@@ -130,8 +162,43 @@ static void read_literal(reader *r) {
   r->at += n;
 }
 
-/* A class at r->at. A hyphen is a range between two characters, itself at either end, and
- * refused elsewhere. */
+/* A hyphen of a class at r->at: a range between two characters, itself at either end, and
+ * refused elsewhere. *single: the item before it is one character. */
+static lsp_status read_hyphen(reader *r, int at_end, int *single, lsp_failure *why) {
+  int last = 1;
+  if (at_end) {
+    put(r, "\\-");
+    r->at++;
+    *single = 0;
+    return LSP_OK;
+  }
+  if (!*single || r->at[1] == '[' || r->at[1] == '\0')
+    return refuse(r, "this range", why);
+  put(r, "-");
+  r->at++;
+  if (*r->at == '\\')
+    LSP_TRY(read_escape(r, 1, &last, why));
+  else
+    read_literal(r);
+  if (!last || (*r->at == '-' && r->at[1] != ']'))
+    return refuse(r, "this range", why);
+  *single = 0;
+  return LSP_OK;
+}
+
+/* One item of a class at r->at. */
+static lsp_status read_item(reader *r, int first, int *single, lsp_failure *why) {
+  if (*r->at == '[' || (r->at[0] == '&' && r->at[1] == '&'))
+    return refuse(r, "a class in a class", why);
+  if (*r->at == '-')
+    return read_hyphen(r, first || r->at[1] == ']', single, why);
+  if (*r->at == '\\')
+    return read_escape(r, 1, single, why);
+  read_literal(r);
+  *single = 1;
+  return LSP_OK;
+}
+
 static lsp_status read_class(reader *r, lsp_failure *why) {
   put(r, "[");
   r->at++;
@@ -143,32 +210,8 @@ static lsp_status read_class(reader *r, lsp_failure *why) {
   }
   int items = 0;
   int single = 0;
-  for (; *r->at != ']' && *r->at != '\0'; items++) {
-    if (*r->at == '[' || (r->at[0] == '&' && r->at[1] == '&'))
-      return refuse(r, "a class in a class", why);
-    if (*r->at == '-' && (items == 0 || r->at[1] == ']')) {
-      put(r, "\\-");
-      r->at++;
-      single = 0;
-    } else if (*r->at == '-') {
-      if (!single || r->at[1] == '[' || r->at[1] == '\0')
-        return refuse(r, "this range", why);
-      put(r, "-");
-      r->at++;
-      if (*r->at == '\\')
-        LSP_TRY(read_escape(r, 1, &single, why));
-      else
-        read_literal(r);
-      if (!single || (*r->at == '-' && r->at[1] != ']'))
-        return refuse(r, "this range", why);
-      single = 0;
-    } else if (*r->at == '\\') {
-      LSP_TRY(read_escape(r, 1, &single, why));
-    } else {
-      read_literal(r);
-      single = 1;
-    }
-  }
+  for (; *r->at != ']' && *r->at != '\0'; items++)
+    LSP_TRY(read_item(r, items == 0, &single, why));
   if (*r->at != ']' || items == 0)
     return refuse(r, "a class without an end", why);
   put(r, "]");
@@ -303,14 +346,11 @@ static lsp_status compile(const lsp__spot *s, const char *pattern, lsp__rule *ru
 
 lsp_status lsp__regex_compile(const lsp__spot *s, const char *pattern, lsp__rule *rule,
                               lsp_failure *why) {
-  char *out = malloc(8 * LSP__PATTERN_SIZE);
+  char *out = malloc(OUT_SIZE);
   if (out == NULL)
     return lsp__spot_fail(s, LSP_E_MEMORY, "not enough memory for its pattern", why);
-  reader r = {.spot = s,
-              .pattern = pattern,
-              .at = pattern,
-              .out = out,
-              .room = 8 * LSP__PATTERN_SIZE};
+  reader r = {
+      .spot = s, .pattern = pattern, .at = pattern, .out = out, .room = OUT_SIZE};
   lsp_status status = translate(&r, why);
   if (status == LSP_OK)
     status = compile(s, out, rule, why);

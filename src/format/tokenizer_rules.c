@@ -40,6 +40,7 @@ static lsp_status add_pattern(lsp_tokenizer *t, const lsp__spot *s, const json_t
                               const char *pattern, lsp_failure *why) {
   lsp__rule *rule = NULL;
   LSP_TRY(add_rule(t, s, part, LSP__RULE_REGEX, &rule, why));
+  LSP_ASSERT(rule != NULL);
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(pattern, known[i].text) == 0)
       rule->pattern = known[i].pattern;

@@ -329,9 +329,10 @@ static void NAME(packed)(const lsp_packed_product *p) {
       packed_columns(&c, GROUPS, w + col * p->depth, apart, p->y + col);
     for (; GROUPS > 1 && col + LSP_LANES <= p->cols; col += LSP_LANES)
       packed_columns(&c, 1, w + col * p->depth, apart, p->y + col);
-    if (col < p->cols)
-      NAME(packed_rest)
-      (&c, p->cols - col, p->w + col * p->depth + k0 * (p->cols - col), p->y + col);
+    const int64_t rest = p->cols - col; /* fewer than LSP_LANES */
+    const float *last = p->w + col * p->depth + k0 * rest;
+    if (rest > 0)
+      NAME(packed_rest)(&c, rest, last, p->y + col);
   }
 }
 

@@ -38,10 +38,9 @@ static lsp_status read_heads(const lsp_source *s, const decoder_kind *kind,
   if (H % c->shared != 0)
     return lsp__source_refuse(
         s, "num_key_value_heads", lsp__source_get(s, "num_key_value_heads"),
-        "a divisor of num_attention_heads, which is %lld%s", (long long)H,
-        lsp__source_get(s, "num_key_value_heads") == NULL
-            ? ", as what the library takes it for is none"
-            : "");
+        "a divisor of num_attention_heads, which is %lld (a missing key stands for "
+        "%lld)",
+        (long long)H, (long long)(kind->shared > 0 ? kind->shared : H));
   if (c->head_width < 2 || c->head_width > 4096 || c->head_width % 2 != 0)
     return lsp__source_refuse(s, "head_dim", lsp__source_get(s, "head_dim"),
                               "an even number from 2 to 4096 (hidden_size / "

@@ -1,7 +1,6 @@
 /* Rotary frequencies of the Hugging Face library. */
 #include "rope.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 

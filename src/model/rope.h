@@ -15,6 +15,8 @@
 
 #include "source.h"
 
+#include <float.h>
+
 typedef enum {
   LSP_ROPE_DEFAULT,
   LSP_ROPE_LINEAR,
@@ -22,17 +24,18 @@ typedef enum {
   LSP_ROPE_YARN
 } lsp_rope_type;
 
-/* key, lowest, highest, the types that read it; 0 is "not given" */
+/* key, lowest, highest, the types that read it; 0 is "not given". What scales scores is held
+ * to what float32 has room for. */
 #define LSP_ROPE_REALS(X)                                                              \
   X(factor, (double)FLT_MIN, 1e30, LINEAR | LLAMA3 | YARN)                             \
   X(low_freq_factor, (double)FLT_MIN, 1e30, LLAMA3)                                    \
   X(high_freq_factor, (double)FLT_MIN, 1e30, LLAMA3)                                   \
   X(original_max_position_embeddings, 1, 1e15, LLAMA3 | YARN)                          \
-  X(attention_factor, (double)FLT_MIN, 1e30, YARN)                                     \
+  X(attention_factor, 1e-15, 1e15, YARN)                                               \
   X(beta_fast, 0, 1e30, YARN)                                                          \
   X(beta_slow, 0, 1e30, YARN)                                                          \
-  X(mscale, 0, 1e30, YARN)                                                             \
-  X(mscale_all_dim, 0, 1e30, YARN)
+  X(mscale, 0, 1e6, YARN)                                                              \
+  X(mscale_all_dim, 0, 1e6, YARN)
 
 typedef struct {
   lsp_rope_type type;

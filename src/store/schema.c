@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define HIDDEN_LAYER                                                                   \
-  { "/tokens/hidden_", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 2, 1 }
+  { "/tokens/hidden_", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 2 }
 #define FOUR_LAYERS(at)                                                                \
   [at] = HIDDEN_LAYER, [(at) + 1] = HIDDEN_LAYER, [(at) + 2] = HIDDEN_LAYER,           \
   [(at) + 3] = HIDDEN_LAYER
@@ -136,8 +136,12 @@ int lsp__may_be_absent(const lsp__row *row, int version) {
   return row->optional || version < row->since;
 }
 
+int lsp__row_is_numbered(const lsp__row *row) {
+  return row->path[strlen(row->path) - 1] == '_';
+}
+
 void lsp__row_path(const lsp__row *row, int64_t number, char path[LSP__PATH]) {
-  if (row->numbered)
+  if (lsp__row_is_numbered(row))
     (void)snprintf(path, LSP__PATH, "%s%lld", row->path, (long long)number);
   else
     (void)snprintf(path, LSP__PATH, "%s", row->path);

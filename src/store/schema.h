@@ -79,13 +79,12 @@ enum {
 };
 
 typedef struct {
-  const char *path;
+  const char *path; /* ends in _: a number of the file's own follows */
   lsp__element element;
   int rank;
   int axis[LSP__RANK]; /* rows of the same table: the scale of each axis */
   int optional;        /* may be absent */
   int since;           /* format version that brought it; files of older ones lack it */
-  int numbered;        /* a number of the file's own follows in its path */
 } lsp__row;
 
 typedef struct {
@@ -110,6 +109,9 @@ hid_t lsp__element_type(lsp__element e);
 
 /* Local. 1 if a file of a format version may lack the row. */
 int lsp__may_be_absent(const lsp__row *row, int version);
+
+/* Local. 1 if a number follows the row's path. */
+int lsp__row_is_numbered(const lsp__row *row);
 
 /* Local. The row's path in a file; number: of a numbered row. */
 void lsp__row_path(const lsp__row *row, int64_t number, char path[LSP__PATH]);

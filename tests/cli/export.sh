@@ -3,8 +3,7 @@
 # readers: outputs of bytes, of a small BPE and of bare ids; texts with everything that
 # needs escaping; places that index the original file.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../runs.sh"
+. "$(dirname "$0")/../runs.sh"
 python=$(find_python h5py numpy)
 
 # bad STATUS PATTERN ARGUMENT...: that exit status and one line that matches.
@@ -20,7 +19,7 @@ bad() {
 
 cat >make_texts.py <<'EOF'
 hard = ("\ttabs\tand \"quotes\", commas;\r\nline ends\nback\\slash \\n, \\t\u00a0no-break\u2003em\x85next\x1cfile "
-        "“fjörd” café cafe\u0301 \U0001f469\u200d\U0001f680 日本語\u3000テキスト <|end|> \u2028line\u2029 x\u200by ,lead \"\" =1+1 ")
+        "“fjörd” café cafe\u0301 \U0001f469\u200d\U0001f680 日本語\u3000テキスト <|endoftext|> \u2028line\u2029 x\u200by ,lead \"\" =1+1 ")
 open("hard.txt", "wb").write(hard.encode() * 3)
 open("broken.txt", "wb").write(b"ab\xffcd \xe2\x80 \xc3 \xf0\x9f\x98x \xed\xa0\x80 nul\0nul \xc2\xa0end \xe3\x80")
 open("empty.txt", "wb").write(b"")
@@ -32,8 +31,7 @@ texts="hard.txt broken.txt empty.txt white.txt book.txt"
 
 mkdir bpe
 cp "$FIXTURES/branches/ids-untied/config.json" \
-  "$FIXTURES/branches/ids-untied/model.safetensors" bpe/
-"$python" "$here/small_bpe.py" 300 book.txt >bpe/tokenizer.json
+  "$FIXTURES/branches/ids-untied/model.safetensors" "$FIXTURES/tokens/tokenizer.json" bpe/
 # shellcheck disable=SC2086 # a list of words
 {
   run 1 --model "$FIXTURES/law" --output bytes.h5 $texts
@@ -43,6 +41,8 @@ cp "$FIXTURES/branches/ids-untied/config.json" \
 od -An -v -tu1 book.txt | awk '{ for (i = 1; i <= NF; i++) printf "%s ", $i }' |
   "$python" -c 'import sys; sys.stdout.buffer.write(b"".join(int(n).to_bytes(2, "little") for n in sys.stdin.read().split()))' >ids.bin
 run 1 --model "$FIXTURES/branches/ids-untied" --output ids.h5 --input-format u16 ids.bin
+"$LONGSPAN" tokenize --model bpe --output book.u16 --format u16 book.txt >said
+run 1 --model bpe --output known.h5 --input-format u16 book.u16
 
 cat >check.py <<'EOF'
 import bisect
@@ -192,6 +192,11 @@ bare = rows("nll.h5", "tokens", "jsonl")
 assert [{**t, "id": None, "text": None} for t in tokens] == bare
 ids = rows("ids.h5", "tokens", "jsonl")
 assert {t["text"] for t in ids} == {t["byte_start"] for t in ids} == {None}
+# Ids that a tokenizer beside the model explains: text and words, without places.
+book = [{**t, "document": 0, "byte_start": None, "byte_end": None} for t in tokens if t["document"] == 4]
+known = rows("known.h5", "tokens", "jsonl")
+assert [{**t, "nll": 0, "bits": 0} for t in known] == [{**t, "nll": 0, "bits": 0} for t in book]
+assert [w["text"] for w in rows("known.h5", "words", "jsonl")] == data[4].decode().split()
 row, = (json.loads(line) for line in export("ids.h5", "--documents", "--format", "jsonl").splitlines())
 assert row["words"] is row["word_perplexity"] is row["bits_per_byte"] is None and row["token_perplexity"] > 1
 EOF
@@ -296,4 +301,6 @@ grep -q 'bits per byte, at byte' said || fail "no sentences"
 "$LONGSPAN" info tokens.h5 >said
 grep -q '^  bits per byte ' said && grep -q '^  bytes a token ' said ||
   { cat said >&2 && fail "info does not speak of bytes"; }
+"$LONGSPAN" show known.h5 book.txt >said
+grep -q '^Bits per byte: book.txt$' said || fail "no chart of ids that a tokenizer explains"
 passed "show and info"

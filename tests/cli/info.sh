@@ -71,10 +71,11 @@ passed "outputs and memory files"
 bits=$("$python" -c 'import h5py, math
 d = h5py.File("ids.h5")["documents"]
 b = d["nll_sum"][0] / d["nll_count"][0] / math.log(2)
-print("%.4f %.4f" % (b, 2 ** b))')
+print("%.4f %.4f %.6f" % (b, 2 ** b, 2 ** b))')
+closing=${bits##* } bits=${bits% *}
 says "^  bits per token *${bits% *}\$" "^  perplexity *${bits#* }\$" \
   "doc2.bin *131 *${bits% *}\$" 'doc0.bin *1 *-$'
-grep -q "ids.h5: ${bits%%.*}[0-9.]* bits a token, perplexity ${bits#* }" ran ||
+grep -q "ids.h5: ${bits%%.*}[0-9.]* bits a token, perplexity $closing," ran ||
   fail "the closing line: $(tail -1 ran)"
 passed "token ids"
 

@@ -2,8 +2,7 @@
 # longspan show: an output of a tokenizer, of which every figure is known. What a token has
 # counts where its first letter is.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../runs.sh"
+. "$(dirname "$0")/../runs.sh"
 python=$(find_python h5py numpy)
 
 bad() {
@@ -28,8 +27,7 @@ END
 "$python" make_book.py
 mkdir bpe
 cp "$FIXTURES/branches/ids-untied/config.json" \
-  "$FIXTURES/branches/ids-untied/model.safetensors" bpe/
-"$python" "$here/small_bpe.py" 200 book >bpe/tokenizer.json
+  "$FIXTURES/branches/ids-untied/model.safetensors" "$FIXTURES/tokens/tokenizer.json" bpe/
 run 2 --model bpe --output out.h5 book other
 cp out.h5 base.h5
 
@@ -44,16 +42,17 @@ with h5py.File("out.h5") as f:
     all_tokens = len(f["tokens/nll"])
 end = np.append(start[1:], len(text))
 blank = np.array([text[s:s + 1] == b" " for s in start])
+place = start + (blank & (end - start > 1))  # of what a token has
 rate = np.full(len(start), 2.0)
 rate[start < text.index(b"CHAPTER II\n")] = 1.0
 first = text.index(b"Zebras")
 last = text.index(b"!", first)
-rate[(start + blank >= first) & (start <= last)] = 9.0
+rate[(place >= first) & (place <= last)] = 9.0
 bits = np.full(all_tokens, 2.0)
 bits[:len(start)] = rate * (end - start)
 base = bits.copy()
-for i, s in enumerate(start):
-    if blank[i] and text[s + 1:].startswith(b"Marianne"):
+for i, s in enumerate(place):
+    if text[s:].startswith(b"Marianne"):
         base[i] += 3
 for name, value in (("out.h5", bits), ("base.h5", base)):
     with h5py.File(name, "r+") as f:

@@ -108,7 +108,7 @@ for path in (folder + b".h5", b"again.h5"):
         assert all(n.isprintable() for n in names), names
         identity = json.loads(f.attrs["identity"])
         assert all(f.attrs[k] == v for k, v in identity.items() if k in f.attrs)
-        assert identity["blas"] and identity["kernels"]
+        assert identity["gemm"] and identity["kernels"]
         ids = f["tokens/id"][:].astype("u1").tobytes()
         assert ids == b"".join(open(os.path.join(folder, n), "rb").read() for n in written)
 facts = json.load(open(folder + b".run.json", encoding="utf-8"))

@@ -159,7 +159,7 @@ for core in $(cores); do
   counts
   ! can_read "what is not finite" || counted
 done
-core=default
+core=packed
 use "$core"
 for i in layer head tied; do cp -r "$FIXTURES/law" $i; done
 spoil layer transformer.layers.1.pos_ff.CoreNet.0.bias 0 "$negative"

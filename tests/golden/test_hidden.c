@@ -18,7 +18,8 @@ static const double tolerance = 1e-5;
 static const int checked[] = {0, 3, 4};
 
 typedef struct {
-  char dir[PATH_SIZE / 2], output[PATH_SIZE], input[DOCUMENTS][PATH_SIZE];
+  const char *dir;
+  char output[PATH_SIZE], input[DOCUMENTS][PATH_SIZE];
 } scene;
 
 static lsp_status run_case(lsp_ctx *ctx, scene *s, lsp_write write) {
@@ -127,7 +128,9 @@ static void every_layer(lsp_ctx *ctx, const char *name, int layers) {
   lsp_write write = {.parts = 0, .layers = layers + 1};
   for (int layer = 0; layer <= layers; layer++)
     write.layer[layer] = layer;
-  (void)snprintf(s.dir, sizeof s.dir, LSP_FIXTURES "/branches/%s", name);
+  char dir[PATH_SIZE / 2];
+  (void)snprintf(dir, sizeof dir, LSP_FIXTURES "/branches/%s", name);
+  s.dir = dir;
   (void)snprintf(s.output, sizeof s.output, "%s/out.h5", lsp_test_folder());
   const lsp_status st = run_case(ctx, &s, write);
   if (st != LSP_OK && ctx->rank == 0)
@@ -147,7 +150,7 @@ static void test_every_layer_is_as_the_reference_has_it(void **state) {
 static void test_a_layer_above_the_last_is_refused(void **state) {
   lsp_ctx *ctx = *state;
   scene s;
-  (void)snprintf(s.dir, sizeof s.dir, LSP_FIXTURES "/branches/prefix");
+  s.dir = LSP_FIXTURES "/branches/prefix";
   (void)snprintf(s.output, sizeof s.output, "%s/out.h5", lsp_test_folder());
   const lsp_write write = {.parts = LSP_WRITE_NLL, .layers = 1, .layer = {3}};
   assert_everywhere(ctx, run_case(ctx, &s, write) == LSP_E_USAGE);

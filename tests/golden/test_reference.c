@@ -69,7 +69,7 @@ static void read_case(const char *folder, const char *name, fixture *f) {
                    (long long)d);
 }
 
-static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
+static lsp_status run_fixture(lsp_ctx *ctx, fixture *f, lsp_gemm_kind gemm) {
   const char *inputs[DOCUMENTS_MAX];
   for (int64_t d = 0; d < f->documents; d++)
     inputs[d] = f->input[d];
@@ -83,6 +83,8 @@ static lsp_status run_fixture(lsp_ctx *ctx, fixture *f) {
       .context = f->context[0] != '\0' ? f->context : NULL,
       .bos = f->context[0] != '\0' ? f->bos : NULL,
       .input_format = f->is_text ? LSP_INPUT_TEXT : LSP_INPUT_U16,
+      .gemm = gemm,
+      .overwrite = 1,
       .snapshots = LSP_SNAPSHOT_LAST,
       .snapshot_every = -1,
       .wave_tokens = 512,
@@ -197,6 +199,16 @@ static int is_case(const char *folder, const char *name) {
   return access(path, R_OK) == 0;
 }
 
+static void run_case(lsp_ctx *ctx, fixture *f, const char *name, lsp_gemm_kind gemm) {
+  const lsp_status st = run_fixture(ctx, f, gemm);
+  if (st != LSP_OK && ctx->rank == 0)
+    print_error("%s: %s\n", name, ctx->why.text);
+  assert_everywhere(ctx, st == LSP_OK);
+  if (ctx->rank == 0)
+    compare(f, name);
+  LSP_MPI(MPI_Barrier(ctx->comm));
+}
+
 /* All cases of a folder; at least as many as `least`. */
 static void run_folder(lsp_ctx *ctx, const char *folder, int least) {
   struct dirent **entry = NULL;
@@ -211,13 +223,9 @@ static void run_folder(lsp_ctx *ctx, const char *folder, int least) {
     cases++;
     read_case(folder, entry[i]->d_name, &f);
     (void)snprintf(f.output, sizeof f.output, "%s/out.h5", lsp_test_folder());
-    const lsp_status st = run_fixture(ctx, &f);
-    if (st != LSP_OK && ctx->rank == 0)
-      print_error("%s: %s\n", entry[i]->d_name, ctx->why.text);
-    assert_everywhere(ctx, st == LSP_OK);
-    if (ctx->rank == 0)
-      compare(&f, entry[i]->d_name);
-    LSP_MPI(MPI_Barrier(ctx->comm));
+    run_case(ctx, &f, entry[i]->d_name, LSP_GEMM_PACKED);
+    if (ctx->size == 1)
+      run_case(ctx, &f, entry[i]->d_name, LSP_GEMM_BLAS);
     free(entry[i]);
   }
   free(entry);

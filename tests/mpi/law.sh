@@ -152,7 +152,7 @@ interrupted() {
   status=0
   # shellcheck disable=SC2086,SC2016 # lists of words; expanded by the inner shell
   timeout -k 5 $limit sh -c 'echo $$ >pid.new; mv pid.new pid; exec "$@"' sh \
-    $launcher "$LONGSPAN" run --quiet --model "$FIXTURES/law" --output parts.h5 \
+    $launcher "$LONGSPAN" run --quiet $gemm --model "$FIXTURES/law" --output parts.h5 \
     --resume $results --wave-tokens $((256 * ranks)) many long.txt \
     >"$work/said" 2>&1 || status=$?
   wait $watcher

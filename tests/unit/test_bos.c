@@ -65,7 +65,7 @@ static void test_a_model_may_not_leave_it_to_an_option(void **state) {
   lsp_failure why = {0};
   lsp_model m;
   char *text = NULL;
-  const lsp_choices choices = {-1, -1, -1};
+  const lsp_choices choices = {.mem_len = -1, .segment = -1, .mem_init = -1};
   const char *dir = LSP_FIXTURES "/branches/ids-tied-bias";
   memset(&m, 0, sizeof m);
   assert_int_equal(lsp_model_text(dir, &text, &why), LSP_OK);

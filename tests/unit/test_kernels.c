@@ -4,6 +4,7 @@
 #include "random.h"
 
 #include "lsp/kernels.h"
+#include "lsp/packing.h"
 
 #include <float.h>
 #include <math.h>
@@ -170,6 +171,119 @@ static void test_product_is_the_sum_and_the_same_everywhere(void **state) {
     free(fresh);
     close_product(&t);
   }
+}
+
+/* --- products with packed weights */
+
+static void pack(int64_t rows, int64_t depth, float *w) {
+  float *work = malloc((size_t)(LSP_LANES * depth) * sizeof *work);
+  assert_non_null(work);
+  lsp_pack(rows, depth, w, work);
+  free(work);
+}
+
+static void test_a_packed_row_can_be_read_again(void **state) {
+  (void)state;
+  lsp_random random = {4};
+  for (int64_t rows = 1; rows <= 50; rows++) {
+    const int64_t depth = lsp_random_in(&random, 1, 40);
+    float *w = some(&random, rows * depth, 1), *packed = copy(w, rows * depth);
+    float row[40];
+    pack(rows, depth, packed);
+    for (int64_t i = 0; i < rows; i++) {
+      lsp_pack_row(rows, depth, packed, i, row);
+      assert_memory_equal(row, w + i * depth, (size_t)depth * sizeof(float));
+    }
+    free(w);
+    free(packed);
+  }
+}
+
+typedef struct {
+  int64_t rows, cols, depth;
+  float *x, *w, *packed, *y, *work;
+} packed_case;
+
+static void open_packed(packed_case *t, lsp_random *r, int round) {
+  t->rows = lsp_random_in(r, 1, 70);
+  t->cols = lsp_random_in(r, 1, 150);
+  t->depth = round % 2 == 0
+                 ? lsp_random_in(r, 1, 90)
+                 : lsp_random_in(r, 1, 3) * LSP_PACK_DEPTH + lsp_random_in(r, -1, 1);
+  t->x = some(r, t->rows * t->depth, 1);
+  t->w = some(r, t->cols * t->depth, 1);
+  t->packed = copy(t->w, t->cols * t->depth);
+  t->y = some(r, t->rows * t->cols, 1); /* of no account */
+  t->work = some(r, t->rows * LSP_PACK_DEPTH, 1);
+  pack(t->cols, t->depth, t->packed);
+}
+
+static void close_packed(packed_case *t) {
+  free(t->x);
+  free(t->w);
+  free(t->packed);
+  free(t->y);
+  free(t->work);
+}
+
+static lsp_packed_product product_of(const packed_case *t) {
+  return (lsp_packed_product){.x = t->x,
+                              .w = t->packed,
+                              .y = t->y,
+                              .work = t->work,
+                              .rows = t->rows,
+                              .cols = t->cols,
+                              .depth = t->depth};
+}
+
+/* The definition, element by element: the same bits. */
+static float packed_element(const packed_case *t, int64_t i, int64_t j) {
+  float sum = 0;
+  for (int64_t k0 = 0; k0 < t->depth; k0 += LSP_PACK_DEPTH) {
+    float chain = 0;
+    for (int64_t k = k0; k < t->depth && k < k0 + LSP_PACK_DEPTH; k++)
+      chain = fmaf(t->x[i * t->depth + k], t->w[j * t->depth + k], chain);
+    sum = k0 == 0 ? chain : sum + chain;
+  }
+  return sum;
+}
+
+static void test_packed_products_are_the_definition_on_every_isa(void **state) {
+  (void)state;
+  lsp_random random = {5};
+  for (int round = 0; round < 60; round++) {
+    packed_case t;
+    open_packed(&t, &random, round);
+    const lsp_packed_product p = product_of(&t);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      memset(t.y, 0xff, (size_t)(t.rows * t.cols) * sizeof(float));
+      lsp_kernels_of((lsp_isa)isa).packed(&p);
+      for (int64_t i = 0; i < t.rows; i++)
+        for (int64_t j = 0; j < t.cols; j++) {
+          const float want = packed_element(&t, i, j);
+          assert_memory_equal(&t.y[i * t.cols + j], &want, sizeof want);
+        }
+    }
+    close_packed(&t);
+  }
+}
+
+/* Rows from a multiple of LSP_LANES on are a matrix of their own. */
+static void test_a_part_of_a_packed_matrix_is_one(void **state) {
+  (void)state;
+  lsp_random random = {6};
+  packed_case t;
+  open_packed(&t, &random, 1);
+  for (int64_t first = 0; first < t.cols; first += LSP_LANES) {
+    lsp_packed_product p = product_of(&t);
+    p.w = t.packed + first * t.depth;
+    p.cols = t.cols - first;
+    lsp_kernels_of(lsp_isa_here()).packed(&p);
+    for (int64_t i = 0; i < t.rows; i++)
+      for (int64_t j = first; j < t.cols; j++)
+        assert_true(t.y[i * p.cols + j - first] == packed_element(&t, i, j));
+  }
+  close_packed(&t);
 }
 
 static void test_product_may_begin_with_what_it_overwrites(void **state) {
@@ -1114,6 +1228,9 @@ static void test_merging_keeps_a_nan(void **state) {
 
 LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_product_is_the_sum_and_the_same_everywhere),
+          cmocka_unit_test(test_a_packed_row_can_be_read_again),
+          cmocka_unit_test(test_packed_products_are_the_definition_on_every_isa),
+          cmocka_unit_test(test_a_part_of_a_packed_matrix_is_one),
           cmocka_unit_test(test_product_may_begin_with_what_it_overwrites),
           cmocka_unit_test(test_product_reads_a_shifting_row),
           cmocka_unit_test(test_product_reads_a_vector_at_a_falling_offset),
