@@ -289,7 +289,7 @@ with_known_model() {
 
   step "What surprised it"
   "$longspan" show "$name.h5" "$text" --html "$name.html"
-  "$longspan" info "$name.memory.h5"
+  "$longspan" info "$name.memory.h5" | sed -n '1,/^ *size/p'
 }
 
 prepare
@@ -303,6 +303,9 @@ cat <<END
    $name.run.json    where and when, and how long each part took
 
 longspan is $longspan
+END
+[ -z "$known" ] || cat <<END
+What each word cost, as a table:  longspan export $name.h5 --words --output words.tsv
 END
 [ -z "$on_front_end" ] || cat <<END
 

@@ -69,7 +69,7 @@ class Longspan:
         """Tokens a second by CPU time and by the clock."""
         ids.astype("<u2").tofile(self.text)
         run = run_longspan(*self.how, ["--input-format", "u16", "--snapshots", "none", self.text], self.threads)
-        self.core = f"{run['blas']}, core {run['blas_core']}, {run['kernels']} kernels"
+        self.core = f"products {run['semantic_options']['gemm']}, {run['kernels']} kernels, {run['blas']}, core {run['blas_core']}"
         spent = {phase: seconds["avg"] for phase, seconds in run["seconds"].items()}
         seconds = sum(s for phase, s in spent.items() if phase not in ("read tokens", "write", "sync and commit"))
         kept = 1 - spent["log-probabilities"] / seconds if work == HIDDEN else 1
