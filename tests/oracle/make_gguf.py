@@ -2,11 +2,11 @@
 
 Usage: python3 make_gguf.py OUTDIR        (gguf, torch, transformers 4.57.6, numpy)
 
-OUTDIR/NAME.gguf is written by llama.cpp's own Python library; the tensors of a file are of different types. OUTDIR/NAME.json
-holds the keys of config.json that matter, the SHA-256 of every tensor's float32 bytes under its name in transformers, and
-the ids of a text. Numbers come from the library's own functions on the blocks; rows in the order of llama.cpp are put back
-one by one. llama and qwen2 are also loaded by transformers, which has to agree. (Its reader leaves out head widths of
-qwen3, and the number of positions of gpt2.)
+OUTDIR/NAME.gguf is written by llama.cpp's own Python library; the tensors of a file are of different types.
+OUTDIR/NAME.json holds the keys of config.json that matter, the SHA-256 of every tensor's float32 bytes under its name
+in transformers, and the ids of a text. Numbers come from the library's own functions on the blocks; rows in the order
+of llama.cpp are put back one by one. llama and qwen2 are also loaded by transformers, which has to agree. (Its reader
+leaves out head widths of qwen3, and the number of positions of gpt2.)
 """
 import hashlib
 import json
@@ -103,7 +103,8 @@ def gpt2_tensors():
         both.append((f"blk.{{}}.{theirs}.weight", f"transformer.h.{{}}.{ours}.weight", (rows, columns), (kind,)))
         both.append((f"blk.{{}}.{theirs}.bias", f"transformer.h.{{}}.{ours}.bias", (rows,), (Type.F32,)))
     for theirs, ours in (("attn_norm", "ln_1"), ("ffn_norm", "ln_2")):
-        both += [(f"blk.{{}}.{theirs}.{p}", f"transformer.h.{{}}.{ours}.{p}", (D,), (Type.F32,)) for p in ("weight", "bias")]
+        both += [(f"blk.{{}}.{theirs}.{p}", f"transformer.h.{{}}.{ours}.{p}", (D,), (Type.F32,))
+                 for p in ("weight", "bias")]
     return both
 
 

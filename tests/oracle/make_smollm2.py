@@ -2,8 +2,8 @@
 
 Usage: python3 make_smollm2.py MODEL_DIR PERSUASION.txt OUTDIR        (torch, transformers 4.57.6, tokenizers, numpy)
 
-MODEL_DIR is what data/get_model.py writes, PERSUASION.txt what data/fetch_novels.py does. The nll come from the formulas
-below, in float64 on the stored weights; with the whole past they are held against LlamaForCausalLM, in float32 and with
+MODEL_DIR is what data/get_model.py writes, PERSUASION.txt what data/fetch_novels.py does. The nll come from the
+formulas below, in float64 on the stored weights; with the whole past they are held against LlamaForCausalLM, in float32 and with
 its weights in float64 (its norms and angles stay in float32), and both differences are written down.
 
 OUTDIR holds
