@@ -143,10 +143,20 @@ static void merge(lsp_watch *w, int64_t now) {
   w->looked_at = now;
 }
 
+/* Another rank has spoken: the judge of this one, who misses its signs of life, has
+ * nothing to add while the launcher ends them all. */
+static void be_silent(lsp_watch *w) {
+  (void)pthread_mutex_lock(&w->lock);
+  w->closing = 1;
+  (void)pthread_mutex_unlock(&w->lock);
+}
+
 static void look_around(lsp_watch *w) {
   const int judges = w->ctx->rank % w->stride == 0;
-  if (lsp__board_ended(&w->board))
+  if (lsp__board_ended(&w->board)) {
+    be_silent(w);
     end_job(w, "");
+  }
   const int read = judges && lsp__board_get(&w->board, w->record);
   (void)pthread_mutex_lock(&w->lock);
   if (read)

@@ -26,7 +26,8 @@ void lsp_poll(const lsp_run *e) {
 }
 
 float *lsp_work_of(const lsp_run *e) {
-  return lsp_scratch_of(e) + e->span.sizes.scratch - LSP_PANEL * LSP_PACK_DEPTH;
+  return lsp_scratch_of(e) + e->span.sizes.scratch -
+         (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
 
 /* y = x W^T */

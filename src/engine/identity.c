@@ -339,9 +339,10 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
                   place);
 }
 
-/* Keys that not every file has: what is absent on one side counts, too. */
-static const char *const optional[] = {"gemm",    "context", "segment",
-                                       "mem_len", "prefix",  "prefix_ids"};
+/* What is compared first: the model, and keys that not every file has, where what is absent
+ * on one side counts, too. */
+static const char *const optional[] = {"model_type", "model",   "gemm",   "context",
+                                       "segment",    "mem_len", "prefix", "prefix_ids"};
 
 static const char *value_of(const pairs *p, const char *key) {
   for (int i = 0; i < p->count; i++)

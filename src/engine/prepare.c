@@ -197,7 +197,7 @@ void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
     widest = lsp_max(widest, m->layer[i].qkv.matrix.rows);
     head = lsp_max(head, m->layer[i].heads.width);
   }
-  const int64_t room = lsp_max(LSP_BLOCK * LSP_PACK_DEPTH,
+  const int64_t room = lsp_max((int64_t)LSP_BLOCK * LSP_PACK_DEPTH,
                                LSP_LANES * lsp_max(m->width, m->words.widest));
   p.work = aligned_alloc(64, (size_t)(LSP_BLOCK * (m->width + widest) + room) *
                                  sizeof(float));

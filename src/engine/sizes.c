@@ -207,7 +207,7 @@ static int64_t scratch_of(const lsp_model *m) {
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
   }
-  return padded(most) + LSP_PANEL * LSP_PACK_DEPTH;
+  return padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
 
 double lsp_sizes_token_flops(const lsp_model *m, int64_t longest) {
