@@ -25,7 +25,9 @@
  *   /documents/n_bytes      int64   (document)   of its text, if there was text
  *   /documents/nll_count    int64   (document)   predicted tokens that have an nll
  *   /documents/nll_sum      float64 (document)   nats
- *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none
+ *   /documents/bits_per_byte float64 (document)  nll_sum / ln 2 / n_bytes, NaN if none,
+ *                           and where half of the tokens are predicted (--context
+ *                           chunks:N,half)
  *   /documents/not_finite_count int64 (document) predicted tokens whose nll is not
  *                           finite: not in nll_count and nll_sum, and bits_per_byte is
  *                           NaN then (--not-finite count)

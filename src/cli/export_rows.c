@@ -149,8 +149,8 @@ static lsp_status export_document(export *x, lsp_failure *why) {
   lsp_table_int(table, not_finite);
   put_known(table, x->words);
   lsp_table_double(table, perplexity(nll_sum, not_finite, nll_count));
-  lsp_table_double(table,
-                   perplexity(nll_sum, not_finite, nll_count > 0 ? x->words : 0));
+  /* Of words there is one only where all of the text was predicted. */
+  lsp_table_double(table, perplexity(nll_sum, not_finite, isnan(bits) ? 0 : x->words));
   return LSP_OK;
 }
 

@@ -265,8 +265,11 @@ static int64_t budget_of(const plan_estimate *e) {
   return BUDGET / rounds;
 }
 
-/* Tokens of a wave with one before it and one after it, if there is one. */
+/* Tokens of a wave with one before it and one after it, if there is one. 0: texts without a
+ * token have none. */
 static int64_t tokens_of_wave(const plan_estimate *e) {
+  if (e->lending.waves == 0)
+    return 0;
   lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
   if (e->lending.waves > 2)
     wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);

@@ -96,6 +96,12 @@ static int64_t document_of(const lsp_show *s, int64_t t) {
 static lsp_status check_finite(const lsp_token_reader *r, int64_t d, lsp_failure *why) {
   const lsp_extent e = r->view.extent[LSP_DOCUMENTS_NOT_FINITE];
   int64_t n = 0;
+  if (r->is_half)
+    return lsp_fail(why, LSP_E_INPUT,
+                    "%s: half of its tokens alone were predicted (--context "
+                    "chunks:N,half), so there are no bits per byte to show; run with "
+                    "--context chunks:N,stride:S",
+                    r->path);
   if (e.offset >= 0) /* files of version 1 do not count */
     LSP_TRY(lsp_read_at(r->view.fd, r->path, &n, (int64_t)sizeof n,
                         e.offset + d * e.row_bytes, why));

@@ -4,6 +4,7 @@
  * rise, ids lie within the vocabulary, places rise and lie within the text. */
 #include "token_reader.h"
 
+#include "lsp/context.h"
 #include "lsp/durable.h"
 #include "lsp/grid.h"
 #include "lsp/text.h"
@@ -51,8 +52,17 @@ static lsp_status read_rows(const lsp_token_reader *r, lsp_extent e, int64_t row
                      why);
 }
 
+static int is_half(const lsp_output_spec *s) {
+  lsp_context context = {0};
+  for (int i = 0; i < s->attributes; i++)
+    if (strcmp(s->attribute[i].key, "context") == 0 &&
+        lsp_context_parse(s->attribute[i].value, &context, NULL) == LSP_OK)
+      return context.half;
+  return 0;
+}
+
 /* Of documents [first, first + n): 1 if each has as many bytes as tokens, and bits per
- * byte wherever it has results: only where a token is a byte. */
+ * byte wherever it has results of all tokens: only where a token is a byte. */
 static lsp_status are_bytes(const lsp_token_reader *r, int64_t first, int64_t n,
                             int *yes, lsp_failure *why) {
   const lsp_output_spec *s = &r->view.output;
@@ -67,7 +77,7 @@ static lsp_status are_bytes(const lsp_token_reader *r, int64_t first, int64_t n,
   for (int64_t i = 0; i < n && *yes; i++) {
     const int64_t d = first + i;
     *yes = s->n_bytes[d] == s->token_start[d + 1] - s->token_start[d] &&
-           (count[i] == 0 || bad[i] > 0 || !isnan(bits[i]));
+           (count[i] == 0 || bad[i] > 0 || r->is_half || !isnan(bits[i]));
   }
   return LSP_OK;
 }
@@ -125,6 +135,7 @@ lsp_status lsp_token_reader_open(lsp_token_reader *r, const char *path,
     return no_memory(r, why);
   for (int i = 0; i < BYTES; i++)
     r->piece->byte[i] = (unsigned char)i;
+  r->is_half = is_half(&r->view.output);
   LSP_TRY(find_kind(r, why));
   return read_vocabulary(r, why);
 }

@@ -37,6 +37,7 @@ typedef struct {
   const char *path;
   lsp_file_view view;
   lsp_token_kind kind;
+  int is_half;               /* half of the tokens alone is predicted (chunks:N,half) */
   int64_t *edge;             /* (V + 1) of bytes, as /tokenizer/token_start */
   unsigned char *vocabulary; /* (edge[V]) */
   struct lsp_token_piece *piece;

@@ -190,12 +190,13 @@ static void print_score(const lsp_run *e) {
     return;
   const double bits =
       lsp_nats_value(lsp_nats_of(c->corpus_low, c->corpus_high)) / log(2.0);
-  if (e->weights.model.bytes_tokenizer)
+  const int half = e->text.plan.framing.half; /* of the bytes nothing is known then */
+  if (e->weights.model.bytes_tokenizer && !half)
     lsp_say(e->job.ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
             e->job.options->output, bits / (double)c->token_end,
             (long long)c->token_end, (long long)e->text.plan.documents,
             e->text.plan.documents == 1 ? "" : "s");
-  else if (e->text.is_tokenised)
+  else if (e->text.is_tokenised && !half)
     lsp_say(e->job.ctx,
             "%s: %.6f bits a byte, %.6f bits a token, perplexity %.6f, over %lld "
             "predicted tokens in %lld document%s",

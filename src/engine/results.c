@@ -114,9 +114,10 @@ static void finish_document(const lsp_run *e, columns *c, lsp_commit *commit) {
   c->nll_count[i] = commit->open_count;
   c->nll_sum[i] = nats;
   c->not_finite[i] = commit->open_not_finite;
-  /* Ids alone say nothing of bytes. */
+  /* Ids alone say nothing of bytes, and half of the tokens nothing of all bytes. */
   const int64_t bytes = lsp_written_text_bytes(e, &d);
-  const int known = bytes > 0 && commit->open_count > 0 && commit->open_not_finite == 0;
+  const int known = bytes > 0 && commit->open_count > 0 &&
+                    commit->open_not_finite == 0 && !e->text.plan.framing.half;
   c->bits[i] = known ? nats / log(2.0) / (double)bytes : NAN;
   const void *const column[LSP_DOCUMENT_COLUMNS] = {c->nll_count, c->nll_sum, c->bits,
                                                     c->not_finite};

@@ -144,6 +144,11 @@ static lsp_status merge_long(const lsp_tokenizer *t, lsp__pieces *w, lsp_failure
 
 lsp_status lsp__merge_piece(const lsp_tokenizer *t, const unsigned char *text, size_t n,
                             lsp__pieces *w, lsp_failure *why) {
+  if (n > INT32_MAX) /* neighbours are counted so */
+    return lsp_fail(
+        why, LSP_E_LIMIT,
+        "the text has a piece of more than 2 GiB that its tokenizer does not "
+        "split; give ids instead of text");
   LSP_TRY(lsp__grow(&w->id, &w->id_room, n + 1, sizeof *w->id, why));
   LSP_TRY(lsp__grow(&w->at, &w->at_room, n + 1, sizeof *w->at, why));
   const int32_t whole = t->ignore_merges ? lsp__word_find(t, text, n) : LSP__NO_TOKEN;

@@ -39,6 +39,11 @@ lsp_status lsp__grow(void *list, size_t *room, size_t want, size_t size,
 
 lsp_status lsp__buffer_reserve(lsp__buffer *b, size_t more, lsp_failure *why) {
   size_t room = b->room;
+  if (more > UINT32_MAX - b->bytes) /* places are counted so */
+    return lsp_fail(
+        why, LSP_E_LIMIT,
+        "the text has no place where its tokenizer would allow a cut before "
+        "it takes 4 GiB in its normal form; give ids instead of text");
   LSP_TRY(lsp__grow(&b->text, &room, b->bytes + more, sizeof *b->text, why));
   return lsp__grow(&b->place, &b->room, room, sizeof *b->place, why);
 }

@@ -34,13 +34,33 @@ static lsp_status narrow(const char *path, const lsp_context *c, int layer,
   }
 }
 
+/* Sinks are scored as if they stood elsewhere: queries are turned back for them. Other
+ * positions than rotary ones do not let that happen. */
+static lsp_status check_turned(const char *path, const lsp_context *c,
+                               const lsp_model *model, int layer, lsp_failure *why) {
+  const lsp_position_kind kind = model->layer[layer].position.kind;
+  const char *positions = kind == LSP_POSITION_ALIBI      ? "ALiBi"
+                          : kind == LSP_POSITION_RELATIVE ? "relative"
+                          : model->positions_most > 0     ? "learned"
+                                                          : NULL;
+  if (positions == NULL)
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_USAGE,
+                  "--context sinks:%lld: layer %d of %s has %s positions, which do not "
+                  "let sinks be scored as if they stood before the window; leave the "
+                  "sinks out",
+                  (long long)c->sinks, layer, path, positions);
+}
+
 static lsp_status add_sinks(const char *path, const lsp_context *c, int layer,
-                            lsp_layer *l, lsp_failure *why) {
-  if (l->merge != LSP_MERGE_SOFTMAX || l->branches == LSP_BRANCHES_MAX)
+                            lsp_model *model, lsp_failure *why) {
+  lsp_layer *l = &model->layer[layer];
+  LSP_TRY(check_turned(path, c, model, layer, why));
+  if (l->merge != LSP_MERGE_SOFTMAX || l->branches != 1)
     return lsp_fail(why, LSP_E_USAGE,
-                    "--context sinks:%lld: layer %d of %s does not merge its branches "
-                    "into one softmax of fewer than %d; leave the sinks out",
-                    (long long)c->sinks, layer, path, LSP_BRANCHES_MAX);
+                    "--context sinks:%lld: layer %d of %s has several branches, and "
+                    "sinks stand before the window of one; leave the sinks out",
+                    (long long)c->sinks, layer, path);
   l->branch[l->branches++] = (lsp_pattern){.kind = LSP_PATTERN_FIXED,
                                            .normalize = l->branch[0].normalize,
                                            .sinks = c->sinks,
@@ -82,7 +102,7 @@ lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model 
     for (int b = 0; b < l->branches; b++)
       LSP_TRY(narrow(path, c, i, &l->branch[b], why));
     if (c->sinks > 0)
-      LSP_TRY(add_sinks(path, c, i, l, why));
+      LSP_TRY(add_sinks(path, c, i, model, why));
   }
   lsp_context_print(c, text);
   lsp__fact(model, "context", "%s", text);

@@ -86,8 +86,9 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
   memset(plan, 0, sizeof *plan);
   for (int64_t d = 0; d < documents; d++)
     sizes.frames += lsp_framing_frames(&framing, tokens[d]);
-  int64_t *table = malloc((size_t)lsp_plan_numbers(&framing, documents, sizes.frames) *
-                          sizeof(int64_t));
+  /* As many frames as tokens could be more bytes than a size_t counts: calloc looks. */
+  int64_t *table = calloc((size_t)lsp_plan_numbers(&framing, documents, sizes.frames),
+                          sizeof *table);
   if (table == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
                     (long long)documents);

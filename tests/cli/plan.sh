@@ -105,6 +105,9 @@ says '^5 tokens in one document on 2 ranks'
 head -c 40 /dev/zero >ids.bin
 "$LONGSPAN" plan --model "$FIXTURES/wt103" --ranks 1 --input-format u32 ids.bin >said
 says '^10 tokens in one document on 1 rank of'
+: >nothing
+plan --ranks 2 --input nothing
+says '^0 tokens in one document on 2 ranks'
 passed "texts"
 
 # A rate is assumed, and said to be, unless a run or the user gives it.

@@ -63,6 +63,26 @@ if can_read "chunks beside documents"; then
   passed "chunks are documents"
 fi
 
+# ---- Half of the tokens say nothing of all bytes
+
+if can_read "half chunks"; then
+  # shellcheck disable=SC2086 # a list of words
+  "$LONGSPAN" run --model "$full" --output half.h5 --context chunks:200,half $gemm text \
+    >said 2>&1 || complain "half chunks"
+  grep -q 'half.h5: .* bits a token, perplexity .* over ' said || complain "no score"
+  if grep -q 'bits a byte over' said; then complain "bits a byte of half the tokens"; fi
+  "$LONGSPAN" export half.h5 --documents --format jsonl >documents
+  [ "$(grep -c '"nll_count":[1-9].*"bits_per_byte":null' documents)" -ge 3 ] ||
+    complain "bits per byte of half the tokens"
+  if grep -q '"word_perplexity":[0-9]' documents; then complain "words of half the tokens"; fi
+  [ "$(grep -c '"words":[1-9]' documents)" -ge 3 ] || complain "its words cannot be read"
+  status=0
+  "$LONGSPAN" show half.h5 >shown 2>said || status=$?
+  [ $status -eq 1 ] || complain "show: exit status $status, expected 1"
+  grep -q 'half of its tokens alone' said || complain "show does not say why"
+  passed "half of the tokens"
+fi
+
 # ---- Killed, again and again, and resumed
 
 chunks="--context chunks:700,stride:300"

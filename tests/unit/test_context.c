@@ -163,6 +163,14 @@ static void test_layers_without_a_window_refuse_one(void **state) {
   expect_no("{\"type\": \"full\"}", "window:30,sinks:5000", "at most 4096");
 }
 
+static void test_sinks_need_positions_that_turn_and_one_window(void **state) {
+  (void)state;
+  expect_no("{\"type\": \"full\"}]}, \"position\": \"alibi\", \"_rest\": {\"of\": [",
+            "window:30,sinks:4", "has ALiBi positions");
+  expect_no("{\"type\": \"full\"}, {\"type\": \"local\", \"window\": 3}",
+            "window:30,sinks:4", "has several branches");
+}
+
 /* ---- Longer than the model was trained for */
 
 static void test_what_is_longer_than_the_training_is_refused_with_advice(void **state) {
@@ -191,4 +199,5 @@ LSP_TESTS(
     cmocka_unit_test(test_chunks_that_do_not_fit_are_refused),
     cmocka_unit_test(test_windows_narrow_what_a_layer_sees),
     cmocka_unit_test(test_layers_without_a_window_refuse_one),
+    cmocka_unit_test(test_sinks_need_positions_that_turn_and_one_window),
     cmocka_unit_test(test_what_is_longer_than_the_training_is_refused_with_advice))

@@ -383,7 +383,20 @@ static void test_positions_beyond_all_limits_are_refused(void **state) {
   expect_message(&why, "2^60");
 }
 
+/* Numbers whose bytes a size_t does not count: 24 for each of 2^64 / 24 frames. */
+static void test_more_frames_than_memory_can_hold_are_refused(void **state) {
+  (void)state;
+  const int64_t tokens = (int64_t)(UINT64_MAX / 24) + 1;
+  const lsp_framing each = {.prefix = 1, .tokens = 2, .stride = 1};
+  lsp_failure why = {0};
+  lsp_plan plan;
+  assert_true(tokens < LSP_TOKENS_MOST);
+  assert_int_equal(lsp_plan_open(&plan, 1, &tokens, 0, each, &why), LSP_E_MEMORY);
+  expect_message(&why, "no memory for the plan");
+}
+
 LSP_TESTS(
+    cmocka_unit_test(test_more_frames_than_memory_can_hold_are_refused),
     cmocka_unit_test(test_positions_beyond_all_limits_are_refused),
     cmocka_unit_test(test_grid_is_64_64_128_and_then_256),
     cmocka_unit_test(test_panels_of_random_corpora_are_the_enumeration),
