@@ -112,6 +112,7 @@ typedef struct {
   int threads;
   lsp_isa isa;
   lsp_kernels kernels;
+  int yardstick;    /* the BLAS library is open */
   double gemm_rate; /* FLOP/s of all ranks, measured at start: for the report, and for
                        the first wave under --max-time */
   lsp_limit limit;  /* memory of this node, before anything was reserved */

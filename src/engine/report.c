@@ -156,15 +156,20 @@ static void print_rates(const lsp_run *e, const totals *t) {
   char wall[32];
   print_duration(t->wall.most, wall);
   const int packed = e->job.options->gemm == LSP_GEMM_PACKED;
-  lsp_say(e->job.ctx, "%d rank%s of %d thread%s, %s kernels, %s%s, core %s", P,
+  char blas[3 * LSP_BLAS_NAME_SIZE + 32] = "";
+  if (e->job.yardstick)
+    (void)snprintf(blas, sizeof blas, "%s%s, core %s", packed ? "; sgemm of " : "",
+                   lsp_blas_description(), lsp_blas_core());
+  lsp_say(e->job.ctx, "%d rank%s of %d thread%s, %s kernels, %s%s", P,
           P == 1 ? "" : "s", e->job.threads, e->job.threads == 1 ? "" : "s",
-          e->job.kernels.name, packed ? "packed products; sgemm of " : "",
-          lsp_blas_description(), lsp_blas_core());
-  lsp_say(e->job.ctx,
-          "%.0f tokens in %s: %.0f tokens/s; %.1f GFLOP/s in compute, %.0f %% of the "
-          "sgemm rate at start",
+          e->job.kernels.name, packed ? "packed products" : "", blas);
+  char share[64] = "";
+  if (e->job.gemm_rate > 0)
+    (void)snprintf(share, sizeof share, ", %.0f %% of the sgemm rate at start",
+                   100 * rate / e->job.gemm_rate);
+  lsp_say(e->job.ctx, "%.0f tokens in %s: %.0f tokens/s; %.1f GFLOP/s in compute%s",
           tokens, wall, t->wall.most > 0 ? tokens / t->wall.most : 0, rate * 1e-9,
-          e->job.gemm_rate > 0 ? 100 * rate / e->job.gemm_rate : 0);
+          share);
   lsp_say(e->job.ctx,
           "sent at most %.0f messages, %.3f MiB a rank, layer and wave; %.0f messages, "
           "%.3f MiB a rank in all",

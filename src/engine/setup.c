@@ -71,6 +71,17 @@ static const char *agreed_core(lsp_run *e, const char *recorded) {
   return lsp_blas_core_for((int)e->job.isa);
 }
 
+/* Without the products of the BLAS library it is but a yardstick, which a run under limits
+ * can do without. */
+static lsp_status open_yardstick(lsp_run *e) {
+  lsp_failure *why = &e->job.ctx->why;
+  e->job.yardstick = lsp_run_try_blas(e, NULL) == LSP_OK;
+  memset(why, 0, sizeof *why);
+  LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, &e->job.yardstick, 1, MPI_INT, MPI_MIN,
+                        e->job.ctx->comm));
+  return e->job.yardstick ? lsp_agree(e->job.ctx, lsp_blas_open(NULL, why)) : LSP_OK;
+}
+
 lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
   int64_t isa[] = {lsp_isa_here(), lsp_min(lsp_isa_here(), e->job.options->isa)};
   LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, isa, 2, MPI_INT64_T, MPI_MIN, e->job.ctx->comm));
@@ -80,8 +91,8 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
                                                      : default_threads(e->job.ctx));
   LSP_TRY(lsp_run_try_threads(e));
   warn_if_crowded(e);
-  if (e->job.options->gemm == LSP_GEMM_PACKED) /* the library is but a yardstick */
-    return lsp_agree(e->job.ctx, lsp_blas_open(NULL, &e->job.ctx->why));
+  if (e->job.options->gemm == LSP_GEMM_PACKED)
+    return open_yardstick(e);
   const char *core = agreed_core(e, recorded_core);
   LSP_TRY(lsp_agree(e->job.ctx, lsp_run_try_blas(e, core)));
   LSP_TRY(lsp_agree(e->job.ctx, lsp_blas_open(core, &e->job.ctx->why)));
@@ -92,6 +103,7 @@ lsp_status lsp_run_agree_kernels(lsp_run *e, const char *recorded_core) {
                     lsp_blas_core());
   if (core == NULL)
     warn_if_slow_core(e, isa[0]);
+  e->job.yardstick = 1;
   return LSP_OK;
 }
 
@@ -100,6 +112,8 @@ double lsp_run_gemm_rate(const lsp_run *e) {
   static const int64_t M = 256, N = 512, K = 512;
   double flops = 0;
   const double begin = MPI_Wtime();
+  if (!e->job.yardstick)
+    return 0;
 #pragma omp parallel num_threads(e->job.threads) reduction(+ : flops)
   {
     float *a = calloc((size_t)(M * K + N * K + M * N), sizeof *a);
