@@ -72,6 +72,10 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, "prefix", "%d", m->prefixes);
   if (m->prefixes > 0 && m->no_bos == NULL)
     put_prefix(m, p);
+  if (e->text.has_tokenizer) {
+    hex(e->text.tokenizer_hash, hash);
+    put(p, "tokenizer", "%s", hash);
+  }
   if (e->job.options->gemm == LSP_GEMM_PACKED) {
     put(p, "gemm", "packed");
   } else {
@@ -84,11 +88,7 @@ static void put_model(const lsp_run *e, pairs *p) {
 /* Ids alone do not say where they begin in the text, and what they stand for. */
 static void put_tokenizer(const lsp_run *e, pairs *p) {
   static const char *const special[] = {"text", "parse"};
-  char tokenizer[33], text[33];
-  if (!e->text.has_tokenizer)
-    return;
-  hex(e->text.tokenizer_hash, tokenizer);
-  put(p, "tokenizer", "%s", tokenizer);
+  char text[33];
   if (!e->text.is_tokenised)
     return;
   hex(e->text.text_hash, text);

@@ -181,8 +181,9 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
   if (state == LSP_STORE_RESUMED && c->panel_end > 0)
     return c->memory_rows > 0 || c->fixed_rows > 0 ? lsp_snapshot_load(e, NULL)
                                                    : LSP_OK;
-  if (path == NULL)
-    return LSP_OK;
+  if (path == NULL || e->text.plan.frames == 0 ||
+      lsp_plan_tokens_of(&e->text.plan, 0) == 0)
+    return LSP_OK; /* no token continues it */
   const lsp_extent *x = &from->extent[LSP_SNAPSHOT_HIDDEN];
   LSP_TRY(lsp_read_at(from->fd, path, e->progress.start_hidden, x->row_bytes,
                       x->offset + (from->memory.snapshots - 1) * x->row_bytes,

@@ -123,8 +123,28 @@ part 50 6951 >volume.txt
     --from-snapshot first.memory.h5 volume.txt
 }
 like_the_whole until-7001 50 6951
-rm first.* long.txt begun.txt
+rm first.*
 passed "$ranks ranks: ${options##*/}: after a longer document"
+
+# A volume without a token: what comes after it begins anew.
+: >nothing.txt
+full="--model $FIXTURES/branches/full"
+# shellcheck disable=SC2086 # lists of words
+{
+  run 1 $full --output first.h5 begun.txt
+  for ranks in 1 3; do
+    run $ranks $full --output none.h5 --overwrite --from-snapshot first.memory.h5 nothing.txt
+    run $ranks $full $results --output after.h5 --overwrite \
+      --from-snapshot first.memory.h5 nothing.txt volume.txt
+  done
+  run 1 $full $results --output alone.h5 volume.txt
+}
+for dataset in id nll hidden; do
+  column after.h5 /tokens/$dataset >got
+  column alone.h5 /tokens/$dataset | cmp -s - got || fail "after an empty volume: $dataset"
+done
+rm first.* none.* after.* alone.* long.txt begun.txt
+passed "an empty volume"
 
 # ---- What does not fit
 
