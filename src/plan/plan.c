@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of the tables: more than any memory holds. */
+#define NUMBERS_MOST ((int64_t)1 << 48)
+
 /* --- tables ---------------------------------------------------------------------- */
 
 static int64_t first_panel(const lsp_plan *plan, int64_t f) {
@@ -86,9 +89,10 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
   memset(plan, 0, sizeof *plan);
   for (int64_t d = 0; d < documents; d++)
     sizes.frames += lsp_framing_frames(&framing, tokens[d]);
-  /* As many frames as tokens could be more bytes than a size_t counts: calloc looks. */
-  int64_t *table = calloc((size_t)lsp_plan_numbers(&framing, documents, sizes.frames),
-                          sizeof *table);
+  /* As many frames as tokens could be more bytes than a size_t counts. */
+  const int64_t numbers = lsp_plan_numbers(&framing, documents, sizes.frames);
+  int64_t *table =
+      numbers < NUMBERS_MOST ? malloc((size_t)numbers * sizeof *table) : NULL;
   if (table == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "no memory for the plan of %lld documents",
                     (long long)documents);
