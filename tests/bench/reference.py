@@ -110,7 +110,7 @@ class LlamaCpp:
     """A model of llama.cpp, with its own batches of 512; for log-probabilities numpy ends what it leaves undone."""
 
     def __init__(self, library, path, name, threads, longest):
-        self.library, self.name, self.threads = library, name, threads
+        self.binding, self.name, self.threads = library, name, threads
         settings = library.llama_model_default_params()
         self.model = library.llama_model_load_from_file(str(path).encode(), settings)
         if not self.model:
@@ -133,15 +133,15 @@ class LlamaCpp:
     def measure(self, ids, work):
         """Tokens a second by CPU time and by the clock."""
         self.fill(ids, work == LOGPROBS)
-        self.library.llama_memory_clear(self.library.llama_get_memory(self.context), True)
+        self.binding.llama_memory_clear(self.binding.llama_get_memory(self.context), True)
         return timed(lambda: self.compute(ids, work), ids, self.threads)
 
     def compute(self, ids, work):
         """One pass over the ids."""
-        if self.library.llama_decode(self.context, self.batch):
+        if self.binding.llama_decode(self.context, self.batch):
             raise RuntimeError("llama_decode failed")
         if work == LOGPROBS:
-            pointer = self.library.llama_get_logits(self.context)
+            pointer = self.binding.llama_get_logits(self.context)
             rows = np.ctypeslib.as_array(pointer, (len(ids), self.words))
             F.cross_entropy(torch.from_numpy(rows[:-1]), torch.from_numpy(ids[1:].astype("i8")), reduction="none")
 
