@@ -68,6 +68,15 @@ void lsp__decoder_ties(lsp_model *model);
 void lsp__decoder_release(lsp_model *model);
 int lsp__decoder_ignores(const char *name);
 
+/* A row of the table of families: a decoder with these switches. */
+#define DECODER_FAMILY(type, switches)                                                 \
+  {                                                                                    \
+    .model_type = (type), .describe = lsp__decoder_describe,                           \
+    .slots = lsp__decoder_slots, .ties = lsp__decoder_ties,                            \
+    .release = lsp__decoder_release, .ignores = lsp__decoder_ignores,                  \
+    .kind = &(switches)                                                                \
+  }
+
 /* Reads config.json; c is all zeros, and its tables are freed by release. */
 lsp_status lsp__decoder_config(const lsp_source *s, const decoder_kind *kind,
                                decoder_config *c);

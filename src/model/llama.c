@@ -9,12 +9,4 @@ static const decoder_kind kind = {
     .theta = 10000,
 };
 
-const lsp_family lsp__llama = {
-    .model_type = "llama",
-    .describe = lsp__decoder_describe,
-    .slots = lsp__decoder_slots,
-    .ties = lsp__decoder_ties,
-    .release = lsp__decoder_release,
-    .ignores = lsp__decoder_ignores,
-    .kind = &kind,
-};
+const lsp_family lsp__llama = DECODER_FAMILY("llama", kind);

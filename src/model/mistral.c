@@ -11,22 +11,6 @@ static const decoder_kind kind = {
     .theta = 10000,
 };
 
-const lsp_family lsp__mistral = {
-    .model_type = "mistral",
-    .describe = lsp__decoder_describe,
-    .slots = lsp__decoder_slots,
-    .ties = lsp__decoder_ties,
-    .release = lsp__decoder_release,
-    .ignores = lsp__decoder_ignores,
-    .kind = &kind,
-};
+const lsp_family lsp__mistral = DECODER_FAMILY("mistral", kind);
 
-const lsp_family lsp__ministral = {
-    .model_type = "ministral",
-    .describe = lsp__decoder_describe,
-    .slots = lsp__decoder_slots,
-    .ties = lsp__decoder_ties,
-    .release = lsp__decoder_release,
-    .ignores = lsp__decoder_ignores,
-    .kind = &kind,
-};
+const lsp_family lsp__ministral = DECODER_FAMILY("ministral", kind);

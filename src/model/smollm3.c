@@ -12,12 +12,4 @@ static const decoder_kind kind = {
     .tied = 1,
 };
 
-const lsp_family lsp__smollm3 = {
-    .model_type = "smollm3",
-    .describe = lsp__decoder_describe,
-    .slots = lsp__decoder_slots,
-    .ties = lsp__decoder_ties,
-    .release = lsp__decoder_release,
-    .ignores = lsp__decoder_ignores,
-    .kind = &kind,
-};
+const lsp_family lsp__smollm3 = DECODER_FAMILY("smollm3", kind);
