@@ -17,9 +17,11 @@ enum {
 
 /* What a layer keeps and borrows. Offsets are floats. */
 typedef struct {
-  int64_t reach;  /* rows back, as far as the longest frame goes */
-  int64_t tiles;  /* that hold the reach before a tile border */
-  int64_t room;   /* tiles of a round; as many as `tiles`: there is but one round */
+  int64_t reach; /* rows back, as far as the longest frame goes */
+  int64_t tiles; /* that hold the reach before a tile border: they are kept */
+  int64_t near;  /* rows back of what every query may look at: without picked blocks */
+  int64_t near_tiles; /* that hold it: what spans borrow in rounds */
+  int64_t room;   /* tiles of a round; as many as near_tiles: there is but one round */
   int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
   int64_t groups; /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */

@@ -212,7 +212,7 @@ static int64_t tail_of(const lsp_run *e, int layer) {
   const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
                               e->job.ctx->size};
   lent_part t = {e, e->span.wave.panels};
-  lsp_plan_round_loans(&v, y->tiles, y->room, 0, extend_tail, &t);
+  lsp_plan_round_loans(&v, y->near_tiles, y->room, 0, extend_tail, &t);
   lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);
   return t.from;
 }
@@ -227,7 +227,7 @@ static int64_t border_of(const lsp_run *e, int layer) {
   if (w->panels == 0 || w->piece[0].start == 0)
     return 0;
   while (end < w->panels && w->panel[end].piece == &w->piece[0] &&
-         (waits || w->panel[end].start - y->reach < w->piece[0].start))
+         (waits || w->panel[end].start - y->near < w->piece[0].start))
     end++;
   return end;
 }

@@ -51,11 +51,11 @@ static void count_loan(const lsp_loan *loan, void *arg) {
 
 static void count_layer(counting *c, const lsp_view_of_wave *v) {
   const lsp_layer_sizes *y = c->layer;
-  const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->tiles, y->room);
+  const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->near_tiles, y->room);
   c->now = (lsp_sent){0, 0};
   c->rank = v->rank;
   for (int64_t round = 0; round < rounds; round++)
-    lsp_plan_round_loans(v, y->tiles, y->room, round, count_loan, c);
+    lsp_plan_round_loans(v, y->near_tiles, y->room, round, count_loan, c);
   lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
   lsp_plan_keep_loans(v, y->tiles, count_loan, c);
   c->out->layer = more_of(c->out->layer, c->now);
@@ -63,8 +63,8 @@ static void count_layer(counting *c, const lsp_view_of_wave *v) {
 }
 
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
-  return a->tiles == b->tiles && a->room == b->room && a->fixed == b->fixed &&
-         a->tile == b->tile;
+  return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
+         a->fixed == b->fixed && a->tile == b->tile;
 }
 
 /* Layers that lend as layer i does; 0 if one before it does. */

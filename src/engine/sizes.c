@@ -35,7 +35,11 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   const int64_t reach = reach_of(m, i);
   s.reach = reach == LSP_REACH_ALL ? longest : lsp_min(reach, longest);
   s.tiles = lsp_divide_up(s.reach, LSP_BLOCK);
-  s.room = lsp_min(s.tiles, LSP_ROUND_TILES);
+  const int64_t near = lsp_layer_near(l);
+  s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
+  s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
+  /* Blocks are attended in one go where they pick some of the past. */
+  s.room = lsp_layer_picks(l) ? s.near_tiles : lsp_min(s.near_tiles, LSP_ROUND_TILES);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
   s.strips = lsp_sizes_strips(l);
@@ -277,7 +281,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->rings += y->groups * LSP_GROUP * y->tile;
     s->kept_fixed += y->fixed * y->tile;
     s->opening += LSP_PANEL / LSP_BLOCK * y->tile;
-    if (y->tiles <= y->room)
+    if (y->near_tiles <= y->room)
       continue;
     lsp_view view[LSP_BRANCHES_MAX];
     s->rooms = 2;

@@ -95,7 +95,7 @@ static const struct {
 static lsp_status one_branch(const lsp_source *s, span_config *c, lsp_pattern *p) {
   const char *types[LSP_PATTERNS + 1] = {NULL};
   int type = 0;
-  for (int i = 0; i < LSP_PATTERNS; i++)
+  for (int i = 0; i < LSP_PATTERNS && branch_table[i].read != NULL; i++)
     types[i] = lsp_pattern_table[i].name;
   LSP_TRY(lsp__source_word(s, "type", 1, types, &type));
   LSP_TRY(lsp__source_known(s, branch_table[type].keys));
