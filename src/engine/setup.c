@@ -239,6 +239,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   } buffer[] = {{&p->x, z->x},
                 {&p->q, z->q},
                 {&p->tiles, z->tiles},
+                {&p->gates, z->gates},
                 {&p->halo, z->halo},
                 {&p->fixed, z->fixed},
                 {&p->partials, z->partials},
