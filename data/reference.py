@@ -196,8 +196,7 @@ NEAR = {"full", "local", "fixed", "recurrence", "dynamic"}  # no query sees a ke
 
 def sees(branch, i, j):
     """The mask of a branch for the queries i (1, n, 1) and the keys j (1, m)."""
-    seen = SEES[branch.type](branch, i, j)
-    return seen & (j <= i) if branch.causal else seen.expand(-1, i.shape[1], j.shape[1])
+    return SEES[branch.type](branch, i, j) & (j <= i if branch.causal else j >= 0 * i)
 
 
 # ---------------------------------------------------------------- random blocks
@@ -270,7 +269,7 @@ def best(score, candidates, k):
     """Which are the k best candidates along the last axis; equal ones by their number, NaN last."""
     most = torch.finfo(score.dtype).max
     rank = (-score).nan_to_num(most, most, -most).masked_fill(~candidates, math.inf)
-    order = rank.sort(-1, stable=True).indices[..., :k]
+    order = rank.sort(dim=-1, stable=True).indices[..., :k]
     return torch.zeros_like(candidates).scatter(-1, order, True) & candidates
 
 

@@ -208,7 +208,7 @@ CASES = {
         "the first five rows see and are seen; a causal window of 40", half(1, 64, 257, 600)),
     "global-positions": (
         dict(SMALL, position="relative", clamp_len=60, prefix=[7],
-             layers=one(glob(positions=[1, 7, 64, 200, 511]), local([1, 37, 65, 20]), fixed(1))),
+             layers=one(glob(positions=[3, 7, 64, 200, 511]), local([1, 37, 65, 20]), fixed(1))),
         "five chosen rows, a window for each head, a sink, relative positions, a prefix", half(1, 63, 65, 600)),
     "global-gate": (
         dict(SMALL, num_key_value_heads=1, position="alibi", layers=one(glob(positions=[3, 130]), local(30), merge="gate")),
@@ -217,7 +217,7 @@ CASES = {
         dict(SMALL, layers=one(random(2, 6, seed=7), local(70), fixed(3))),
         "two of six blocks, a window, sinks; every head and layer draws for itself", half(1, 65, 256, 901)),
     "random-two": (
-        dict(SMALL, position="alibi", num_hidden_layers=3, prefix=[5, 5],
+        dict(SMALL, position="alibi", num_hidden_layers=3, prefix=[5, 9],
              layers=one(random(1, 4, seed=1), random(3, 11, beyond=4, seed=4294967295), local([1, 37, 64, 130]))),
         "a near and a far draw beside windows of each head; ALiBi, a prefix, three layers", half(2, 255, 1100)),
     "random-sum": (
@@ -228,29 +228,29 @@ CASES = {
         "relative positions, clamped", half(1, 300, 830)),
     "chosen": (
         dict(SMALL, layers=one(by_block(2, 6))),
-        "the two best of six blocks, and the own one", half(1, 63, 65, 256, 800)),
+        "the two best of six blocks, and the own one", half(1, 63, 65, 256, 700)),
     "chosen-local": (
         dict(SMALL, query_key_norm=True, attention_bias=True, position="relative", clamp_len=50,
-             layers=one(local([1, 40, 64, 100]), by_block(3, 9, beyond=1), fixed(2))),
-        "three of eight blocks beyond the next, windows of each head, sinks; relative, normed, biases", half(64, 129, 901)),
+             layers=one(local([1, 40, 64, 100]), by_block(2, 7, beyond=1), fixed(2))),
+        "two of six blocks beyond the next, windows of each head, sinks; relative, normed, biases", half(64, 129, 640)),
     "chosen-gate": (
         dict(SMALL, num_key_value_heads=1, position="alibi", prefix=[60, 1],
-             layers=one(by_block(1, 12), local(30), merge="gate")),
-        "the best of twelve blocks in a softmax of its own; one key/value head, ALiBi, a prefix", half(62, 127, 960)),
+             layers=one(by_block(1, 7), local(30), merge="gate")),
+        "the best of seven blocks in a softmax of its own; one key/value head, ALiBi, a prefix", half(62, 127, 800)),
     "chosen-random": (
         dict(SMALL, num_key_value_heads=4, position="none",
              layers=one(by_block(1, 8), random(1, 8, seed=11), local(50))),
-        "what is chosen, what is drawn and a window in one softmax; a choice for each head", half(1, 128, 850)),
+        "what is chosen, what is drawn and a window in one softmax; a choice for each head", half(1, 128, 700)),
     "compressed": (
         dict(SMALL, rotary_pairs="adjacent", layers=one(compressed(16), local(64), merge="gate")),
         "means of 16 rows over all of the past, and a window", half(1, 15, 16, 64, 513)),
     "compressed-reach": (
-        dict(SMALL, position="learned", max_position=600, score_cap=9.0, layers=one(compressed(8, reach=20))),
-        "20 means of 8 rows and nothing else: the first queries see nothing", half(7, 8, 65, 600)),
+        dict(SMALL, position="learned", max_position=304, score_cap=9.0, layers=one(compressed(8, reach=20))),
+        "20 means of 8 rows and nothing else: the first queries see nothing", half(7, 8, 65, 304)),
     "nsa": (
         dict(SMALL, layers=one(compressed(16), selected(3), local(50), merge="input_gate")),
         "NSA: means of 16, the two best blocks of each token and group, a window, gates from the input",
-        half(1, 16, 65, 257, 700)),
+        half(1, 16, 65, 577)),
     "nsa-64": (
         dict(SMALL, num_key_value_heads=1, position="alibi", query_key_norm=True, prefix=[9], norm_place="both",
              layers=one(local([1, 20, 64, 90]), selected(3), compressed(64), merge="input_gate")),
@@ -278,7 +278,7 @@ CASES = {
         "spans up to 200 with a short ramp beside sinks; ALiBi, capped", half(64, 129, 520)),
     "sparse-layers": (
         dict(SMALL, num_hidden_layers=5, norm="layer", activation="gelu",
-             layers=[one(levels(16, 8, 2)), one(random(2, 7, seed=5), local(64)), one(dynamic(150, 20)),
+             layers=[one(levels(8, 8, 2)), one(random(2, 7, seed=5), local(64)), one(dynamic(150, 20)),
                      one(compressed(32), selected(2), local(30), merge="input_gate"), one(by_block(2, 5), glob(tokens=2))]),
         "every layer another of them", half(1, 64, 900)),
     "two_sided_local": (
@@ -296,13 +296,13 @@ CASES = {
              layers=one(glob(positions=[0, 70, 299], projections="own"), local([20, 64, 100, 7]))),
         "global rows with projections of their own, biases, norms", half(1, 71, 400)),
     "two_sided_random": (
-        dict(SMALL, causal=False, position="learned", max_position=840,
+        dict(SMALL, causal=False, rotary_pairs="adjacent",
              layers=one(random(2, 4, beyond=1, seed=9), local(64), glob(tokens=4))),
-        "drawn blocks on both sides, a window and global rows; learned positions", half(1, 129, 840)),
+        "drawn blocks on both sides, a window and global rows", half(1, 129, 840)),
     "two_sided_full": (
-        dict(SMALL, causal=False, num_key_value_heads=4, norm_place="post", tie_word_embeddings=False,
+        dict(SMALL, causal=False, position="learned", max_position=400, norm_place="post", tie_word_embeddings=False,
              layers=one(full(), local(20), merge="gate")),
-        "everything, and a window, gated; post-norm, a head of its own", half(1, 63, 64, 400)),
+        "everything, and a window, gated; learned positions, post-norm, a head of its own", half(1, 63, 64, 400)),
     "two_sided_plain": (
         dict(SMALL, causal=False, position="none", attention_scale=0.05,
              layers=one(full(), local([5, 37, 64, 100], normalize="none"), merge="sum")),
