@@ -191,6 +191,7 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
+  float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */
@@ -210,6 +211,8 @@ typedef struct {
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
   int64_t opening_first, opening_end; /* which tiles; equal: none */
+  float *strata;                      /* rings of pooled rows */
+  float *strata_opening;              /* rank 0: as above, of pooled rows */
 } lsp_kept;
 
 typedef struct {
@@ -331,6 +334,9 @@ const float *lsp_past_fixed(const lsp_run *e, int layer);
 void lsp_past_keep_begin(lsp_run *e, int layer);
 void lsp_past_keep_end(lsp_run *e, int layer);
 
+/* The piece of a frame that crosses a border of the span: the last, or the first. */
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame);
+
 /* Tile of a piece of the span. */
 float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t tile);
 /* Tile of the ring of this rank. */
@@ -363,6 +369,13 @@ float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);
+/* First stop of a document with a position above `position`. */
+int64_t lsp_snapshot_after(const lsp_run *e, int64_t document, int64_t position);
+/* Local. Fixed rows of a layer, of the store's slot, or (file) of the last snapshot of
+ * another run. */
+lsp_status lsp_snapshot_read_fixed(lsp_run *e, const lsp_file_view *file, int layer,
+                                   int64_t first, int64_t rows, float *keys,
+                                   float *values);
 void lsp_snapshot_before(lsp_run *e,
                          int layer); /* what was kept before the first wave */
 void lsp_snapshot_layer(lsp_run *e, int layer);
