@@ -11,8 +11,8 @@
 _Static_assert((int)LSP_GRID_BLOCK == (int)LSP_BLOCK, "blocks are tiles");
 
 enum {
-  LSP_HEAD_COLUMNS = 1024, /* logits of a row at once */
-  LSP_ROUND_TILES = 128,   /* most tiles of the past that a rank holds at once */
+  LSP_HEAD_COLUMNS = 1024,    /* logits of a row at once */
+  LSP_ROUND_TILES = 128,      /* most tiles of the past that a rank holds at once */
   LSP_PICKED_BYTES = 32 << 20 /* room for fetched blocks, or what a panel may pick */
 };
 
@@ -22,12 +22,12 @@ typedef struct {
   int64_t tiles; /* that hold the reach before a tile border: they are kept */
   int64_t near;  /* rows back of what every query may look at: without picked blocks */
   int64_t near_tiles; /* that hold it: what spans borrow in rounds */
-  int64_t room;   /* tiles of a round; as many as near_tiles: there is but one round */
-  int64_t parts;  /* blocks of one key/value head that are fetched from other ranks at
+  int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
+  int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
                      most for a batch of panels; 0: none are */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
-  int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
-  int64_t groups; /* of its ring */
+  int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
+  int64_t groups;  /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
@@ -97,6 +97,7 @@ typedef struct {
                           share */
   /* floats in the arena */
   int64_t x, q, tiles; /* hidden states, queries, keys and values of the span */
+  int64_t gates;       /* weights of results, row by row */
   int64_t rooms, room; /* halo: rooms (1, or 2 where there are rounds) of room floats */
   int64_t halo;
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */

@@ -65,7 +65,8 @@ typedef struct lsp_picking lsp_picking;
 typedef struct {
   int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
   int64_t hits;         /* parts that a batch wanted and that were still there */
-  int64_t touched; /* pairs of a block of queries (of a head, or of the heads that choose
+  int64_t
+      touched; /* pairs of a block of queries (of a head, or of the heads that choose
                       together) and a block that any of the queries picked */
   int64_t visible; /* and a block that they might have picked */
 } lsp_picked_counts;
@@ -139,6 +140,9 @@ typedef struct {
 typedef struct {
   lsp_view view[LSP_BRANCHES_MAX]; /* what its softmaxes look at */
   int views;
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  int strata;
+  int is_far;          /* it looks at blocks one by one, or has strata */
   const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
   const float *strips; /* relative positions; NULL: none */
   int64_t strip_count;
@@ -195,6 +199,7 @@ typedef struct {
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, H E) queries, then weighted values */
+  float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
   float *tiles;    /* (span_rows / 64) tiles of the span */
   float *halo;     /* (rooms, room) tiles of the past: of the round that is walked,
                           and of the one on its way */

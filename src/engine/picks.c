@@ -44,10 +44,11 @@ lsp_status lsp_picking_open(lsp_run *e) {
   const int64_t parts = e->span.sizes.parts;
   lsp_picking *k = calloc(1, sizeof *k);
   e->span.picking = k;
-  LSP_TRY(lsp_agree(e->job.ctx, k != NULL && open_lists(k, parts, panels_of(e))
-                                    ? LSP_OK
-                                    : lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
-                                               "no memory for lists of picked blocks")));
+  LSP_TRY(
+      lsp_agree(e->job.ctx, k != NULL && open_lists(k, parts, panels_of(e))
+                                ? LSP_OK
+                                : lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
+                                           "no memory for lists of picked blocks")));
   LSP_ASSERT(k != NULL);
   return parts == 0 ? LSP_OK : lsp_fetch_open(e->job.ctx, parts, &k->fetch);
 }
@@ -304,8 +305,7 @@ static int64_t visible_of(const lsp_run *e, int layer, const lsp_pattern *p,
 static int count_block(lsp_run *e, int layer, const lsp_pattern *p,
                        const lsp_panel *panel, int64_t position, int head) {
   lsp_picked_counts *c = &e->job.clock.picked;
-  c->touched +=
-      lsp_picks_of(e, layer, p, panel, position, head, e->span.picking->tile);
+  c->touched += lsp_picks_of(e, layer, p, panel, position, head, e->span.picking->tile);
   c->visible += visible_of(e, layer, p, panel, position);
   return 1;
 }
@@ -385,8 +385,7 @@ static const float *find_part(int peer, int64_t key, void *arg) {
   const lsp_run *e = l->e;
   const lsp_wave *w = &e->span.wave;
   const int G = e->weights.model.layer[l->layer].heads.shared;
-  const lsp_range span =
-      lsp_plan_span(&e->text.plan, w->range, peer, e->job.ctx->size);
+  const lsp_range span = lsp_plan_span(&e->text.plan, w->range, peer, e->job.ctx->size);
   const int64_t frame = lsp_plan_frame(&e->text.plan, span.first), tile = key / G;
   const int64_t at = key % G * part_floats(e, l->layer);
   if (tile < tiles_before(e, frame))
@@ -414,7 +413,8 @@ static int64_t list_missing(lsp_run *e, int layer) {
     if (slot >= 0)
       k->wanted[slot] = 1;
     else
-      k->missing[n++] = (lsp_missing){k->want.key[i], peer_of(e, k->want.key[i] / G), 0};
+      k->missing[n++] =
+          (lsp_missing){k->want.key[i], peer_of(e, k->want.key[i] / G), 0};
   }
   e->job.clock.picked.hits += k->want.count - n;
   if (n > 1)

@@ -288,12 +288,11 @@ static int picks(const lsp_model *m) {
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   const int64_t floats[] = {
-      s->x,           s->q,        s->tiles,       s->halo,
-      s->fixed,       s->partials, s->memory_rows, z->request->threads * s->scratch,
-      s->tokens,      s->tokens,   s->lead,        s->starts,
-      s->sums,        s->shares,   s->rings,       s->kept_fixed,
-      s->picked,      s->choices,
-      z->model->width};
+      s->x,      s->q,        s->tiles,       s->halo,
+      s->fixed,  s->partials, s->memory_rows, z->request->threads * s->scratch,
+      s->tokens, s->tokens,   s->lead,        s->starts,
+      s->sums,   s->shares,   s->rings,       s->kept_fixed,
+      s->picked, s->choices,  s->gates,       z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -321,6 +320,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     const int64_t row = l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
     s->q = lsp_max(s->q, s->span_rows * A);
     s->tiles = lsp_max(s->tiles, blocks * y->tile);
+    s->gates = lsp_max(s->gates, s->span_rows * l->input_gate.rows);
     s->room = lsp_max(s->room, y->room * y->tile);
     s->fixed_room = lsp_max(s->fixed_room, y->fixed * y->tile);
     s->memory_rows = lsp_max(s->memory_rows,
