@@ -304,6 +304,9 @@ typedef struct {
   int rank, ranks;
 } lsp_view_of_wave;
 
+/* The rank whose span has a tile of a frame that is in the wave: O(log ranks). */
+int lsp_plan_owner(const lsp_view_of_wave *v, int64_t frame, int64_t tile);
+
 /* Calls each(loan, arg) for every loan of a round, of keeping, and of fixed tiles, in
  * which `rank` takes part, in an order of loans that both sides of a pair agree on. */
 void lsp_plan_round_loans(const lsp_view_of_wave *v, int64_t reach, int64_t room,

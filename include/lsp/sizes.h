@@ -11,8 +11,9 @@
 _Static_assert((int)LSP_GRID_BLOCK == (int)LSP_BLOCK, "blocks are tiles");
 
 enum {
-  LSP_HEAD_COLUMNS = 1024, /* logits of a row at once */
-  LSP_ROUND_TILES = 128    /* most tiles of the past that a rank holds at once */
+  LSP_HEAD_COLUMNS = 1024,    /* logits of a row at once */
+  LSP_ROUND_TILES = 128,      /* most tiles of the past that a rank holds at once */
+  LSP_PICKED_BYTES = 32 << 20 /* room for fetched blocks, or what a panel may pick */
 };
 
 /* Pooled rows of a layer (engine/strata.h), those of one stratum. Offsets are floats. */
@@ -30,9 +31,12 @@ typedef struct {
   int64_t tiles; /* that hold the reach before a tile border: they are kept */
   int64_t near;  /* rows back of what every query may look at: without picked blocks */
   int64_t near_tiles; /* that hold it: what spans borrow in rounds */
-  int64_t room;   /* tiles of a round; as many as near_tiles: there is but one round */
-  int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
-  int64_t groups; /* of its ring */
+  int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
+  int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
+                     most for a batch of panels; 0: none are */
+  int64_t choices; /* blocks that the queries of a block choose, all heads */
+  int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
+  int64_t groups;  /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
@@ -121,6 +125,9 @@ typedef struct {
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
   int64_t partials;     /* of walks in several rounds */
+  int64_t picked;       /* fetched blocks: parts of them at most */
+  int64_t parts;        /* a number */
+  int64_t choices;      /* of the span's queries */
   int64_t memory_rows;  /* rows of a snapshot on their way out */
   int64_t scratch;      /* of one thread */
   int64_t tokens;       /* ids; as many again for nll */

@@ -58,6 +58,19 @@ typedef struct {
   int64_t document, position;
 } lsp_stop;
 
+/* Picked blocks of a layer (picking.h). */
+typedef struct lsp_picking lsp_picking;
+
+/* What picking took, of all layers of this rank. */
+typedef struct {
+  int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
+  int64_t hits;         /* parts that a batch wanted and that were still there */
+  int64_t
+      touched; /* pairs of a block of queries (of a head, or of the heads that choose
+                      together) and a block that any of the queries picked */
+  int64_t visible; /* and a block that they might have picked */
+} lsp_picked_counts;
+
 /* A panel of the span. */
 typedef struct {
   const lsp_piece *piece;
@@ -97,6 +110,7 @@ typedef struct {
   double cpu;     /* CPU time of all threads in compute */
   int64_t visits; /* products of a block of queries with a tile, of one head */
   lsp_sent sent;  /* in a layer of a wave, the most messages and the most bytes */
+  lsp_picked_counts picked;
 } lsp_clock;
 
 /* The last wave; rows 0: none yet. */
@@ -192,6 +206,9 @@ typedef struct {
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
+  float *picked;   /* (parts) fetched blocks of one key/value head */
+  int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
+  lsp_picking *picking;
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */
@@ -343,6 +360,15 @@ float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t
 float *lsp_kept_tile(const lsp_run *e, int layer, int64_t tile);
 /* Fixed tile of the document under way. */
 float *lsp_kept_fixed(const lsp_run *e, int layer, int64_t tile);
+
+/* picks.c. Collective: lists and requests of picked blocks, where a layer picks some; local
+ * the end. */
+lsp_status lsp_picking_open(lsp_run *e);
+void lsp_picking_close(lsp_run *e);
+/* Bytes of the lists for so many parts and panels of a span. */
+int64_t lsp_picking_size(int64_t parts, int64_t panels);
+/* Messages between ranks, of all kinds, since the run began. */
+lsp_traffic lsp_run_traffic(const lsp_run *e);
 
 /* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
  * what the library and the kernels make of an overflow does not show in the bits. */

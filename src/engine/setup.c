@@ -234,6 +234,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
+  float *choices = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -245,6 +246,8 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->halo, z->halo},
       {&p->fixed, z->fixed},
       {&p->partials, z->partials},
+      {&p->picked, z->picked},
+      {&choices, z->choices},
       {&p->memory_rows, z->memory_rows},
       {&p->scratch, e->job.threads * z->scratch},
       {&p->nll, z->tokens},
@@ -268,6 +271,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   }
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
+  p->choice = (int32_t *)(void *)choices;
   p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
@@ -325,10 +329,12 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
   LSP_TRY(lsp_agree(e->job.ctx, st));
   (void)deal_buffers(e, &e->span.arena);
-  return lsp_exchange_open(e->job.ctx, &e->span.exchange);
+  LSP_TRY(lsp_exchange_open(e->job.ctx, &e->span.exchange));
+  return lsp_picking_open(e);
 }
 
 void lsp_run_close(lsp_run *e) {
+  lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);

@@ -50,6 +50,42 @@ static lsp_stratum_sizes stratum_of(lsp_stratum s, int64_t longest, int64_t rank
   return z;
 }
 
+/* Blocks of one key/value head that the queries of a block pick at most. */
+static int64_t picks_of_block(const lsp_layer *l) {
+  int64_t parts = 0;
+  for (int b = 0; b < l->branches; b++) {
+    const lsp_pattern *p = &l->branch[b];
+    if (p->kind == LSP_PATTERN_RANDOM)
+      parts += (int64_t)l->heads.query * p->blocks;
+    if (p->kind == LSP_PATTERN_CHOSEN)
+      parts += (int64_t)l->heads.shared * p->blocks;
+    if (p->kind == LSP_PATTERN_SELECTED)
+      parts += (int64_t)l->heads.shared * LSP_BLOCK * (p->blocks - 1);
+  }
+  return parts;
+}
+
+/* Room for what is fetched: at least what a panel picks, at most all within reach. One rank
+ * has everything itself, and so has each in a two-sided model, as far as it reaches. */
+static int64_t parts_of(const lsp_model *m, const lsp_layer *l, int64_t tiles,
+                        int64_t ranks) {
+  if (ranks == 1 || m->two_sided || !lsp_layer_picks(l))
+    return 0;
+  const int64_t part = lsp_tile_head(l->heads) * (int64_t)sizeof(float);
+  const int64_t panel = LSP_PANEL / LSP_BLOCK * picks_of_block(l);
+  return lsp_min(tiles * l->heads.shared, lsp_max(panel, LSP_PICKED_BYTES / part));
+}
+
+/* Of a block of queries: numbers of the blocks that they choose. */
+static int64_t choices_of(const lsp_layer *l) {
+  const lsp_pattern *p = lsp_layer_chooser(l);
+  if (p == NULL)
+    return 0;
+  return (int64_t)l->heads.shared * (p->kind == LSP_PATTERN_CHOSEN
+                                         ? p->blocks
+                                         : LSP_BLOCK * (int64_t)(p->blocks - 1));
+}
+
 static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
                                 int64_t ranks) {
   const lsp_layer *l = &m->layer[i];
@@ -62,6 +98,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
   /* Blocks are attended in one go where they pick some of the past. */
   s.room = lsp_layer_picks(l) ? s.near_tiles : lsp_min(s.near_tiles, LSP_ROUND_TILES);
+  s.parts = parts_of(m, l, s.tiles, ranks);
+  s.choices = choices_of(l);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
   s.strips = lsp_sizes_strips(l);
@@ -325,6 +363,13 @@ static int64_t pieces_of_wave(const lsp_plan *plan, int64_t wave_rows, int64_t r
   return lsp_min(plan->frames, wave_rows / LSP_BLOCK + 1) + ranks;
 }
 
+static int picks(const lsp_model *m) {
+  int any = 0;
+  for (int i = 0; i < m->layers; i++)
+    any |= lsp_layer_picks(&m->layer[i]);
+  return any;
+}
+
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   const int64_t floats[] = {s->x,           s->q,
@@ -336,9 +381,11 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->sums,        s->shares,
                             s->rings,       s->kept_fixed,
                             s->strata,      s->strata_rings,
+                            s->picked,      s->choices,
                             s->gates,       z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
-  s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
+  s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
+             (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
   s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
   s->root = arena_bytes(&s->opening, 1) + arena_bytes(&s->strata_opening, 1) +
             s->pieces * (int64_t)(sizeof(lsp_share) + 5 * sizeof(double)) +
@@ -381,6 +428,9 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->fixed_room = lsp_max(s->fixed_room, y->fixed * y->tile);
     s->memory_rows = lsp_max(s->memory_rows,
                              (int64_t)2 * LSP_PANEL * l->heads.shared * l->heads.width);
+    s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
+    s->parts = lsp_max(s->parts, y->parts);
+    s->choices = lsp_max(s->choices, blocks * y->choices);
     s->rings += y->groups * LSP_GROUP * y->tile;
     s->kept_fixed += y->fixed * y->tile;
     s->opening += LSP_PANEL / LSP_BLOCK * y->tile;

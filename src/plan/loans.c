@@ -87,6 +87,21 @@ static lsp_range span_of(const lsp_view_of_wave *v, int rank) {
   return lsp_plan_span(v->plan, v->wave, rank, v->ranks);
 }
 
+int lsp_plan_owner(const lsp_view_of_wave *v, int64_t frame, int64_t tile) {
+  const int64_t panel = v->plan->panel_start[frame] +
+                        lsp_panel_of(tile * LSP_GRID_BLOCK) -
+                        lsp_panel_of(lsp_plan_begin(v->plan, frame));
+  int low = 0, high = v->ranks - 1;
+  while (low < high) { /* the first span that ends after the panel */
+    const int middle = low + (high - low) / 2;
+    if (span_of(v, middle).end > panel)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
 static void offer(lsp_loan_kind kind, int from, int to, lsp_tiles t, lsp_each_loan each,
                   void *arg) {
   const lsp_loan loan = {kind, from, to, t.frame, t.first, t.end};
