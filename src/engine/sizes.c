@@ -60,13 +60,14 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   const int64_t near = lsp_layer_near(l);
   s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
   s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
-  /* Blocks are attended in one go where they pick some of the past. */
-  s.room = lsp_layer_picks(l) ? s.near_tiles : lsp_min(s.near_tiles, LSP_ROUND_TILES);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
   s.strips = lsp_sizes_strips(l);
   lsp_stratum stratum[LSP_STRATA_MAX];
   s.strata = lsp_layer_strata(l, stratum);
+  /* Blocks are attended in one go where they pick some of the past, or look at means. */
+  s.room = lsp_layer_picks(l) || s.strata > 0 ? s.near_tiles
+                                              : lsp_min(s.near_tiles, LSP_ROUND_TILES);
   s.pooled = (int64_t)2 * l->heads.shared * l->heads.width;
   for (int k = 0; k < s.strata; k++)
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);
@@ -336,7 +337,7 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->sums,        s->shares,
                             s->rings,       s->kept_fixed,
                             s->strata,      s->strata_rings,
-                            z->model->width};
+                            s->gates,       z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
   s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
@@ -376,6 +377,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     const int64_t row = l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
     s->q = lsp_max(s->q, s->span_rows * A);
     s->tiles = lsp_max(s->tiles, blocks * y->tile);
+    s->gates = lsp_max(s->gates, s->span_rows * l->input_gate.rows);
     s->room = lsp_max(s->room, y->room * y->tile);
     s->fixed_room = lsp_max(s->fixed_room, y->fixed * y->tile);
     s->memory_rows = lsp_max(s->memory_rows,
