@@ -137,13 +137,13 @@ static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
 
 /* --- layers ---------------------------------------------------------------------- */
 
-static void add_part(lsp_sight *s, const lsp_pattern *p) {
-  s->part[s->parts++] = (lsp_sight_part){.kind = LSP_SIGHT_PATTERN, .pattern = p};
+/* How a branch is drawn: the one place that a new kind of pattern has to be told to. */
+static lsp_sight_part part_of(const lsp_pattern *p) {
+  return (lsp_sight_part){.kind = LSP_SIGHT_PATTERN, .pattern = p};
 }
 
-/* What a head sees of the branches of one softmax. */
-static void list_view(lsp_pictures *list, const lsp_model *model, int i, int branch,
-                      const lsp_view *view) {
+/* What the heads of a layer see of one branch, or of all (-1). */
+static void list_heads(lsp_pictures *list, const lsp_model *model, int i, int branch) {
   const lsp_layer *l = &model->layer[i];
   for (int head = 0, end; head < l->heads.query; head = end) {
     end = lsp_words_heads_end(l, head);
@@ -152,23 +152,25 @@ static void list_view(lsp_pictures *list, const lsp_model *model, int i, int bra
       continue;
     p->sight.layer = i;
     p->sight.head = head;
-    if (view->fixed != NULL)
-      add_part(&p->sight, view->fixed);
-    for (int k = 0; k < view->runs; k++)
-      add_part(&p->sight, view->run[k]);
+    for (int b = 0; b < l->branches; b++)
+      if (branch < 0 || b == branch)
+        p->sight.part[p->sight.parts++] = part_of(&l->branch[b]);
     say_name(model, i, (lsp_keys){head, end}, branch, p->name, sizeof p->name);
     say_sight(l, head, branch, p->says, sizeof p->says);
   }
 }
 
+/* Branches that are not in one softmax are drawn one by one. */
 static void list_layers(lsp_pictures *list, const lsp_model *model) {
-  lsp_view view[LSP_BRANCHES_MAX];
   for (int i = 0; i < model->layers; i++) {
+    const lsp_layer *l = &model->layer[i];
+    const int apart = l->merge != LSP_MERGE_SOFTMAX && l->branches > 1;
     if (!lsp_words_is_first(model, i))
       continue;
-    const int views = lsp_layer_views(&model->layer[i], view);
-    for (int v = 0; v < views; v++)
-      list_view(list, model, i, views > 1 ? v : -1, &view[v]);
+    for (int b = 0; apart && b < l->branches; b++)
+      list_heads(list, model, i, b);
+    if (!apart)
+      list_heads(list, model, i, -1);
   }
 }
 

@@ -48,7 +48,7 @@ typedef struct {
   int64_t ramp;   /* dynamic */
 } lsp_sight_part;
 
-enum { LSP_SIGHT_PARTS = 8 };
+enum { LSP_SIGHT_PARTS = 8 }; /* as many as branches */
 
 /* All that a head of a layer sees. */
 typedef struct {
