@@ -208,6 +208,7 @@ typedef struct {
   float *picked;   /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
   lsp_picking *picking;
+  float *strata;      /* pooled rows of a layer, and tiles of them (strata.c) */
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */
@@ -227,6 +228,8 @@ typedef struct {
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
   int64_t opening_first, opening_end; /* which tiles; equal: none */
+  float *strata;                      /* rings of pooled rows */
+  float *strata_opening;              /* rank 0: as above, of pooled rows */
 } lsp_kept;
 
 typedef struct {
@@ -348,6 +351,9 @@ const float *lsp_past_fixed(const lsp_run *e, int layer);
 void lsp_past_keep_begin(lsp_run *e, int layer);
 void lsp_past_keep_end(lsp_run *e, int layer);
 
+/* The piece of a frame that crosses a border of the span: the last, or the first. */
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame);
+
 /* Tile of a piece of the span. */
 float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t tile);
 /* Tile of the ring of this rank. */
@@ -389,6 +395,13 @@ float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);
+/* First stop of a document with a position above `position`. */
+int64_t lsp_snapshot_after(const lsp_run *e, int64_t document, int64_t position);
+/* Local. Fixed rows of a layer, of the store's slot, or (file) of the last snapshot of
+ * another run. */
+lsp_status lsp_snapshot_read_fixed(lsp_run *e, const lsp_file_view *file, int layer,
+                                   int64_t first, int64_t rows, float *keys,
+                                   float *values);
 void lsp_snapshot_before(lsp_run *e,
                          int layer); /* what was kept before the first wave */
 void lsp_snapshot_layer(lsp_run *e, int layer);

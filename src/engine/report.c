@@ -90,7 +90,8 @@ typedef struct {
   spread visits;
 } totals;
 
-static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed"};
+static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed",
+                                                      "pooled"};
 
 static const char *const phase_name[LSP_PHASES] = {
 #define X(name, words) words,

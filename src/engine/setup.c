@@ -238,27 +238,31 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   const struct {
     float **at;
     int64_t floats;
-  } buffer[] = {{&p->x, z->x},
-                {&p->q, z->q},
-                {&p->tiles, z->tiles},
-                {&p->gates, z->gates},
-                {&p->halo, z->halo},
-                {&p->fixed, z->fixed},
-                {&p->partials, z->partials},
-                {&p->picked, z->picked},
-                {&choices, z->choices},
-                {&p->memory_rows, z->memory_rows},
-                {&p->scratch, e->job.threads * z->scratch},
-                {&p->nll, z->tokens},
-                {&id, z->tokens},
-                {&lead, z->lead},
-                {&starts, z->starts},
-                {&sums, z->sums},
-                {&shares, z->shares},
-                {&e->kept.rings, z->rings},
-                {&e->kept.fixed, z->kept_fixed},
-                {&e->progress.start_hidden, e->weights.model.width},
-                {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0}};
+  } buffer[] = {
+      {&p->x, z->x},
+      {&p->q, z->q},
+      {&p->tiles, z->tiles},
+      {&p->gates, z->gates},
+      {&p->halo, z->halo},
+      {&p->fixed, z->fixed},
+      {&p->partials, z->partials},
+      {&p->memory_rows, z->memory_rows},
+      {&p->scratch, e->job.threads * z->scratch},
+      {&p->nll, z->tokens},
+      {&id, z->tokens},
+      {&lead, z->lead},
+      {&starts, z->starts},
+      {&sums, z->sums},
+      {&shares, z->shares},
+      {&e->kept.rings, z->rings},
+      {&e->kept.fixed, z->kept_fixed},
+      {&p->strata, z->strata},
+      {&p->picked, z->picked},
+      {&choices, z->choices},
+      {&e->kept.strata, z->strata_rings},
+      {&e->progress.start_hidden, e->weights.model.width},
+      {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
+      {&e->kept.strata_opening, e->job.ctx->rank == 0 ? z->strata_opening : 0}};
   size_t bytes = 0;
   for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
     bytes += lsp_arena_size(buffer[i].floats);
