@@ -205,10 +205,10 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
+  float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
   float *picked;   /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
   lsp_picking *picking;
-  float *strata;      /* pooled rows of a layer, and tiles of them (strata.c) */
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */

@@ -246,6 +246,8 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->halo, z->halo},
       {&p->fixed, z->fixed},
       {&p->partials, z->partials},
+      {&p->picked, z->picked},
+      {&choices, z->choices},
       {&p->memory_rows, z->memory_rows},
       {&p->scratch, e->job.threads * z->scratch},
       {&p->nll, z->tokens},

@@ -96,8 +96,6 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   const int64_t near = lsp_layer_near(l);
   s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
   s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
-  /* Blocks are attended in one go where they pick some of the past. */
-  s.room = lsp_layer_picks(l) ? s.near_tiles : lsp_min(s.near_tiles, LSP_ROUND_TILES);
   s.parts = parts_of(m, l, s.tiles, ranks);
   s.choices = choices_of(l);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
@@ -105,6 +103,9 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.strips = lsp_sizes_strips(l);
   lsp_stratum stratum[LSP_STRATA_MAX];
   s.strata = lsp_layer_strata(l, stratum);
+  /* Blocks are attended in one go where they pick some of the past, or look at means. */
+  s.room = lsp_layer_picks(l) || s.strata > 0 ? s.near_tiles
+                                              : lsp_min(s.near_tiles, LSP_ROUND_TILES);
   s.pooled = (int64_t)2 * l->heads.shared * l->heads.width;
   for (int k = 0; k < s.strata; k++)
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);

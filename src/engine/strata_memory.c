@@ -205,9 +205,7 @@ static lsp_status load_stratum(const source *f, int s, const region *r,
 lsp_status lsp_strata_load(lsp_run *e, const lsp_file_view *file, int layer,
                            int64_t position, int64_t border) {
   const source f = {e, file, layer};
-  const int64_t all = file != NULL
-                          ? file->memory.fixed - lsp_sizes_fixed(&e->weights.model)
-                          : e->span.sizes.pooled_rows;
+  const int64_t all = file != NULL ? file->memory.pooled : e->span.sizes.pooled_rows;
   for (int s = 0; s < e->span.layer[layer].strata; s++) {
     const region r = region_of(e, layer, s, position, all);
     LSP_TRY(load_stratum(&f, s, &r, border));
