@@ -259,8 +259,6 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&e->kept.rings, z->rings},
       {&e->kept.fixed, z->kept_fixed},
       {&p->strata, z->strata},
-      {&p->picked, z->picked},
-      {&choices, z->choices},
       {&e->kept.strata, z->strata_rings},
       {&e->progress.start_hidden, e->weights.model.width},
       {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
