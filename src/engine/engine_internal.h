@@ -367,6 +367,8 @@ lsp_status lsp_picking_open(lsp_run *e);
 void lsp_picking_close(lsp_run *e);
 /* Bytes of the lists for so many parts and panels of a span. */
 int64_t lsp_picking_size(int64_t parts, int64_t panels);
+/* Floats of a thread that selects blocks token by token (choose_tokens.c). */
+int64_t lsp_selecting_scratch(lsp_heads h);
 /* Messages between ranks, of all kinds, since the run began. */
 lsp_traffic lsp_run_traffic(const lsp_run *e);
 

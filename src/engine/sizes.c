@@ -334,6 +334,7 @@ static int64_t scratch_of(const lsp_model *m) {
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
+    most = lsp_max(most, lsp_selecting_scratch(l->heads));
   }
   return padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
