@@ -50,6 +50,40 @@ double lsp__block_pairs(int64_t first, int64_t end) {
   return pairs;
 }
 
+/* Of the numbers 0 .. n - 1. */
+static lsp__sum quotients(int64_t n, int64_t unit) {
+  const lsp__sum whole = n / unit, rest = n % unit;
+  return whole * (whole - 1) / 2 * unit + whole * rest;
+}
+
+lsp__sum lsp__whole_means(int64_t first, int64_t end, int64_t start, int64_t unit) {
+  return quotients(lsp_max(0, end - start), unit) -
+         quotients(lsp_max(0, first - start), unit);
+}
+
+/* Blocks of query block b. Some (two-sided: those ahead) are always there; those before
+ * become more until they are as many as are picked. */
+static int64_t picked_of(const lsp_pattern *p, int64_t b) {
+  const int64_t side = p->block_reach - p->beyond;
+  const int64_t before = lsp_max(0, lsp_min(b - p->beyond, side));
+  return lsp_min(p->blocks, before + (p->two_sided ? side : 0));
+}
+
+double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end) {
+  const int64_t settled =
+      LSP_GRID_BLOCK * (p->beyond + lsp_min(p->blocks, p->block_reach - p->beyond));
+  double pairs = 0;
+  int64_t i = first;
+  for (int64_t next; i < lsp_min(end, settled); i = next) {
+    const int64_t b = lsp_block_of(i);
+    next = lsp_min(end, (lsp_max(b, p->beyond) + 1) * LSP_GRID_BLOCK);
+    pairs += (double)(next - i) * LSP_GRID_BLOCK * (double)picked_of(p, b);
+  }
+  if (i < end)
+    pairs += (double)(end - i) * LSP_GRID_BLOCK * (double)picked_of(p, lsp_block_of(i));
+  return pairs;
+}
+
 int lsp_pattern_picks(const lsp_pattern *p) {
   return p->kind == LSP_PATTERN_RANDOM || p->kind == LSP_PATTERN_CHOSEN ||
          p->kind == LSP_PATTERN_SELECTED;
@@ -260,16 +294,29 @@ double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
 
 /* --- tiles ----------------------------------------------------------------------- */
 
-static int64_t tiles_of(int64_t first, int64_t end) {
-  return first < end ? lsp_block_of(end - 1) - lsp_block_of(first) + 1 : 0;
+/* Widens `all` by the keys of k that exist. */
+static void widen(lsp_keys *all, lsp_keys k, int64_t rows) {
+  k.end = lsp_min(k.end, rows);
+  if (k.first >= k.end)
+    return;
+  all->first = lsp_min(all->first, k.first);
+  all->end = lsp_max(all->end, k.end);
 }
 
-int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end) {
-  int64_t run_first = end, fixed_end = 0;
+static int64_t tiles_of(lsp_keys k) {
+  return k.first < k.end ? lsp_block_of(k.end - 1) - lsp_block_of(k.first) + 1 : 0;
+}
+
+int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
+                       int64_t rows) {
+  const int two_sided = (v->runs > 0 && v->run[0]->two_sided) ||
+                        (v->fixed != NULL && v->fixed->two_sided);
+  const int64_t most = two_sided ? rows : end;
+  lsp_keys run = {INT64_MAX, 0}, fixed = {INT64_MAX, 0};
   for (int64_t i = first; i < end; i++) {
-    run_first = lsp_min(run_first, lsp_view_run(v, head, i).first);
+    widen(&run, lsp_view_run(v, head, i), most);
     for (int n = 0; n < lsp_view_fixed_ranges(v); n++)
-      fixed_end = lsp_max(fixed_end, lsp_view_fixed_range(v, n, head, i).end);
+      widen(&fixed, lsp_view_fixed_range(v, n, head, i), most);
   }
-  return tiles_of(v->runs > 0 ? run_first : end, end) + tiles_of(0, fixed_end);
+  return tiles_of(run) + tiles_of(fixed);
 }
