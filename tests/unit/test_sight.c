@@ -253,9 +253,8 @@ static void open_scene(scene *s, int two_sided, lsp_random *random) {
     l->branches = 1;
     fill_branch(s, 0, alone[in(random, 0, 3)], random);
   } else {
-    const int fixed = (int)in(random, 0, 1); /* either fixed keys or global rows */
     for (int k = 0; k < 6 - two_sided; k++)
-      if (in(random, 0, 1) && k != (fixed ? 2 : 1))
+      if (in(random, 0, 1))
         fill_branch(s, l->branches++, causal[k], random);
     if (l->branches == 0 || (two_sided && in(random, 0, 9) == 0))
       fill_branch(s, l->branches++, LSP_PATTERN_FULL, random);
@@ -361,18 +360,22 @@ static void test_each_branch_has_a_view_where_they_are_not_one_softmax(void **st
   assert_true(view[1].pooled == NULL && view[2].runs == 1 && view[2].picks == 0);
 }
 
-/* Fixed keys that are among the global rows take nothing from these, in any order. */
-static void test_global_rows_stand_before_fixed_keys(void **state) {
+/* Neither takes anything from the other, in any order. */
+static void test_global_rows_and_fixed_keys_go_together(void **state) {
   (void)state;
   static scene s;
+  lsp_random random = {12};
   lsp_view view[LSP_BRANCHES_MAX];
-  for (int order = 0; order < 2; order++) {
+  for (int c = 0; c < 40; c++) {
     memset(&s, 0, sizeof s);
-    s.layer.branches = 2;
-    s.layer.branch[order] = (lsp_pattern){.kind = LSP_PATTERN_GLOBAL, .sinks = 5};
-    s.layer.branch[1 - order] = (lsp_pattern){.kind = LSP_PATTERN_FIXED, .sinks = 5};
+    s.layer.branches = 4;
+    s.model.two_sided = c / 2 % 2;
+    fill_branch(&s, c % 2, LSP_PATTERN_GLOBAL, &random);
+    fill_branch(&s, 1 - c % 2, LSP_PATTERN_FIXED, &random);
+    fill_branch(&s, 2, LSP_PATTERN_FIXED, &random);
+    fill_branch(&s, 3, LSP_PATTERN_LOCAL, &random);
     (void)lsp_layer_views(&s.layer, view);
-    for (int64_t i = 0; i < 20; i++)
+    for (int64_t i = 0; i < 300; i++)
       check_query(&s, &view[0], 0, i);
   }
 }
@@ -720,7 +723,7 @@ static void test_tiles_of_two_sided_blocks_end_with_the_frame(void **state) {
 LSP_TESTS(cmocka_unit_test(test_sources_show_each_key_that_is_seen_once),
           cmocka_unit_test(test_two_sided_sources_show_each_key_that_is_seen_once),
           cmocka_unit_test(test_each_branch_has_a_view_where_they_are_not_one_softmax),
-          cmocka_unit_test(test_global_rows_stand_before_fixed_keys),
+          cmocka_unit_test(test_global_rows_and_fixed_keys_go_together),
           cmocka_unit_test(test_draws_are_those_of_the_definition),
           cmocka_unit_test(test_draws_are_the_same_for_ever),
           cmocka_unit_test(test_levels_cover_every_position_once),
