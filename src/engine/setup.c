@@ -223,7 +223,6 @@ lsp_status lsp_run_open_model(lsp_run *e) {
       lsp_agree(ctx, lsp_pack_weights(&e->job, &w->model, w->shared.owner, &ctx->why)));
   lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
   lsp_shared_seal(ctx, &w->shared);
-  lsp_model_settle(&w->model);
   return LSP_OK;
 }
 
@@ -302,6 +301,8 @@ lsp_status lsp_run_size(lsp_run *e) {
   LSP_TRY(
       lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
   lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);
+  lsp_model_settle(&e->weights.model); /* after the sizes, which `plan` says without
+                                          any weights */
   if (st == LSP_OK)
     st = check_room(e, lsp_sizes_rank(&e->span.sizes),
                     e->span.sizes.node *
