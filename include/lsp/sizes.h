@@ -114,6 +114,7 @@ typedef struct {
                           share */
   /* floats in the arena */
   int64_t x, q, tiles; /* hidden states, queries, keys and values of the span */
+  int64_t gates;       /* weights of results, row by row */
   int64_t rooms, room; /* halo: rooms (1, or 2 where there are rounds) of room floats */
   int64_t halo;
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */

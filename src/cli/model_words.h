@@ -31,9 +31,14 @@ int lsp_words_is_full(const lsp_model *model, int of, int layer);
 void lsp_words_heads(lsp_heads heads, char *text, size_t size);
 
 /* Local. What one branch, and what all branches of a layer show: "a window of 512", "the
- * first 4 positions and a window of 64, in one softmax". */
+ * first 4 positions and a window of 64, in one softmax". _add_ appends. */
 void lsp_words_branch(const lsp_layer *layer, int branch, char *text, size_t size);
+void lsp_words_add_branch(const lsp_layer *layer, int branch, char *text, size_t size);
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size);
+
+/* Local. Positions that the means of a branch (compressed, levels) go back over, at least;
+ * LSP_REACH_ALL. */
+int64_t lsp_words_far(const lsp_pattern *p);
 
 /* Local. One past the last query head from `head` on that has its windows in all
  * branches. */

@@ -126,6 +126,9 @@ typedef struct {
 typedef struct {
   lsp_view view[LSP_BRANCHES_MAX]; /* what its softmaxes look at */
   int views;
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  int strata;
+  int is_far;          /* it looks at blocks one by one, or has strata */
   const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
   const float *strips; /* relative positions; NULL: none */
   int64_t strip_count;
@@ -182,6 +185,7 @@ typedef struct {
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, H E) queries, then weighted values */
+  float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
   float *tiles;    /* (span_rows / 64) tiles of the span */
   float *halo;     /* (rooms, room) tiles of the past: of the round that is walked,
                           and of the one on its way */

@@ -8,10 +8,13 @@
  *
  * The tail is projected first and lent while the rest is; the border is attended last, as
  * the rounds of its past arrive. Where there is more than one round, it walks its own
- * tiles while the first is on its way. */
+ * tiles while the first is on its way. Layers that look at blocks one by one, or at means,
+ * go another way (forward_far). */
 #include "attending.h"
 #include "engine_internal.h"
+#include "picks.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -95,6 +98,9 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
   if (real < end)
     lsp_finite_projected(e, p->piece, real, (int)(end - real),
                          qkv + (real - position) * ld, layer);
+  lsp_norm_block(e, layer, qkv);
+  if (e->weights.layer[layer].strata > 0)
+    lsp_strata_block(e, p, layer, row, qkv);
   lsp_turn_block(e, layer, position, qkv);
   for (int i = 0; i < LSP_BLOCK; i++)
     memcpy(e->span.q + (p->row + row + i) * A, qkv + i * ld, (size_t)A * sizeof(float));
@@ -110,6 +116,17 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
                ld);
 }
 
+/* Weights of the views' results, of each row by itself: sigmoid(W x), (rows, views H). */
+static void open_gates(lsp_run *e, const lsp_panel *p, int layer, const float *x) {
+  const lsp_matrix *w = &e->weights.model.layer[layer].input_gate;
+  float *gate = e->span.gates + p->row * w->rows;
+  if (w->rows == 0)
+    return;
+  matmul(e, p->rows, x, w, gate);
+  for (int64_t i = 0; i < p->rows * w->rows; i++)
+    gate[i] = (float)(1 / (1 + exp(-(double)gate[i])));
+}
+
 static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_layer *l = &e->weights.model.layer[layer];
   const int64_t D = e->weights.model.width, ld = l->qkv.matrix.rows;
@@ -117,6 +134,7 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const float *x =
       input(e, l, &l->attention_norm, p->rows, e->span.x + p->row * D, normed);
   matmul(e, p->rows, x, &l->qkv.matrix, qkv);
+  open_gates(e, p, layer, x);
   lsp_poll(e);
   if (l->qkv.bias != NULL)
     e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
@@ -250,8 +268,36 @@ static void layer_rounds(lsp_run *e, int layer, int64_t border) {
   }
 }
 
+/* What is attended in one go: all that a query sees. */
+static const lsp_pass whole = {.opens = 1, .walks = 1, .closes = 1};
+
+/* A layer with picked blocks or pooled rows: both need all panels projected, and the panels
+ * are attended in batches as their blocks are fetched. */
+static void forward_far(lsp_run *e, int layer) {
+  const lsp_wave *w = &e->span.wave;
+  const int far = lsp_layer_picks(&e->weights.model.layer[layer]);
+  project(e, layer, 0, w->panels);
+  lsp_past_begin(e, layer, 0);
+  lsp_past_end(e);
+  lsp_strata_form(e, layer);
+  const int64_t batches = far ? lsp_picks_open(e, layer) : 1;
+  for (int64_t i = 0; i < batches; i++) {
+    const lsp_range batch =
+        far ? lsp_picks_fetch(e, layer, i) : (lsp_range){0, w->panels};
+    lsp_attend(e, layer, batch.first, batch.end, whole);
+    feed(e, layer, batch.first, batch.end);
+  }
+  lsp_past_keep_begin(e, layer);
+  lsp_past_keep_end(e, layer);
+  lsp_strata_keep(e, layer);
+}
+
 void lsp_forward_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
+  if (e->weights.layer[layer].is_far) {
+    forward_far(e, layer);
+    return;
+  }
   const int64_t tail = tail_of(e, layer), border = border_of(e, layer);
   project(e, layer, tail, w->panels);
   lsp_past_begin(e, layer, 0);

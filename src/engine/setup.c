@@ -223,6 +223,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
       lsp_agree(ctx, lsp_pack_weights(&e->job, &w->model, w->shared.owner, &ctx->why)));
   lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
   lsp_shared_seal(ctx, &w->shared);
+  lsp_model_settle(&w->model);
   return LSP_OK;
 }
 
@@ -239,6 +240,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   } buffer[] = {{&p->x, z->x},
                 {&p->q, z->q},
                 {&p->tiles, z->tiles},
+                {&p->gates, z->gates},
                 {&p->halo, z->halo},
                 {&p->fixed, z->fixed},
                 {&p->partials, z->partials},

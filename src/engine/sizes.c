@@ -248,18 +248,14 @@ static int64_t pieces_of_wave(const lsp_plan *plan, int64_t wave_rows, int64_t r
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,           s->q,
-                            s->tiles,       s->halo,
-                            s->fixed,       s->partials,
-                            s->memory_rows, z->request->threads * s->scratch,
-                            s->tokens,      s->tokens,
-                            s->lead,        s->starts,
-                            s->sums,        s->shares,
-                            s->rings,       s->kept_fixed,
-                            s->moved,       s->moved,
-                            s->waiting,     s->globals,
-                            s->global_q,    s->global_tiles,
-                            s->global_rows, z->model->width};
+  const int64_t floats[] = {
+      s->x,           s->q,        s->tiles,        s->halo,
+      s->fixed,       s->partials, s->memory_rows,  z->request->threads * s->scratch,
+      s->tokens,      s->tokens,   s->lead,         s->starts,
+      s->sums,        s->shares,   s->rings,        s->kept_fixed,
+      s->gates,       s->moved,    s->moved,        s->waiting,
+      s->globals,     s->global_q, s->global_tiles, s->global_rows,
+      z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel));
   s->pieces = pieces_of_wave(z->plan, s->wave_rows, z->request->ranks);
@@ -303,6 +299,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     const int64_t row = l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
     s->q = lsp_max(s->q, s->span_rows * A);
     s->tiles = lsp_max(s->tiles, blocks * y->tile);
+    s->gates = lsp_max(s->gates, s->span_rows * l->input_gate.rows);
     s->room = lsp_max(s->room, y->room * y->tile);
     s->fixed_room = lsp_max(s->fixed_room, y->fixed * y->tile);
     s->memory_rows = lsp_max(s->memory_rows,

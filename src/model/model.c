@@ -122,19 +122,29 @@ lsp_matrix lsp__matrix(int64_t rows, int64_t cols) {
   return (lsp_matrix){.rows = rows, .cols = cols, .storage = LSP_STORED_F32};
 }
 
+/* Rows that a layer keeps, means among them; what has no bound is the text's. */
+static int64_t rows_of(const lsp_layer *layer) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(layer, stratum);
+  int64_t rows = lsp_max(0, lsp_layer_reach(layer));
+  for (int s = 0; s < strata; s++)
+    rows += lsp_max(0, stratum[s].reach);
+  return rows;
+}
+
 lsp_status lsp__model_limits(const char *path, const lsp_model *model,
                              lsp_failure *why) {
   const lsp_heads heads = model->layer[0].heads;
   const double row = 2.0 * sizeof(float) * heads.shared * heads.width;
   int64_t widest = 0;
   for (int i = 0; i < model->layers; i++)
-    widest = lsp_max(widest, lsp_layer_reach(&model->layer[i]));
+    widest = lsp_max(widest, rows_of(&model->layer[i]));
   if (row * model->layers * (double)widest <= 0x1p56)
     return LSP_OK;
   return lsp_fail(why, LSP_E_LIMIT,
                   "%s: keys and values of %d layers, %d heads of width %d and %lld "
-                  "positions take more than 2^56 bytes; use smaller windows, memories "
-                  "or segments",
+                  "positions take more than 2^56 bytes; use smaller windows, memories, "
+                  "segments or reaches",
                   path, model->layers, heads.shared, heads.width, (long long)widest);
 }
 
@@ -159,9 +169,12 @@ int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
 static void look_at(lsp_view *view, const lsp_pattern *branch) {
   view->normalize = branch->normalize;
   switch (branch->kind) {
-  case LSP_PATTERN_FIXED:
   case LSP_PATTERN_GLOBAL:
-    if (view->fixed == NULL || branch->sinks > view->fixed->sinks)
+    view->fixed = branch;
+    return;
+  case LSP_PATTERN_FIXED:
+    if (view->fixed == NULL ||
+        (view->fixed->kind == LSP_PATTERN_FIXED && branch->sinks > view->fixed->sinks))
       view->fixed = branch;
     return;
   case LSP_PATTERN_RANDOM:
@@ -273,7 +286,8 @@ void lsp_model_settle(lsp_model *model) {
     for (int b = 0; b < l->branches; b++) {
       const lsp_pattern *p = &l->branch[b];
       for (int h = 0; p->kind == LSP_PATTERN_DYNAMIC && h < l->heads.query; h++)
-        l->span_windows[h] = (int64_t)ceilf(lsp_layer_span(l, p, h) + (float)p->ramp);
+        l->span_windows[h] =
+            (int64_t)ceil((double)lsp_layer_span(l, p, h) + (double)p->ramp);
     }
   }
 }

@@ -48,17 +48,16 @@ lsp_keys lsp_pooled_keys(const lsp_pattern *p, int level, int64_t position) {
   return rows;
 }
 
-/* The finer levels show at most window + pool - 1 rows each. */
+/* Levels show at most window + pool - 1 rows each; those of the finer ones together are, in
+ * rows of this one, less than `finer`. */
 int64_t lsp_level_reach(const lsp_pattern *p, int level) {
   if (p->kind == LSP_PATTERN_COMPRESSED)
     return p->block_reach == 0 ? LSP_REACH_ALL : p->block_reach;
   const int64_t rows = p->window + p->pool - 1;
-  int64_t finer = rows, unit = p->pool;
-  for (int l = 1; l < level; l++) {
-    finer += rows * unit;
-    unit *= p->pool;
-  }
-  return finer / unit + 1 + rows + 1;
+  int64_t finer = 0;
+  for (int l = 1; l <= level; l++)
+    finer = (finer + rows) / p->pool + 1;
+  return finer + rows + 1;
 }
 
 int64_t lsp__levels_reach(const lsp_pattern *p) {

@@ -5,15 +5,19 @@ Usage: python3 make_branches.py OUTDIR [CASE...]        (torch, safetensors, num
 Every OUTDIR/CASE holds what a folder of make_fixtures.py holds:
     config.json, model.safetensors    a checkpoint
     doc{k}.bin                        documents: bytes for byte models, little-endian u16 for the others
-    expected.safetensors              doc{k}.id I32 [n]; .nll F64 [n]; .rows I32 [r]; .hidden F64 [r, D]
-    case.json                         documents, note, float32_error, least_change
-nll is NaN at 0 exactly where the model has no prefix. Hidden is kept for the rows named by doc{k}.rows.
+    expected.safetensors              doc{k}.id I32 [n]; .nll F64 [n]; .rows I32 [r]; .hidden F64 [r, D];
+                                      .choices_{l} I32 [prefix + n, G, k] where layer l chooses blocks: those that the row
+                                      and key/value head see beside their own, rising, -1 for none
+    case.json                         documents, note, float32_error, least_change; margin where blocks are chosen
+nll is NaN at 0 exactly where the model has no prefix and is causal. Hidden is kept for the rows named by doc{k}.rows.
 
 The numbers come from data/reference.py in float64 on the weights as stored. Before they are written
     its attention must agree with branches_by_loops.py to 1e-12 (layer by layer, every few queries),
     a computation in float32 must agree to 1e-5 (`float32_error`: the case is well conditioned),
     every number of config.json that is changed by a small step, every word by another one, must move some nll by more
-    than 5e-4 (`least_change`: the case can tell).
+    than 5e-4 (`least_change`: the case can tell),
+    of every choice the first block left out must score lower than the last one taken by 1e-4 of the scores (`margin`:
+    float32 chooses alike). Weights are drawn again until it is so.
 """
 import copy
 import json
@@ -39,6 +43,9 @@ DEFAULT = dict(model_type="longspan", vocab_size=256, hidden_size=32, num_hidden
                intermediate_size=36)
 DOCUMENTS = [1, 63, 64, 65, 300, 700]
 IDS = dict(vocab_size=1000)  # models of ids; the others are models of bytes
+SMALL = dict(vocab_size=61, hidden_size=24, head_dim=8, num_key_value_heads=2, intermediate_size=20)
+MARGIN = 1e-4
+SPANS = [-0.2, 0.35, 0.7, 1.3]  # of dynamic windows: nothing, a part of the longest, all of it
 
 
 def full(**keys):
@@ -55,6 +62,39 @@ def fixed(sinks, **keys):
 
 def recurrence(segment, memory, **keys):
     return dict(type="recurrence", segment=segment, memory=memory, **keys)
+
+
+def glob(**keys):
+    return dict(type="global", **keys)
+
+
+def random(blocks, reach, **keys):
+    return dict(type="random", blocks=blocks, reach=reach, **keys)
+
+
+def by_block(blocks, reach, **keys):
+    return dict(type="chosen", blocks=blocks, reach=reach, **keys)
+
+
+def compressed(pool, **keys):
+    return dict(type="compressed", pool=pool, **keys)
+
+
+def selected(blocks):
+    return dict(type="selected", blocks=blocks)
+
+
+def levels(window, pool, count):
+    return dict(type="levels", window=window, pool=pool, levels=count)
+
+
+def dynamic(window, ramp):
+    return dict(type="dynamic", window=window, ramp=ramp)
+
+
+def half(*documents):
+    """How most of the sparse models are stored, and their documents."""
+    return dict(dtype="float16", documents=list(documents))
 
 
 def one(*branches, **keys):
@@ -163,6 +203,115 @@ CASES = {
     "ids-tied-bias": (
         dict(IDS, head_bias=True, position="none", prefix=[999], norm="layer", layers=one(recurrence(48, 0), fixed(1))),
         "1000 ids, a tied head with a bias, a prefix, no positions, float16", dict(dtype="float16")),
+    "global": (
+        dict(SMALL, layers=one(local(40), glob(tokens=5))),
+        "the first five rows see and are seen; a causal window of 40", half(1, 64, 257, 600)),
+    "global-positions": (
+        dict(SMALL, position="relative", clamp_len=60, prefix=[7],
+             layers=one(glob(positions=[3, 7, 64, 200, 511]), local([1, 37, 65, 20]), fixed(1))),
+        "five chosen rows, a window for each head, a sink, relative positions, a prefix", half(1, 63, 65, 600)),
+    "global-gate": (
+        dict(SMALL, num_key_value_heads=1, position="alibi", layers=one(glob(positions=[3, 130]), local(30), merge="gate")),
+        "two rows in a softmax of their own: the first queries see nothing there; ALiBi", half(3, 128, 401)),
+    "random": (
+        dict(SMALL, layers=one(random(2, 6, seed=7), local(70), fixed(3))),
+        "two of six blocks, a window, sinks; every head and layer draws for itself", half(1, 65, 256, 901)),
+    "random-two": (
+        dict(SMALL, position="alibi", num_hidden_layers=3, prefix=[5, 9],
+             layers=one(random(1, 4, seed=1), random(3, 11, beyond=4, seed=4294967295), local([1, 37, 64, 130]))),
+        "a near and a far draw beside windows of each head; ALiBi, a prefix, three layers", half(2, 255, 1100)),
+    "random-sum": (
+        dict(SMALL, num_key_value_heads=4, position="none", layers=one(local(20), random(2, 5, beyond=1), merge="sum")),
+        "a softmax over drawn blocks alone, which the first blocks do not have; no positions", half(64, 129, 704)),
+    "random-relative": (
+        dict(SMALL, position="relative", clamp_len=100, layers=one(random(2, 9, beyond=2, seed=3), fixed(2), local(33))),
+        "relative positions, clamped", half(1, 300, 830)),
+    "chosen": (
+        dict(SMALL, layers=one(by_block(2, 6))),
+        "the two best of six blocks, and the own one", half(1, 63, 65, 256, 700)),
+    "chosen-local": (
+        dict(SMALL, query_key_norm=True, attention_bias=True, position="relative", clamp_len=50,
+             layers=one(local([1, 40, 64, 100]), by_block(2, 7, beyond=1), fixed(2))),
+        "two of six blocks beyond the next, windows of each head, sinks; relative, normed, biases", half(64, 129, 640)),
+    "chosen-gate": (
+        dict(SMALL, num_key_value_heads=1, position="alibi", prefix=[60, 1],
+             layers=one(by_block(1, 7), local(30), merge="gate")),
+        "the best of seven blocks in a softmax of its own; one key/value head, ALiBi, a prefix", half(62, 127, 800)),
+    "chosen-random": (
+        dict(SMALL, num_key_value_heads=4, position="none",
+             layers=one(by_block(1, 8), random(1, 8, seed=11), local(50))),
+        "what is chosen, what is drawn and a window in one softmax; a choice for each head", half(1, 128, 700)),
+    "compressed": (
+        dict(SMALL, rotary_pairs="adjacent", layers=one(compressed(16), local(64), merge="gate")),
+        "means of 16 rows over all of the past, and a window", half(1, 15, 16, 64, 513)),
+    "compressed-reach": (
+        dict(SMALL, position="learned", max_position=304, score_cap=9.0, layers=one(compressed(8, reach=20))),
+        "20 means of 8 rows and nothing else: the first queries see nothing", half(7, 8, 65, 304)),
+    "nsa": (
+        dict(SMALL, layers=one(compressed(16), selected(3), local(50), merge="input_gate")),
+        "NSA: means of 16, the two best blocks of each token and group, a window, gates from the input",
+        half(1, 16, 65, 577)),
+    "nsa-64": (
+        dict(SMALL, num_key_value_heads=1, position="alibi", query_key_norm=True, prefix=[9], norm_place="both",
+             layers=one(local([1, 20, 64, 90]), selected(3), compressed(64), merge="input_gate")),
+        "the same with means of whole blocks, ALiBi, one key/value head, a prefix, norms on both sides", half(63, 64, 640)),
+    "selected-reach": (
+        dict(SMALL, num_key_value_heads=4, position="none", layers=one(selected(2), compressed(4, reach=70), merge="gate")),
+        "70 means of 4 rows, the best block for each head among those that they show", half(3, 128, 520)),
+    "levels": (
+        dict(SMALL, layers=one(levels(16, 4, 3))),
+        "three levels of means of 4 above a window of 16", half(1, 17, 64, 256, 1500)),
+    "levels-two": (
+        dict(SMALL, position="alibi", num_key_value_heads=1, prefix=[3],
+             layers=[one(levels(8, 2, 5)), one(levels(12, 2, 4))]),
+        "means of two rows, five levels and four; ALiBi, a prefix", half(2, 63, 128, 700)),
+    "levels-gate": (
+        dict(SMALL, score_cap=12.0, query_key_norm=True, rotary_width=4,
+             layers=one(levels(64, 16, 1), local(10), merge="input_gate")),
+        "one level of means of 16 and a small window, gates from the input; capped, normed", half(1, 65, 1200)),
+    "dynamic": (
+        dict(SMALL, layers=one(dynamic(100, 32))),
+        "spans of nothing, a part and all of 100 with a ramp of 32", half(1, 65, 257, 500)),
+    "dynamic-sum": (
+        dict(SMALL, position="alibi", score_cap=9.0, num_key_value_heads=4, prefix=[2],
+             layers=one(dynamic(200, 7), fixed(2), merge="sum")),
+        "spans up to 200 with a short ramp beside sinks; ALiBi, capped", half(64, 129, 520)),
+    "sparse-layers": (
+        dict(SMALL, num_hidden_layers=5, norm="layer", activation="gelu",
+             layers=[one(levels(8, 8, 2)), one(random(2, 7, seed=5), local(64)), one(dynamic(150, 20)),
+                     one(compressed(32), selected(2), local(30), merge="input_gate"), one(by_block(2, 5), glob(tokens=2))]),
+        "every layer another of them", half(1, 64, 900)),
+    "two_sided_local": (
+        dict(SMALL, causal=False, layers=one(local(40))),
+        "40 keys before, 40 after", half(1, 64, 65, 257, 600)),
+    "two_sided_heads": (
+        dict(SMALL, causal=False, position="alibi", prefix=[8, 9], num_hidden_layers=3, query_key_norm=True,
+             layers=one(local([1, 37, 64, 130]), fixed(2))),
+        "windows of each head on both sides, sinks; ALiBi of both directions, a prefix, three layers", half(1, 128, 700)),
+    "two_sided_global": (
+        dict(SMALL, causal=False, layers=one(local(37), glob(tokens=3))),
+        "three global rows that see and are seen", half(2, 64, 450)),
+    "two_sided_own": (
+        dict(SMALL, causal=False, attention_bias=True, query_key_norm=True, num_key_value_heads=1,
+             layers=one(glob(positions=[0, 70, 299], projections="own"), local([20, 64, 100, 7]))),
+        "global rows with projections of their own, biases, norms", half(1, 71, 400)),
+    "two_sided_random": (
+        dict(SMALL, causal=False, rotary_pairs="adjacent",
+             layers=one(random(2, 4, beyond=1, seed=9), local(64), glob(tokens=4))),
+        "drawn blocks on both sides, a window and global rows", half(1, 129, 840)),
+    "two_sided_full": (
+        dict(SMALL, causal=False, position="learned", max_position=400, norm_place="post", tie_word_embeddings=False,
+             layers=one(full(), local(20), merge="gate")),
+        "everything, and a window, gated; learned positions, post-norm, a head of its own", half(1, 63, 64, 400)),
+    "two_sided_plain": (
+        dict(SMALL, causal=False, position="none", attention_scale=0.05,
+             layers=one(full(), local([5, 37, 64, 100], normalize="none"), merge="sum")),
+        "a softmax and a weighting without one; no positions", half(1, 129, 300)),
+    "two_sided_mixed": (
+        dict(SMALL, causal=False, num_hidden_layers=5, norm="layer",
+             layers=[one(local(37)), one(full(), merge="input_gate"), one(local(64), glob(tokens=2, projections="own")),
+                     one(random(1, 5, seed=2), local([1, 2, 64, 65])), one(random(2, 3), local(9), merge="gate")]),
+        "every layer another", half(1, 65, 500)),
 }
 
 
@@ -180,16 +329,18 @@ def randomise(model, rng):
             draw *= 0.3
         elif name.endswith(("embed.weight", "head.weight", "position.weight")):
             draw *= 1.5 / D ** 0.5
-        elif ".q." in name or ".k." in name:
+        elif name.endswith("attention.span"):
+            draw = np.array(SPANS)
+        elif any(part in name for part in (".q.", ".k.", "global_q.", "global_k.")):
             draw *= (1.6 if "q" in name else 1.2) / D ** 0.5
-        elif "attention.gate" not in name and "relative.u" not in name and "relative.v" not in name:
+        elif not name.endswith("attention.gate") and "relative.u" not in name and "relative.v" not in name:
             draw *= 1.2 / p.shape[-1] ** 0.5
         p.copy_(torch.from_numpy(draw))
 
 
 def choose_rows(n):
     """Rows of which hidden is kept: borders of 64-row blocks and a spread."""
-    rows = {m + d for m in (64, 128, 256, 512) for d in (-1, 0)} | {0, 1, n - 1}
+    rows = {m + d for m in (64, 128, 256, 512, 1024) for d in (-1, 0)} | {0, 1, n - 1}
     rows |= set(np.linspace(0, n - 1, 8).astype(int).tolist())
     return np.array(sorted(r for r in rows if 0 <= r < n))
 
@@ -202,7 +353,42 @@ def run(model, ids):
 # ---------------------------------------------------------------- checks
 
 
-def error_of_loops(model, ids):
+def choices_of(layer):
+    """How many blocks a layer chooses, 0 if it does not."""
+    chosen, selected_ = layer.attention.branch("chosen"), layer.attention.branch("selected")
+    return chosen.blocks if chosen else selected_.blocks - 1 if selected_ else 0
+
+
+def choices(model):
+    """{layer: what it chose, (T, G, k)} of the last document."""
+    found = {}
+    for number, scores in model.scores.items():
+        k = choices_of(model.layers[number])
+        if k:
+            picked = reference.best(*scores, k)
+            blocks = torch.arange(picked.shape[-1]).where(picked, picked.shape[-1]).sort(-1).values
+            blocks = torch.nn.functional.pad(blocks, (0, k), value=picked.shape[-1])[..., :k]
+            found[number] = blocks.where(blocks < picked.shape[-1], -1).int().numpy()
+    return found
+
+
+def margin(model):
+    """The least distance between the last block taken and the first one left, as a share of the scores."""
+    least = np.inf
+    for number, taken in choices(model).items():
+        score, candidates = model.scores[number]
+        k = taken.shape[-1]
+        order = score.masked_fill(~candidates, -np.inf).sort(-1, descending=True).values
+        there = candidates.sum(-1) > k
+        if there.any():
+            gap = order[..., k - 1] - order[..., k]
+            by_token = model.layers[number].attention.branch("selected")
+            size = order[..., k - 1] if by_token else score.masked_fill(~candidates, 0).abs().amax(-1)
+            least = min(least, float((gap / size)[there].min()))
+    return least
+
+
+def error_of_loops(model, ids, step):
     """How far the attention of every layer is from branches_by_loops, relative to its largest value."""
     worst, inputs = 0.0, []
     hooks = [layer.attention.register_forward_hook(lambda _, x, y: inputs.append((x[0], y))) for layer in model.layers]
@@ -211,7 +397,7 @@ def error_of_loops(model, ids):
         hook.remove()
     for number, (x, y) in enumerate(inputs):
         w = {name: p.numpy() for name, p in model.layers[number].attention.state_dict().items()}
-        queries = list(range(0, len(x), 11)) + [len(x) - 1]
+        queries = list(range(0, len(x), step)) + [len(x) - 1]
         again = Layer(model.config, number, w).run(x, queries)
         worst = max(worst, float(np.abs(again - y.numpy()[queries]).max() / y.abs().max()))
     return worst
@@ -221,7 +407,9 @@ def steps(config):
     """Every configuration that differs in one number, word or switch and has the same tensors."""
     other = dict(rotary_pairs={"half": "adjacent", "adjacent": "half"}, place={"text": "window", "window": "text"},
                  activation=dict(relu="gelu", gelu="gelu_tanh", gelu_tanh="gelu", silu="gelu"))
-    by_one = ("window", "sinks", "segment", "memory", "clamp_len")
+    by_one = ("window", "sinks", "segment", "memory", "clamp_len", "tokens", "blocks", "reach", "beyond", "seed", "levels",
+              "ramp")
+    lists = ("window", "positions")
     by_part = ("rotary_theta", "attention_scale", "score_cap", "logit_cap", "embedding_scale", "norm_eps")
 
     def walk(node, path):
@@ -235,7 +423,11 @@ def steps(config):
                 yield here, not value
             elif key == "segment" and node.get("same_length"):
                 continue  # the window is then of the memory alone
-            elif key in by_one or (path and path[-1] == "window"):
+            elif key == "pool":
+                yield here, value // 2 if value == 64 else value * 2
+            elif key == "window" and node["type"] == "levels":
+                yield here, value + node["pool"]
+            elif key in by_one or (path and path[-1] in lists):
                 yield here, value + 1
             elif key in by_part:
                 yield here, value * 1.01
@@ -273,40 +465,61 @@ def least_change(model, ids):
 # ---------------------------------------------------------------- a fixture
 
 
-def make(name, outdir):
-    keys, note, how = CASES[name]
-    folder = os.path.join(outdir, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
+def drawn(name, attempt, folder):
+    """A model with weights drawn at random, stored, and what its documents are drawn with."""
+    keys, _, how = CASES[name]
+    rng = np.random.default_rng(zlib.crc32(name.encode()) + attempt)
     is_bytes = keys.get("vocab_size", 256) == 256
     model = reference.Model({**DEFAULT, **(dict(tokenizer="bytes") if is_bytes else {}), **keys})
     randomise(model, rng)
     model.save(folder, TYPES[how.get("dtype", "float32")])
-
     model = reference.Model.load(folder, torch.float64)
+    documents = [torch.from_numpy(rng.integers(0, model.c.vocab_size, n)) for n in how.get("documents", DOCUMENTS)]
+    return model, documents
+
+
+def least_margin(model, documents):
+    """That of all documents."""
+    least = np.inf
+    for ids in documents if any(choices_of(layer) for layer in model.layers) else []:
+        model(ids)
+        least = min(least, margin(model))
+    return least
+
+
+def make(name, outdir):
+    _, note, how = CASES[name]
+    folder = os.path.join(outdir, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    attempt, least = 0, 0
+    while least < MARGIN:
+        model, documents = drawn(name, attempt, folder)
+        attempt, least = attempt + 1, least_margin(model, documents)
+
     single = reference.Model.load(folder, torch.float32)
-    documents = how.get("documents", DOCUMENTS)
     expected, coarse = {}, 0.0
-    for k, n in enumerate(documents):
-        ids = torch.from_numpy(rng.integers(0, model.c.vocab_size, n))
-        ids.numpy().astype("u1" if is_bytes else "<u2").tofile(os.path.join(folder, f"doc{k}.bin"))
-        nll, hidden = run(model, ids)
+    for k, ids in enumerate(documents):
+        ids.numpy().astype("u1" if model.c.tokenizer else "<u2").tofile(os.path.join(folder, f"doc{k}.bin"))
         nll32, hidden32 = run(single, ids)
-        assert np.isnan(nll).sum() == (0 if model.c.prefix else 1) and not np.isnan(hidden).any()
+        nll, hidden = run(model, ids)
+        for number, taken in choices(model).items():
+            expected[f"doc{k}.choices_{number}"] = taken
+            assert (taken == choices(single)[number]).all()
+        assert np.isnan(nll).sum() == (0 if model.c.prefix or not model.c.causal else 1) and not np.isnan(hidden).any()
         coarse = max(coarse, np.abs(hidden32 - hidden).max() / np.abs(hidden).max(),
                      np.nanmax(np.abs(nll32 - nll) / np.maximum(1, nll), initial=0))
-        rows = choose_rows(n)
+        rows = choose_rows(len(ids))
         expected.update({f"doc{k}.id": ids.numpy().astype(np.int32), f"doc{k}.nll": nll,
                          f"doc{k}.rows": rows.astype(np.int32), f"doc{k}.hidden": hidden[rows]})
-    loops = error_of_loops(model, ids[:300])
+    loops = error_of_loops(model, ids, 29) if "documents" in how else error_of_loops(model, ids[:300], 11)
     moved, by = least_change(model, ids)
     save_file(expected, os.path.join(folder, "expected.safetensors"))
     total = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
     print(f"{name:19}{total / 1000:5.0f} kB   loops {loops:.0e}   float32 {coarse:.0e}   "
-          f"least change {moved:.0e} ({by})", flush=True)
+          f"least change {moved:.0e} ({by})" + (f"   margin {least:.1e}, draw {attempt}" if least < np.inf else ""), flush=True)
     assert loops < 1e-12 and coarse < 1e-5 and moved > 5e-4, name
     case = {"documents": len(documents), "note": note, "float32_error": float(f"{coarse:.1e}"),
-            "least_change": float(f"{moved:.1e}")}
+            "least_change": float(f"{moved:.1e}")} | ({"margin": float(f"{least:.1e}")} if least < np.inf else {})
     with open(os.path.join(folder, "case.json"), "w", encoding="utf-8") as file:
         file.write(json.dumps(case, indent=2) + "\n")
     for file in os.listdir(folder):
@@ -316,5 +529,5 @@ def make(name, outdir):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    for chosen in sys.argv[2:] or CASES:
-        make(chosen, sys.argv[1])
+    for case in sys.argv[2:] or CASES:
+        make(case, sys.argv[1])
