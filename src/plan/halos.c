@@ -269,8 +269,12 @@ static void part_of_round(const lsp_step *s, int64_t round, int to, lsp_range pa
   part[1] = (lsp_range){lsp_max(r.first, own.end), r.end};
 }
 
+/* What a rank may look at, whatever the borders of frames: rises with the rank, for those
+ * without panels, too. */
 static lsp_range sight_of(const lsp_step *s, int rank) {
-  return lsp_step_sight(s, span_to(s, rank));
+  const lsp_range r = lsp_step_rows(s, rank);
+  return (lsp_range){r.first - lsp_divide_up(s->sight.back, B),
+                     r.end + lsp_divide_up(s->sight.ahead, B)};
 }
 
 /* Ranks that may look at what this one has in its span or, of earlier waves, in its ring:
