@@ -59,6 +59,9 @@ typedef struct {
 lsp_range lsp_step_own(const lsp_step *s, int rank);
 lsp_range lsp_step_rows(const lsp_step *s, int rank);
 
+/* The rank whose span has a block of the wave. */
+int lsp_step_rank_of(const lsp_step *s, int64_t block);
+
 /* Blocks that the queries of panels [first, end) look at, without the first rows of frames:
  * one run. */
 lsp_range lsp_step_sight(const lsp_step *s, lsp_range panels);

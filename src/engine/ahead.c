@@ -6,6 +6,7 @@
  * The keys of the span are lent while panels are attended to that need no others; then the
  * borders are, as the rounds of what they look at arrive. */
 #include "ahead.h"
+#include "globals.h"
 
 /* 1 if a panel of the span looks at no keys but the span's own. */
 static int is_interior(const lsp_run *e, const lsp_step *s, int64_t panel) {
@@ -23,8 +24,10 @@ static int is_interior(const lsp_run *e, const lsp_step *s, int64_t panel) {
 }
 
 /* Panels of the span that are attended to without those of others: a run of them. */
-static lsp_range interior(const lsp_run *e, const lsp_step *s) {
+static lsp_range interior(const lsp_run *e, int layer, const lsp_step *s) {
   lsp_range r = {0, e->span.wave.panels};
+  if (lsp_sizes_global_blocks(&e->weights.model.layer[layer]) > 0)
+    return (lsp_range){0, 0}; /* what global rows see comes first */
   while (r.first < r.end && !is_interior(e, s, r.first))
     r.first++;
   while (r.first < r.end && !is_interior(e, s, r.end - 1))
@@ -80,14 +83,16 @@ void lsp_ahead_layer(lsp_run *e, int layer) {
   const lsp_step s = lsp_ahead_step(e, layer);
   e->span.ahead.own = lsp_step_own(&s, s.rank);
   lsp_project(e, layer, 0, e->span.wave.panels);
+  lsp_globals_project(e, layer);
   lsp_ahead_begin(e, layer, &s, 0);
   move_on(e, &s);
-  const lsp_range inside = interior(e, &s);
+  const lsp_range inside = interior(e, layer, &s);
   lsp_ahead_alone(e);
   open_gates(e, layer, &s, inside.first, inside.end);
   lsp_attend(e, layer, inside.first, inside.end, (lsp_pass){.opens = 1, .closes = 1});
   lsp_feed(e, layer, inside.first, inside.end);
   lsp_ahead_end(e);
+  lsp_globals_see(e, layer, &s);
   open_gates(e, layer, &s, 0, inside.first);
   open_gates(e, layer, &s, inside.end, e->span.wave.panels);
   layer_rounds(e, layer, &s, inside);

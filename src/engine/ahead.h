@@ -15,6 +15,10 @@ void lsp_ahead_begin(lsp_run *e, int layer, const lsp_step *s, int64_t round);
 void lsp_ahead_end(lsp_run *e);
 void lsp_ahead_keep(lsp_run *e, int layer, const lsp_step *s);
 
+/* Local. A loan as a message of the list, or as a copy. */
+void lsp_ahead_pass(const lsp_run *e, const lsp_block_loan *loan, const float *from,
+                    float *to, int64_t floats);
+
 /* Local. What the passes to come find: nothing of other ranks; or a round that has ended.
  */
 void lsp_ahead_alone(lsp_run *e);

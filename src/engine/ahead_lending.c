@@ -10,6 +10,7 @@
  * are written only after the last round of the layer has ended; x and q of the stage before
  * stay, as x_next and q_next, until the layer has kept what it keeps. */
 #include "ahead.h"
+#include "globals.h"
 
 #include <string.h>
 
@@ -78,10 +79,10 @@ static float *kept_fixed(const lending *l, int64_t block) {
 
 /* --- messages -------------------------------------------------------------------- */
 
-static void pass_on(const lending *l, const lsp_block_loan *loan, const float *from,
+void lsp_ahead_pass(const lsp_run *e, const lsp_block_loan *loan, const float *from,
                     float *to, int64_t floats) {
-  lsp_exchange *x = l->e->span.exchange;
-  const int rank = l->e->job.ctx->rank;
+  lsp_exchange *x = e->span.exchange;
+  const int rank = e->job.ctx->rank;
   lsp_status st = LSP_OK;
   if (loan->from == rank && loan->to == rank)
     memcpy(to, from, (size_t)floats * sizeof(float));
@@ -104,16 +105,17 @@ static void pass_tiles(const lsp_block_loan *loan, void *arg) {
     to = loan->kind == LSP_LOAN_KEEP    ? ring_tile(l->e, l->layer, loan->first)
          : loan->kind == LSP_LOAN_FIXED ? fixed_tile(l, loan->first)
                                         : halo_tile(l, loan->first);
-  pass_on(l, loan, from, to,
-          (loan->end - loan->first) * l->e->span.layer[l->layer].tile);
+  lsp_ahead_pass(l->e, loan, from, to,
+                 (loan->end - loan->first) * l->e->span.layer[l->layer].tile);
 }
 
 static void pass_kept_fixed(const lsp_block_loan *loan, void *arg) {
   const lending *l = arg;
   const int rank = l->e->job.ctx->rank;
-  pass_on(l, loan, loan->from == rank ? own_tile(l->e, l->layer, loan->first) : NULL,
-          loan->to == rank ? kept_fixed(l, loan->first) : NULL,
-          (loan->end - loan->first) * l->e->span.layer[l->layer].tile);
+  lsp_ahead_pass(l->e, loan,
+                 loan->from == rank ? own_tile(l->e, l->layer, loan->first) : NULL,
+                 loan->to == rank ? kept_fixed(l, loan->first) : NULL,
+                 (loan->end - loan->first) * l->e->span.layer[l->layer].tile);
 }
 
 /* Rows of a kind, x or q, `width` floats each: where they are in the stage that has been
@@ -139,7 +141,7 @@ static void pass_kind(const lending *l, const lsp_block_loan *loan, const rows *
     to = loan->kind == LSP_LOAN_KEEP
              ? r->kept + place * block
              : r->next + (loan->first - lsp_step_rows(l->step, rank).first) * block;
-  pass_on(l, loan, from, to, (loan->end - loan->first) * block);
+  lsp_ahead_pass(l->e, loan, from, to, (loan->end - loan->first) * block);
 }
 
 static void pass_both(const lending *l, const lsp_block_loan *loan, int is_kept) {
@@ -198,8 +200,10 @@ void lsp_ahead_begin(lsp_run *e, int layer, const lsp_step *s, int64_t round) {
   lsp_step_halo_loans(s, round, pass_tiles, &l);
   if (round == 0 && moves(s))
     lsp_step_row_loans(s, pass_rows, &l);
-  if (round == 0)
+  if (round == 0) {
     begin_fixed(&l);
+    lsp_globals_lend(e, layer, s);
+  }
   lsp_exchange_begin(e->span.exchange);
 }
 

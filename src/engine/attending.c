@@ -13,6 +13,7 @@
  * bit. */
 #include "attending.h"
 #include "ahead.h"
+#include "globals.h"
 #include "picks.h"
 #include "turning.h"
 
@@ -456,6 +457,8 @@ static void attend_view(block *b, lsp_pass pass) {
   add_fixed(b, &p);
   add_picked(b, &p);
   add_pooled(b, &p);
+  if (view_of(b)->fixed != NULL && view_of(b)->fixed->kind == LSP_PATTERN_GLOBAL)
+    lsp_globals_replace(b->e, b->layer, b->panel, b->position, b->head, &p);
   finish(b, &p);
 }
 

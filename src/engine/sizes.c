@@ -278,7 +278,7 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   if (n == 0)
     return;
   s->globals = lsp_max(s->globals, 2 * blocks * block);
-  s->global_rows = lsp_max(s->global_rows, n * (LSP_BLOCK * A + block) + block);
+  s->global_rows = lsp_max(s->global_rows, 2 * n * LSP_BLOCK * A + block);
   if (l->global.matrix.rows == 0)
     return;
   s->global_q = lsp_max(s->global_q, s->span_rows * A);

@@ -214,6 +214,10 @@ static int first_after(const lsp_step *s, lsp_range (*of)(const lsp_step *s, int
   return low;
 }
 
+int lsp_step_rank_of(const lsp_step *s, int64_t block) {
+  return first_after(s, lsp_step_own, block);
+}
+
 /* Blocks [r) from the spans that have them to rank `to`: all spans (`only` < 0), or those of
  * rank `only`. */
 static void from_spans(const lending *l, lsp_range r, int to, int only) {
