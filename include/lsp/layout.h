@@ -51,7 +51,8 @@
  *
  * FILE.memory.h5 (snapshots; S of them)
  *   /                       attributes: format = "longspan-memory", format_version,
- *                           fixed_rows (F, where there are any), the same identity keys
+ *                           fixed_rows (F, where there are any), pooled_rows (Q of
+ *                           these, likewise), the same identity keys
  *   /snapshots/{snapshot,layer,row,feature,model}   scales without data
  *   /snapshots/document    int64 (snapshot)  index of the document in the corpus
  *   /snapshots/position    int64 (snapshot)  tokens of the document before it (so the
@@ -64,8 +65,10 @@
  *                                            predicts the token that follows
  *   /snapshots/keys        float32 (snapshot, layer, row, feature)
  *   /snapshots/values      float32 (snapshot, layer, row, feature)
- *                          F + R rows: F fixed ones, row i of position i, then R of the
- *                          past, the last one of position - 1. Zero (never written) are
+ *                          F + R rows: F fixed ones, row i of position i, but for the
+ *                          last Q of them, which are means of many positions (in the
+ *                          order of engine/strata_memory.h); then R of the past, the
+ *                          last one of position - 1. Zero (never written) are
  *                          rows before the first token and rows from position on, rows
  *                          of the past that the layer does not keep, and all of a layer
  *                          that keeps none
@@ -157,7 +160,8 @@ typedef struct {
   int64_t snapshots;
   int layers;
   int64_t rows;              /* R: of the past, the most that a layer keeps */
-  int64_t fixed;             /* F: the first rows of a document, beside them */
+  int64_t fixed;             /* F: the first rows of a document, beside them, */
+  int64_t pooled;            /* of which the last ones are Q pooled rows */
   const int64_t *layer_rows; /* (layers) at most R: of the past, kept by each; 0: the
                                 layer has no memory, no fixed rows either; NULL: all R */
   int width;                 /* of keys, and of values: H * E */
@@ -172,9 +176,13 @@ static inline int64_t lsp_memory_layer_rows(const lsp_memory_spec *m, int layer)
   return m->layer_rows == NULL ? m->rows : m->layer_rows[layer];
 }
 
-/* Fixed rows that a layer keeps. */
+/* Fixed rows that a layer keeps, and those of them that are rows of positions. */
 static inline int64_t lsp_memory_layer_fixed(const lsp_memory_spec *m, int layer) {
   return m->layer_rows != NULL && m->layer_rows[layer] == 0 ? 0 : m->fixed;
+}
+static inline int64_t lsp_memory_layer_first(const lsp_memory_spec *m, int layer) {
+  const int64_t fixed = lsp_memory_layer_fixed(m, layer);
+  return fixed > m->pooled ? fixed - m->pooled : 0;
 }
 
 /* A skeleton: an anonymous file (memfd) with everything but the data. */

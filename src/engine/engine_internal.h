@@ -58,6 +58,19 @@ typedef struct {
   int64_t document, position;
 } lsp_stop;
 
+/* Picked blocks of a layer (picking.h). */
+typedef struct lsp_picking lsp_picking;
+
+/* What picking took, of all layers of this rank. */
+typedef struct {
+  int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
+  int64_t hits;         /* parts that a batch wanted and that were still there */
+  int64_t
+      touched; /* pairs of a block of queries (of a head, or of the heads that choose
+                      together) and a block that any of the queries picked */
+  int64_t visible; /* and a block that they might have picked */
+} lsp_picked_counts;
+
 /* A panel of the span. */
 typedef struct {
   const lsp_piece *piece;
@@ -97,6 +110,7 @@ typedef struct {
   double cpu;     /* CPU time of all threads in compute */
   int64_t visits; /* products of a block of queries with a tile, of one head */
   lsp_sent sent;  /* in a layer of a wave, the most messages and the most bytes */
+  lsp_picked_counts picked;
 } lsp_clock;
 
 /* The last wave; rows 0: none yet. */
@@ -206,6 +220,10 @@ typedef struct {
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
+  float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
+  float *picked;   /* (parts) fetched blocks of one key/value head */
+  int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
+  lsp_picking *picking;
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */
@@ -230,6 +248,8 @@ typedef struct {
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
   int64_t opening_first, opening_end; /* which tiles; equal: none */
+  float *strata;                      /* rings of pooled rows */
+  float *strata_opening;              /* rank 0: as above, of pooled rows */
 } lsp_kept;
 
 typedef struct {
@@ -366,12 +386,26 @@ const float *lsp_past_fixed(const lsp_run *e, int layer);
 void lsp_past_keep_begin(lsp_run *e, int layer);
 void lsp_past_keep_end(lsp_run *e, int layer);
 
+/* The piece of a frame that crosses a border of the span: the last, or the first. */
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame);
+
 /* Tile of a piece of the span. */
 float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t tile);
 /* Tile of the ring of this rank. */
 float *lsp_kept_tile(const lsp_run *e, int layer, int64_t tile);
 /* Fixed tile of the document under way. */
 float *lsp_kept_fixed(const lsp_run *e, int layer, int64_t tile);
+
+/* picks.c. Collective: lists and requests of picked blocks, where a layer picks some; local
+ * the end. */
+lsp_status lsp_picking_open(lsp_run *e);
+void lsp_picking_close(lsp_run *e);
+/* Bytes of the lists for so many parts and panels of a span. */
+int64_t lsp_picking_size(int64_t parts, int64_t panels);
+/* Floats of a thread that selects blocks token by token (choose_tokens.c). */
+int64_t lsp_selecting_scratch(lsp_heads h);
+/* Messages between ranks, of all kinds, since the run began. */
+lsp_traffic lsp_run_traffic(const lsp_run *e);
 
 /* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
  * what the library and the kernels make of an overflow does not show in the bits. */
@@ -398,6 +432,13 @@ float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);
+/* First stop of a document with a position above `position`. */
+int64_t lsp_snapshot_after(const lsp_run *e, int64_t document, int64_t position);
+/* Local. Fixed rows of a layer, of the store's slot, or (file) of the last snapshot of
+ * another run. */
+lsp_status lsp_snapshot_read_fixed(lsp_run *e, const lsp_file_view *file, int layer,
+                                   int64_t first, int64_t rows, float *keys,
+                                   float *values);
 void lsp_snapshot_before(lsp_run *e,
                          int layer); /* what was kept before the first wave */
 void lsp_snapshot_layer(lsp_run *e, int layer);

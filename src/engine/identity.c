@@ -205,35 +205,37 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                 const lsp_attribute *attribute, int attributes,
                                 const char *identity) {
   const int64_t w = e->job.write.parts;
-  lsp_store_spec spec = {.path = e->job.options->output,
-                         .resume = e->job.options->resume != 0,
-                         .overwrite = e->job.options->overwrite != 0,
-                         .identity = identity,
-                         .plan = &e->text.plan,
-                         .output = {.tokens = lsp_plan_tokens(&e->text.plan),
-                                    .documents = e->text.plan.documents,
-                                    .panels = lsp_plan_panels(&e->text.plan),
-                                    .hidden_width = e->weights.model.width,
-                                    .write_id = (w & LSP_WRITE_ID) != 0,
-                                    .write_nll = (w & LSP_WRITE_NLL) != 0,
-                                    .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                                    .first_position = e->text.plan.first_position,
-                                    .token_start = a->token_start,
-                                    .n_bytes = a->bytes,
-                                    .name = a->name,
-                                    .attribute = attribute,
-                                    .attributes = attributes},
-                         .memory = {.snapshots = e->text.stops,
-                                    .layers = e->weights.model.layers,
-                                    .rows = e->span.sizes.reach,
-                                    .fixed = e->span.sizes.fixed_rows,
-                                    .layer_rows = a->layer_rows,
-                                    .width = memory_width(e),
-                                    .hidden_width = e->weights.model.width,
-                                    .document = a->document,
-                                    .position = a->position,
-                                    .attribute = attribute,
-                                    .attributes = attributes}};
+  lsp_store_spec spec = {
+      .path = e->job.options->output,
+      .resume = e->job.options->resume != 0,
+      .overwrite = e->job.options->overwrite != 0,
+      .identity = identity,
+      .plan = &e->text.plan,
+      .output = {.tokens = lsp_plan_tokens(&e->text.plan),
+                 .documents = e->text.plan.documents,
+                 .panels = lsp_plan_panels(&e->text.plan),
+                 .hidden_width = e->weights.model.width,
+                 .write_id = (w & LSP_WRITE_ID) != 0,
+                 .write_nll = (w & LSP_WRITE_NLL) != 0,
+                 .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
+                 .first_position = e->text.plan.first_position,
+                 .token_start = a->token_start,
+                 .n_bytes = a->bytes,
+                 .name = a->name,
+                 .attribute = attribute,
+                 .attributes = attributes},
+      .memory = {.snapshots = e->text.stops,
+                 .layers = e->weights.model.layers,
+                 .rows = e->span.sizes.reach,
+                 .fixed = e->span.sizes.fixed_rows + e->span.sizes.pooled_rows,
+                 .pooled = e->span.sizes.pooled_rows,
+                 .layer_rows = a->layer_rows,
+                 .width = memory_width(e),
+                 .hidden_width = e->weights.model.width,
+                 .document = a->document,
+                 .position = a->position,
+                 .attribute = attribute,
+                 .attributes = attributes}};
   spec.output.vocabulary = a->vocabulary.tokens;
   spec.output.vocabulary_start = a->vocabulary.start;
   spec.output.vocabulary_bytes = a->vocabulary.bytes;
@@ -368,6 +370,13 @@ static lsp_status same_value(const char *path, const char *key, const char *was,
                   path, key, was, is);
 }
 
+/* As above, of means. */
+static int has_pooled(const lsp_model *model, int64_t rows, int64_t position) {
+  const int64_t needed = lsp_sizes_pooled(model, position);
+  return rows == needed ||
+         (rows > needed && lsp_sizes_pooled(model, INT64_MAX / 2) > needed);
+}
+
 static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   const char *path = e->job.options->from_snapshot;
   const lsp_memory_spec *m = &from->memory;
@@ -384,7 +393,8 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&
-      m->width == memory_width(e) && m->fixed == lsp_sizes_fixed(model) &&
+      m->width == memory_width(e) && m->fixed - m->pooled == lsp_sizes_fixed(model) &&
+      has_pooled(model, m->pooled, position) &&
       (m->rows == rows ||
        (m->rows > rows && lsp_sizes_reach(model, INT64_MAX) == INT64_MAX)))
     return LSP_OK;
@@ -445,7 +455,7 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
 static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
   lsp_ctx *ctx = e->job.ctx;
   lsp_memory_spec *m = &from->memory;
-  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed};
+  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed, m->pooled};
   lsp_bcast(ctx->comm, number, sizeof number);
   lsp_bcast(ctx->comm, from->extent, sizeof from->extent);
   lsp_bcast(ctx->comm, &e->text.start_position, sizeof e->text.start_position);
@@ -456,6 +466,7 @@ static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
   m->rows = number[2];
   m->width = (int)number[3];
   m->fixed = number[4];
+  m->pooled = number[5];
   from->fd = open(e->job.options->from_snapshot, O_RDONLY | O_CLOEXEC);
   if (from->fd >= 0)
     return LSP_OK;

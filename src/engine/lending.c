@@ -49,6 +49,25 @@ static void count_loan(const lsp_loan *loan, void *arg) {
   c->out->kind[loan->kind] = add_sent(c->out->kind[loan->kind], c->alike, sent);
 }
 
+/* Pooled rows: before the span, and what is kept. */
+static void count_pooled(const lsp_loan *loan, void *arg) {
+  counting *c = arg;
+  const int kind = LSP_LOAN_POOLED;
+  if (loan->from != c->rank || loan->to == c->rank)
+    return;
+  const lsp_sent sent = of_tiles(loan->end - loan->first, c->layer->pooled);
+  c->now = add_sent(c->now, 1, sent);
+  c->out->kind[kind] = add_sent(c->out->kind[kind], c->alike, sent);
+}
+
+static void count_strata(counting *c, const lsp_view_of_wave *v) {
+  for (int s = 0; s < c->layer->strata; s++) {
+    const lsp_stratum_sizes *z = &c->layer->stratum[s];
+    lsp_grain_past_loans(v, z->grain, z->reach, count_pooled, c);
+    lsp_grain_keep_loans(v, z->grain, z->reach, count_pooled, c);
+  }
+}
+
 static void count_layer(counting *c, const lsp_view_of_wave *v) {
   const lsp_layer_sizes *y = c->layer;
   const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->near_tiles, y->room);
@@ -58,13 +77,22 @@ static void count_layer(counting *c, const lsp_view_of_wave *v) {
     lsp_plan_round_loans(v, y->near_tiles, y->room, round, count_loan, c);
   lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
   lsp_plan_keep_loans(v, y->tiles, count_loan, c);
+  count_strata(c, v);
   c->out->layer = more_of(c->out->layer, c->now);
   c->sum[v->rank] = add_sent(c->sum[v->rank], c->alike, c->now);
 }
 
+static int strata_lend_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
+  int alike = a->strata == b->strata && (a->strata == 0 || a->pooled == b->pooled);
+  for (int s = 0; alike && s < a->strata; s++)
+    alike = a->stratum[s].grain.unit == b->stratum[s].grain.unit &&
+            a->stratum[s].reach == b->stratum[s].reach;
+  return alike;
+}
+
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
   return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
-         a->fixed == b->fixed && a->tile == b->tile;
+         a->fixed == b->fixed && a->tile == b->tile && strata_lend_alike(a, b);
 }
 
 /* Layers that lend as layer i does; 0 if one before it does. */

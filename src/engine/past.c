@@ -56,7 +56,7 @@ int lsp_past_enters(const lsp_run *e, int layer) {
   return t.first < t.end && t.first < w->piece[0].start / LSP_BLOCK;
 }
 
-static const lsp_piece *piece_of(const lsp_wave *w, int64_t frame) {
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame) {
   const lsp_piece *last = &w->piece[w->pieces - 1];
   return last->frame == frame ? last : &w->piece[0];
 }
@@ -92,7 +92,7 @@ const float *lsp_past_fixed(const lsp_run *e, int layer) {
 static const float *lent_from(const lending *l, const lsp_loan *loan) {
   if (loan->kind == LSP_LOAN_KEPT)
     return lsp_kept_tile(l->e, l->layer, loan->first);
-  return lsp_own_tile(l->e, l->layer, piece_of(&l->e->span.wave, loan->frame),
+  return lsp_own_tile(l->e, l->layer, lsp_past_piece(&l->e->span.wave, loan->frame),
                       loan->first);
 }
 

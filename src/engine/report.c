@@ -90,7 +90,8 @@ typedef struct {
   spread visits;
 } totals;
 
-static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed"};
+static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed",
+                                                      "pooled"};
 
 static const char *const phase_name[LSP_PHASES] = {
 #define X(name, words) words,
@@ -100,7 +101,7 @@ static const char *const phase_name[LSP_PHASES] = {
 
 static void collect(const lsp_run *e, totals *t) {
   const lsp_ctx *ctx = e->job.ctx;
-  const lsp_traffic traffic = lsp_exchange_traffic(e->span.exchange);
+  const lsp_traffic traffic = lsp_run_traffic(e);
   struct rusage usage;
   memset(&usage, 0, sizeof usage);
   (void)getrusage(RUSAGE_SELF, &usage);

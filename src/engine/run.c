@@ -74,7 +74,7 @@ static double cpu_seconds(void) {
 
 /* What a layer of this wave sent. */
 static void count_sent(lsp_run *e, lsp_traffic before) {
-  const lsp_traffic now = lsp_exchange_traffic(e->span.exchange);
+  const lsp_traffic now = lsp_run_traffic(e);
   lsp_sent *most = &e->job.clock.sent;
   most->messages = lsp_max(most->messages, now.messages - before.messages);
   most->bytes = lsp_max(most->bytes, now.bytes - before.bytes);
@@ -88,7 +88,7 @@ static void compute_layers(lsp_run *e) {
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
-    const lsp_traffic before = lsp_exchange_traffic(e->span.exchange);
+    const lsp_traffic before = lsp_run_traffic(e);
     lsp_written_layer(e, layer);
     lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);

@@ -223,7 +223,6 @@ lsp_status lsp_run_open_model(lsp_run *e) {
       lsp_agree(ctx, lsp_pack_weights(&e->job, &w->model, w->shared.owner, &ctx->why)));
   lsp_prepare(&e->job, w, w->shared.floats + weights, w->shared.owner);
   lsp_shared_seal(ctx, &w->shared);
-  lsp_model_settle(&w->model);
   return LSP_OK;
 }
 
@@ -234,35 +233,42 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
+  float *choices = NULL;
   const struct {
     float **at;
     int64_t floats;
-  } buffer[] = {{&p->x, z->x},
-                {&p->q, z->q},
-                {&p->tiles, z->tiles},
-                {&p->gates, z->gates},
-                {&p->halo, z->halo},
-                {&p->fixed, z->fixed},
-                {&p->partials, z->partials},
-                {&p->memory_rows, z->memory_rows},
-                {&p->scratch, e->job.threads * z->scratch},
-                {&p->nll, z->tokens},
-                {&id, z->tokens},
-                {&lead, z->lead},
-                {&starts, z->starts},
-                {&sums, z->sums},
-                {&shares, z->shares},
-                {&e->kept.rings, z->rings},
-                {&e->kept.fixed, z->kept_fixed},
-                {&e->kept.waiting, z->waiting},
-                {&p->x_next, z->moved},
-                {&p->q_next, z->moved},
-                {&p->globals, z->globals},
-                {&p->global_q, z->global_q},
-                {&p->global_tiles, z->global_tiles},
-                {&p->global_rows, z->global_rows},
-                {&e->progress.start_hidden, e->weights.model.width},
-                {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0}};
+  } buffer[] = {
+      {&p->x, z->x},
+      {&p->q, z->q},
+      {&p->tiles, z->tiles},
+      {&p->gates, z->gates},
+      {&p->halo, z->halo},
+      {&p->fixed, z->fixed},
+      {&p->partials, z->partials},
+      {&p->picked, z->picked},
+      {&choices, z->choices},
+      {&p->memory_rows, z->memory_rows},
+      {&p->scratch, e->job.threads * z->scratch},
+      {&p->nll, z->tokens},
+      {&id, z->tokens},
+      {&lead, z->lead},
+      {&starts, z->starts},
+      {&sums, z->sums},
+      {&shares, z->shares},
+      {&e->kept.rings, z->rings},
+      {&e->kept.fixed, z->kept_fixed},
+      {&p->strata, z->strata},
+      {&e->kept.strata, z->strata_rings},
+      {&e->kept.waiting, z->waiting},
+      {&p->x_next, z->moved},
+      {&p->q_next, z->moved},
+      {&p->globals, z->globals},
+      {&p->global_q, z->global_q},
+      {&p->global_tiles, z->global_tiles},
+      {&p->global_rows, z->global_rows},
+      {&e->progress.start_hidden, e->weights.model.width},
+      {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
+      {&e->kept.strata_opening, e->job.ctx->rank == 0 ? z->strata_opening : 0}};
   size_t bytes = 0;
   for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
     bytes += lsp_arena_size(buffer[i].floats);
@@ -271,6 +277,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   }
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
+  p->choice = (int32_t *)(void *)choices;
   p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
@@ -301,6 +308,8 @@ lsp_status lsp_run_size(lsp_run *e) {
   LSP_TRY(
       lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
   lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);
+  lsp_model_settle(&e->weights.model); /* after the sizes, which `plan` says without
+                                          any weights */
   if (st == LSP_OK)
     st = check_room(e, lsp_sizes_rank(&e->span.sizes),
                     e->span.sizes.node *
@@ -330,10 +339,12 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
   LSP_TRY(lsp_agree(e->job.ctx, st));
   (void)deal_buffers(e, &e->span.arena);
-  return lsp_exchange_open(e->job.ctx, &e->span.exchange);
+  LSP_TRY(lsp_exchange_open(e->job.ctx, &e->span.exchange));
+  return lsp_picking_open(e);
 }
 
 void lsp_run_close(lsp_run *e) {
+  lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);

@@ -217,6 +217,7 @@ static lsp_status same_snapshots(const lsp__opening *o, const lsp_memory_spec *w
                 {"the number of layers", was->layers, is->layers},
                 {"the number of rows of memory", was->rows, is->rows},
                 {"the number of fixed rows of memory", was->fixed, is->fixed},
+                {"the number of pooled rows of memory", was->pooled, is->pooled},
                 {"the width of memory", was->width, is->width},
                 {"the width of the model", was->hidden_width, is->hidden_width}};
   for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)

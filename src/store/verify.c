@@ -302,6 +302,8 @@ typedef struct {
   int64_t first, there, end;
 } row_range;
 
+enum { ROW_RANGES = 4 };
+
 typedef struct {
   int64_t rows; /* at most, of a piece */
   unsigned char *keys, *values;
@@ -334,21 +336,27 @@ static int64_t rows_of_a_layer(const lsp_verification *v) {
   return v->memory->fixed + v->memory->rows;
 }
 
-/* A row is there with the token of its position. Three ranges: fixed rows, fixed rows
- * that the document is too short for, rows of the past. */
-static void ranges_of(const lsp_verification *v, int64_t place, row_range r[3]) {
+/* A row is there with the token of its position. Four ranges: fixed rows, fixed rows that
+ * the document is too short for, rows of the past, and pooled rows: what a pooled row
+ * averages is not known here, but all are there with the snapshot's last token. */
+static void ranges_of(const lsp_verification *v, int64_t place,
+                      row_range r[ROW_RANGES]) {
   const lsp_memory_spec *m = v->memory;
   const int64_t snapshot = place / m->layers, position = m->position[snapshot];
   const int layer = (int)(place % m->layers);
   const int64_t end = rows_of_a_layer(v);
-  const int64_t fixed = lsp_min(lsp_memory_layer_fixed(m, layer), position);
+  const int64_t all = lsp_memory_layer_fixed(m, layer);
+  const int64_t positions = lsp_memory_layer_first(m, layer);
+  const int64_t fixed = lsp_min(positions, position);
   const int64_t past = lsp_min(lsp_memory_layer_rows(m, layer), position);
   r[0] = (row_range){place, 0, 0, fixed};
-  r[1] = (row_range){place, fixed, m->fixed, m->fixed};
+  r[1] = (row_range){place, fixed, m->fixed, all > 0 ? positions : m->fixed};
   r[2] = (row_range){place, m->fixed, end - past, end};
+  r[3] = (row_range){place, positions, positions, all};
   if (v->plan != NULL) {
     const int64_t done = position_done(v, m->document[snapshot]);
     r[0].end = lsp_max(0, lsp_min(fixed, done));
+    r[3].end = done < position ? positions : all;
     r[2].end = lsp_max(r[2].there, end - lsp_max(0, position - done));
   }
 }
@@ -399,9 +407,9 @@ static void verify_range(const lsp_verification *v, const cache *c, damage *d,
 
 static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
                          int64_t place) {
-  row_range r[3];
+  row_range r[ROW_RANGES];
   ranges_of(v, place, r);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < ROW_RANGES; i++)
     verify_range(v, c, d, &r[i]);
 }
 

@@ -208,6 +208,9 @@ static lsp_status part_rows(const reading *r, lsp_memory_spec *s) {
   const int taken = take_number(r, "fixed_rows", &s->attributes, &s->fixed);
   if (taken < 0 || s->fixed < 0 || s->fixed > all)
     return damaged(r, MEM_ROW, "the attribute fixed_rows is no number of rows");
+  if (take_number(r, "pooled_rows", &s->attributes, &s->pooled) < 0 || s->pooled < 0 ||
+      s->pooled > s->fixed)
+    return damaged(r, MEM_ROW, "the attribute pooled_rows is no number of rows");
   s->rows = all - s->fixed;
   if (!r->facts.found[MEM_LAYER_ROWS].present)
     return LSP_OK;
