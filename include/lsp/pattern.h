@@ -104,7 +104,9 @@ typedef struct {
    * end; empty: {position + 1, position + 1}. */
   lsp_keys (*keys)(const lsp_pattern *p, int head, int64_t position);
   /* Pairs (query, key) of positions [first, end) of a head, of all that it sees: the useful
-   * work. */
+   * work. Two-sided: a pair counts at the later of its two positions, so that a frame has
+   * what its rows have together; of random, what the frame's end takes away still
+   * counts. */
   double (*pairs)(const lsp_pattern *p, int head, int64_t first, int64_t end);
   /* From a position on the first key of the run stands still or goes along, up to (not
    * including) this higher position; INT64_MAX: for good. */
@@ -165,7 +167,8 @@ int64_t lsp_level_reach(const lsp_pattern *p, int level);
  *   picked   blocks, but for what run and fixed hold of them
  *   pooled   of each level, from the first */
 typedef struct {
-  const lsp_pattern *fixed;  /* fixed, global; or NULL */
+  const lsp_pattern *fixed;  /* global, else fixed; or NULL */
+  const lsp_pattern *sinks;  /* fixed beside global; or NULL */
   const lsp_pattern *run[8]; /* lent */
   int runs;
   const lsp_pattern *picked[8]; /* random, chosen, selected; lent */
@@ -189,11 +192,13 @@ static inline lsp_keys lsp_view_fixed(const lsp_view *v, int head, int64_t posit
 
 /* Useful pairs of all sources, in steps of segments as far as the reach and for one period:
  * their number does not depend on that of positions. Blocks that are picked count as if
- * nothing else showed them. */
+ * nothing else showed them; two-sided, or beside global rows, all branches do. */
 double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end);
 
 /* Tiles (blocks of 64 keys) that the queries [first, end) of one block and head touch of
- * run and fixed keys: the tile products that attention executes. end - first <= 64. */
-int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end);
+ * run and fixed keys: the tile products that attention executes. end - first <= 64. rows:
+ * of the frame, where the view is two-sided. */
+int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
+                       int64_t rows);
 
 #endif

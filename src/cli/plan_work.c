@@ -91,7 +91,7 @@ static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
   const int heads = differ ? l->heads.query : 1;
   for (int v = 0; v < views; v++)
     for (int h = 0; h < heads; h++)
-      sum += (double)lsp_view_tiles(&view[v], h, first, end);
+      sum += (double)lsp_view_tiles(&view[v], h, first, end, 0);
   return sum * l->heads.query / heads;
 }
 

@@ -144,22 +144,14 @@ static lsp_status check_global(const lsp_source *s, const lsp_layer *l,
                             "\"shared\", or \"merge\" \"softmax\" in the layer");
 }
 
-/* Global rows are fixed keys, too: those that are fixed beside them must be among them. */
-static lsp_status check_fixed(const lsp_source *s, const lsp_layer *l,
-                              const lsp_pattern *p) {
-  const lsp_pattern *global = first_of(l, LSP_PATTERN_GLOBAL);
-  if (p->kind != LSP_PATTERN_FIXED || global == NULL || l->merge != LSP_MERGE_SOFTMAX)
+/* Beside blocks that are picked, fixed keys are the first of the document. */
+static lsp_status check_positions(const lsp_source *s, const lsp_layer *l,
+                                  const lsp_pattern *p) {
+  if (p->positions == NULL || l->merge != LSP_MERGE_SOFTMAX || !lsp_layer_picks(l))
     return LSP_OK;
-  if (global->positions != NULL)
-    return lsp__source_refuse(s, "type", lsp__source_get(s, "type"),
-                              "no branch of type \"global\" with \"positions\" in one "
-                              "softmax with it: list its rows there");
-  if (p->sinks <= global->sinks)
-    return LSP_OK;
-  return lsp__source_refuse(s, "sinks", lsp__source_get(s, "sinks"),
-                            "at most %lld, the \"tokens\" of the global branch beside "
-                            "it",
-                            (long long)global->sinks);
+  return lsp__source_refuse(s, "positions", lsp__source_get(s, "positions"),
+                            "\"tokens\", or another \"merge\" than \"softmax\", since "
+                            "a branch beside it picks blocks");
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -176,7 +168,7 @@ static lsp_status check_branch(const lsp_source *s, const lsp_source *at,
   LSP_TRY(check_selected(at, l, p));
   LSP_TRY(check_alone(s, l, p));
   LSP_TRY(check_global(at, l, p));
-  return check_fixed(at, l, p);
+  return check_positions(at, l, p);
 }
 
 lsp_status lsp__span_together(const lsp_source *s, const span_config *c,

@@ -164,18 +164,25 @@ int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
 
 /* --- what a layer looks at ------------------------------------------------------- */
 
-/* Puts a branch into a view. Fixed keys are a beginning of the document, so that the
- * longest holds the others; global rows are never beside fixed ones that go further. */
+/* Fixed keys are a beginning of the document, so that the longest holds the others. */
+static void look_at_sinks(lsp_view *view, const lsp_pattern *branch) {
+  const lsp_pattern **sinks =
+      view->fixed != NULL && view->fixed->kind == LSP_PATTERN_GLOBAL ? &view->sinks
+                                                                     : &view->fixed;
+  if (*sinks == NULL || branch->sinks > (*sinks)->sinks)
+    *sinks = branch;
+}
+
+/* Puts a branch into a view. */
 static void look_at(lsp_view *view, const lsp_pattern *branch) {
   view->normalize = branch->normalize;
   switch (branch->kind) {
   case LSP_PATTERN_GLOBAL:
+    view->sinks = view->fixed;
     view->fixed = branch;
     return;
   case LSP_PATTERN_FIXED:
-    if (view->fixed == NULL ||
-        (view->fixed->kind == LSP_PATTERN_FIXED && branch->sinks > view->fixed->sinks))
-      view->fixed = branch;
+    look_at_sinks(view, branch);
     return;
   case LSP_PATTERN_RANDOM:
     view->picked[view->picks++] = branch;

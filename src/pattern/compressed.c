@@ -14,16 +14,11 @@ lsp_keys lsp__compressed_keys(const lsp_pattern *p, int head, int64_t position) 
 
 double lsp__compressed_pairs(const lsp_pattern *p, int head, int64_t first,
                              int64_t end) {
-  double pairs = 0;
+  lsp__sum pairs = lsp__whole_means(first + 1, end + 1, 0, p->pool);
   (void)head;
-  for (int64_t i = first, next; i < end; i = next) {
-    const int64_t whole = (i + 1) / p->pool;
-    if (p->block_reach > 0 && whole >= p->block_reach)
-      return pairs + (double)(end - i) * (double)p->block_reach;
-    next = lsp_min(end, (whole + 1) * p->pool - 1);
-    pairs += (double)(next - i) * (double)whole;
-  }
-  return pairs;
+  if (p->block_reach > 0) /* those that are too far back */
+    pairs -= lsp__whole_means(first + 1, end + 1, p->block_reach * p->pool, p->pool);
+  return (double)pairs;
 }
 
 int64_t lsp__compressed_bend(const lsp_pattern *p, int head, int64_t position) {

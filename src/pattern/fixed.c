@@ -12,7 +12,11 @@ lsp_keys lsp__fixed_keys(const lsp_pattern *p, int head, int64_t position) {
 }
 
 double lsp__fixed_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
+  const int64_t among = lsp_max(first, lsp_min(end, p->sinks));
   (void)head;
+  if (p->two_sided)
+    return lsp__growing_both(first, among, INT64_MAX) +
+           (double)(end - among) * (double)p->sinks;
   return lsp__growing_pairs(first, end, p->sinks);
 }
 

@@ -12,8 +12,9 @@ lsp_keys lsp__full_keys(const lsp_pattern *p, int head, int64_t position) {
 }
 
 double lsp__full_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  (void)p;
   (void)head;
+  if (p->two_sided)
+    return lsp__growing_both(first, end, INT64_MAX);
   return lsp__growing_pairs(first, end, INT64_MAX);
 }
 

@@ -12,9 +12,10 @@ lsp_keys lsp__global_keys(const lsp_pattern *p, int head, int64_t position) {
   return lsp__no_keys(position);
 }
 
-int lsp_pattern_is_global(const lsp_pattern *p, int64_t position) {
+/* Global rows before a position. */
+static int64_t rows_before(const lsp_pattern *p, int64_t position) {
   if (p->positions == NULL)
-    return position < p->sinks;
+    return lsp_min(p->sinks, position);
   int low = 0, high = p->position_count;
   while (low < high) {
     const int middle = low + (high - low) / 2;
@@ -23,31 +24,28 @@ int lsp_pattern_is_global(const lsp_pattern *p, int64_t position) {
     else
       high = middle;
   }
-  return low < p->position_count && p->positions[low] == position;
+  return low;
 }
 
-/* Global rows at or before a position. */
-static int64_t rows_to(const lsp_pattern *p, int64_t position) {
-  if (p->positions == NULL)
-    return lsp_min(p->sinks, position + 1);
-  int64_t n = 0;
-  while (n < p->position_count && p->positions[n] <= position)
-    n++;
-  return n;
+int lsp_pattern_is_global(const lsp_pattern *p, int64_t position) {
+  return rows_before(p, position) < rows_before(p, position + 1);
 }
 
-/* Of one global row: what it sees beyond the global ones before it. */
+/* With rows at or before it. */
+static int64_t pairs_of_row(const lsp_pattern *p, int64_t i) {
+  const int global = lsp_pattern_is_global(p, i);
+  const int64_t before = global ? i : rows_before(p, i);
+  return (p->two_sided ? 2 : 1) * before + global;
+}
+
 double lsp__global_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  const int64_t last =
-      p->positions == NULL ? p->sinks : p->positions[p->position_count - 1] + 1;
   double pairs = 0;
+  int64_t i = first;
   (void)head;
-  if (p->two_sided)
-    return (double)(end - first) * (double)rows_to(p, INT64_MAX / 2);
-  for (int64_t i = first; i < lsp_min(end, last); i++)
-    pairs += lsp_pattern_is_global(p, i) ? (double)(i + 1) : (double)rows_to(p, i);
-  if (end > last)
-    pairs += (double)(end - lsp_max(first, last)) * (double)rows_to(p, last);
+  for (; i < lsp_min(end, LSP_SINKS_MAX); i++)
+    pairs += (double)pairs_of_row(p, i);
+  if (i < end)
+    pairs += (double)(end - i) * (double)pairs_of_row(p, i);
   return pairs;
 }
 

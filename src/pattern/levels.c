@@ -69,30 +69,22 @@ lsp_keys lsp__levels_keys(const lsp_pattern *p, int head, int64_t position) {
   return (lsp_keys){first_key(p, position), position + 1};
 }
 
-static double rows_seen(const lsp_pattern *p, int64_t position) {
-  double rows = (double)(position + 1 - first_key(p, position));
-  for (int l = 1; l <= p->levels; l++) {
-    const lsp_keys k = lsp_pooled_keys(p, l, position);
-    rows += (double)(k.end - k.first);
-  }
-  return rows;
-}
-
-/* Within p positions that end before a new mean comes, each query sees one key more than
- * the one before. Far from the beginning levels differ little: what they show then is
- * counted as the most of a period, but for less than pool rows a level. */
+/* With x = i + 1, level l begins before k_l(x) p^l, k_l(x) = max(0, floor((x - c_l) / p^l)),
+ * c_l being what the levels before it show at least, w (1 + p + ... + p^(l-1)): so it shows
+ * k_l - p k_(l+1) rows, the last one at most w. */
 double lsp__levels_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  enum { COUNTED = 1 << 16 };
-  double pairs = 0;
+  lsp__sum pairs = ((lsp__sum)end - first) * ((lsp__sum)first + 1 + end) / 2;
+  lsp__sum shown = p->window, unit = p->pool;
   (void)head;
-  const int64_t counted = lsp_min(end, lsp_max(first, COUNTED));
-  for (int64_t i = first; i < counted; i++)
-    pairs += rows_seen(p, i);
-  if (end > counted) {
-    const double ends = rows_seen(p, counted) + rows_seen(p, end - 1);
-    pairs += (double)(end - counted) * ends / 2;
+  for (int l = 1; l <= p->levels && shown <= end; l++) {
+    pairs -= (p->pool - 1) *
+             lsp__whole_means(first + 1, end + 1, (int64_t)shown, (int64_t)unit);
+    shown += p->window * unit;
+    if (l == p->levels && shown <= end)
+      pairs -= lsp__whole_means(first + 1, end + 1, (int64_t)shown, (int64_t)unit);
+    unit *= p->pool;
   }
-  return pairs;
+  return (double)pairs;
 }
 
 int64_t lsp__levels_bend(const lsp_pattern *p, int head, int64_t position) {

@@ -22,10 +22,13 @@ double lsp__growing_pairs(int64_t first, int64_t end, int64_t most) {
   return pairs;
 }
 
+double lsp__growing_both(int64_t first, int64_t end, int64_t most) {
+  return 2 * lsp__growing_pairs(first, end, most) - (double)(end - first);
+}
+
 double lsp__local_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  if (p->two_sided) /* what the end of the frame takes away is not counted */
-    return lsp__growing_pairs(first, end, lsp_window_of(p, head) + 1) +
-           (double)(end - first) * (double)lsp_window_of(p, head);
+  if (p->two_sided)
+    return lsp__growing_both(first, end, lsp_window_of(p, head) + 1);
   return lsp__growing_pairs(first, end, lsp_window_of(p, head));
 }
 

@@ -50,6 +50,40 @@ double lsp__block_pairs(int64_t first, int64_t end) {
   return pairs;
 }
 
+/* Of the numbers 0 .. n - 1. */
+static lsp__sum quotients(int64_t n, int64_t unit) {
+  const lsp__sum whole = n / unit, rest = n % unit;
+  return whole * (whole - 1) / 2 * unit + whole * rest;
+}
+
+lsp__sum lsp__whole_means(int64_t first, int64_t end, int64_t start, int64_t unit) {
+  return quotients(lsp_max(0, end - start), unit) -
+         quotients(lsp_max(0, first - start), unit);
+}
+
+/* Blocks of query block b. Some (two-sided: those ahead) are always there; those before
+ * become more until they are as many as are picked. */
+static int64_t picked_of(const lsp_pattern *p, int64_t b) {
+  const int64_t side = p->block_reach - p->beyond;
+  const int64_t before = lsp_max(0, lsp_min(b - p->beyond, side));
+  return lsp_min(p->blocks, before + (p->two_sided ? side : 0));
+}
+
+double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end) {
+  const int64_t settled =
+      LSP_GRID_BLOCK * (p->beyond + lsp_min(p->blocks, p->block_reach - p->beyond));
+  double pairs = 0;
+  int64_t i = first;
+  for (int64_t next; i < lsp_min(end, settled); i = next) {
+    const int64_t b = lsp_block_of(i);
+    next = lsp_min(end, (lsp_max(b, p->beyond) + 1) * LSP_GRID_BLOCK);
+    pairs += (double)(next - i) * LSP_GRID_BLOCK * (double)picked_of(p, b);
+  }
+  if (i < end)
+    pairs += (double)(end - i) * LSP_GRID_BLOCK * (double)picked_of(p, lsp_block_of(i));
+  return pairs;
+}
+
 int lsp_pattern_picks(const lsp_pattern *p) {
   return p->kind == LSP_PATTERN_RANDOM || p->kind == LSP_PATTERN_CHOSEN ||
          p->kind == LSP_PATTERN_SELECTED;
@@ -106,31 +140,33 @@ static int parts_of(const lsp_pattern *p) {
   return p->two_sided ? 2 : 1;
 }
 
+/* The beginning of the frame, then single positions. */
 int lsp_view_fixed_ranges(const lsp_view *v) {
   if (v->fixed == NULL)
     return 0;
-  return parts_of(v->fixed) *
-         (v->fixed->positions == NULL ? 1 : v->fixed->position_count);
+  return parts_of(v->fixed) * (1 + v->fixed->position_count);
 }
 
-/* Keys of the fixed source, whatever the run holds of them. */
-static lsp_keys fixed_keys(const lsp_view *v, int n, int head, int64_t position) {
+/* Keys of the fixed source, whatever the run holds of them. A global row of a causal model
+ * sees all before it. */
+static lsp_keys fixed_keys(const lsp_view *v, int n, int64_t position) {
   const lsp_pattern *p = v->fixed;
   const int64_t most = p->two_sided ? INT64_MAX / 4 : position + 1;
-  if (p->kind != LSP_PATTERN_GLOBAL)
-    return lsp_pattern_of(p)->keys(p, head, position);
-  if (!p->two_sided && lsp_pattern_is_global(p, position))
-    return (lsp_keys){0, n == 0 ? most : 0}; /* all before it */
-  if (p->positions == NULL)
-    return (lsp_keys){0, lsp_min(p->sinks, most)};
-  return (lsp_keys){p->positions[n], lsp_min(p->positions[n] + 1, most)};
+  const int64_t sinks = lsp_max(p->sinks, v->sinks != NULL ? v->sinks->sinks : 0);
+  if (p->kind == LSP_PATTERN_GLOBAL && !p->two_sided &&
+      lsp_pattern_is_global(p, position))
+    return (lsp_keys){0, n == 0 ? most : 0};
+  if (n == 0)
+    return (lsp_keys){0, lsp_min(sinks, most)};
+  const int64_t at = p->positions[n - 1];
+  return (lsp_keys){lsp_max(at, sinks), lsp_min(at + 1, most)};
 }
 
 lsp_keys lsp_view_fixed_range(const lsp_view *v, int n, int head, int64_t position) {
   if (v->fixed == NULL)
     return (lsp_keys){0, 0};
   const int parts = parts_of(v->fixed);
-  return lsp_keys_outside(fixed_keys(v, n / parts, head, position),
+  return lsp_keys_outside(fixed_keys(v, n / parts, position),
                           lsp_view_run(v, head, position), n % parts);
 }
 
@@ -235,6 +271,8 @@ static double run_pairs(const lsp_view *v, int head, int64_t first, int64_t end)
   int64_t settled;
   if (is_counted_apart(v)) {
     double pairs = v->fixed == NULL ? 0 : pairs_of(v->fixed, head, first, end);
+    if (v->sinks != NULL)
+      pairs += pairs_of(v->sinks, head, first, end);
     for (int i = 0; i < v->runs; i++)
       pairs += pairs_of(v->run[i], head, first, end);
     return pairs;
@@ -260,16 +298,34 @@ double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
 
 /* --- tiles ----------------------------------------------------------------------- */
 
-static int64_t tiles_of(int64_t first, int64_t end) {
-  return first < end ? lsp_block_of(end - 1) - lsp_block_of(first) + 1 : 0;
+/* Widens `all` by the keys of k that exist. */
+static void widen(lsp_keys *all, lsp_keys k, int64_t rows) {
+  k.end = lsp_min(k.end, rows);
+  if (k.first >= k.end)
+    return;
+  all->first = lsp_min(all->first, k.first);
+  all->end = lsp_max(all->end, k.end);
 }
 
-int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end) {
-  int64_t run_first = end, fixed_end = 0;
-  for (int64_t i = first; i < end; i++) {
-    run_first = lsp_min(run_first, lsp_view_run(v, head, i).first);
-    for (int n = 0; n < lsp_view_fixed_ranges(v); n++)
-      fixed_end = lsp_max(fixed_end, lsp_view_fixed_range(v, n, head, i).end);
+static int64_t tiles_of(lsp_keys k) {
+  return k.first < k.end ? lsp_block_of(k.end - 1) - lsp_block_of(k.first) + 1 : 0;
+}
+
+int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
+                       int64_t rows) {
+  static const lsp_keys none = {INT64_MAX, 0};
+  const int two_sided = (v->runs > 0 && v->run[0]->two_sided) ||
+                        (v->fixed != NULL && v->fixed->two_sided);
+  const int64_t most = two_sided ? rows : end;
+  lsp_keys run = none;
+  int64_t tiles = 0;
+  for (int64_t i = first; i < end; i++)
+    widen(&run, lsp_view_run(v, head, i), most);
+  for (int n = 0; n < lsp_view_fixed_ranges(v); n++) {
+    lsp_keys fixed = none;
+    for (int64_t i = first; i < end; i++)
+      widen(&fixed, lsp_view_fixed_range(v, n, head, i), most);
+    tiles += tiles_of(fixed);
   }
-  return tiles_of(v->runs > 0 ? run_first : end, end) + tiles_of(0, fixed_end);
+  return tiles_of(run) + tiles;
 }

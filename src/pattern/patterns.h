@@ -34,4 +34,15 @@ double lsp__block_pairs(int64_t first, int64_t end); /* of the query's block */
  * until it is whole. */
 double lsp__growing_pairs(int64_t first, int64_t end, int64_t most);
 
+/* The same two-sided, pairs counting at the later position. */
+double lsp__growing_both(int64_t first, int64_t end, int64_t most);
+
+/* Sum over x in [first, end) of max(0, floor((x - start) / unit)): means that are whole.
+ * Sums over a trillion positions are exact. */
+__extension__ typedef __int128 lsp__sum;
+lsp__sum lsp__whole_means(int64_t first, int64_t end, int64_t start, int64_t unit);
+
+/* Pairs with the blocks that are picked (random, chosen), the own one not among them. */
+double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end);
+
 #endif

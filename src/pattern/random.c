@@ -88,24 +88,10 @@ lsp_keys lsp__random_keys(const lsp_pattern *p, int head, int64_t position) {
   return lsp__no_keys(position);
 }
 
+/* (Two-sided: what the end of the frame takes away is not counted.) */
 double lsp__random_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  const int64_t settled = LSP_GRID_BLOCK * (p->block_reach + 1);
-  double pairs = 0;
   (void)head;
-  if (p->two_sided) /* what the end of the frame takes away is not counted */
-    return (double)(end - first) * p->blocks * LSP_GRID_BLOCK;
-  int64_t i = first;
-  for (int64_t next; i < lsp_min(end, settled); i = next) {
-    const int64_t b = lsp_block_of(i);
-    const candidates c = candidates_of(p, b, 0);
-    next = lsp_min(end, (b + 1) * LSP_GRID_BLOCK);
-    pairs +=
-        (double)(next - i) * LSP_GRID_BLOCK * (double)lsp_min(p->blocks, number_of(&c));
-  }
-  if (i < end)
-    pairs += (double)(end - i) * LSP_GRID_BLOCK *
-             (double)lsp_min(p->blocks, p->block_reach - p->beyond);
-  return pairs;
+  return lsp__picked_pairs(p, first, end);
 }
 
 int64_t lsp__random_bend(const lsp_pattern *p, int head, int64_t position) {

@@ -233,7 +233,7 @@ static void print_case(bench *b, float *room) {
   for (int head = 0; head < b->heads.query; head++) {
     pairs += lsp_view_pairs(&b->view, head, b->it->first, b->it->end);
     for (int64_t at = b->it->first; at < b->it->end; at += LSP_BLOCK)
-      least += lsp_view_tiles(&b->view, head, at, at + LSP_BLOCK);
+      least += lsp_view_tiles(&b->view, head, at, at + LSP_BLOCK, 0);
   }
   const double visits = (double)b->visits;
   printf("%-30s E %3d %-7s %6.3f %7.3f %7.3f\n", b->it->name, b->heads.width,

@@ -252,10 +252,8 @@ static const bad_keys bad_branch[] = {
      "branches[0].projections\" is \"own\"", "\"shared\": only in a two-sided model"},
     {TWO_SIDED MERGED("sum", GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")),
      "branches[0].projections\" is \"own\"", "\"shared\", or \"merge\" \"softmax\""},
-    {LAYERS(GLOBAL(", \"tokens\": 2") ", " SINKS("")), "branches[1].sinks\" is 4",
-     "at most 2, the \"tokens\" of the global branch"},
-    {LAYERS(SINKS("") ", " GLOBAL(", \"positions\": [0, 1, 2, 3]")),
-     "branches[0].type\" is \"fixed\"", "list its rows there"},
+    {LAYERS(GLOBAL(", \"positions\": [0, 9]") ", " RANDOM(FEW)),
+     "branches[0].positions\" is [0,9]", "\"tokens\", or another \"merge\""},
 
     {LAYERS(RANDOM("\"reach\": 9")), "branches[0].blocks\" is missing", "add it"},
     {LAYERS(RANDOM("\"blocks\": 2")), "branches[0].reach\" is missing", "add it"},
@@ -489,16 +487,18 @@ static void test_layers_may_differ_and_branches_are_read(void **state) {
 static void test_numbers_of_every_type_are_read(void **state) {
   (void)state;
   lsp_model m =
-      good(LAYERS(
-          CHOSEN("\"blocks\": 7, \"reach\": 9, \"beyond\": 2") ", " RANDOM(FEW ", "
-                                                                               "\"beyon"
-                                                                               "d\": "
-                                                                               "3, "
-                                                                               "\"seed"
-                                                                               "\": "
-                                                                               "4294967"
-                                                                               "295") ", " RANDOM(
-              FEW) ", " GLOBAL(", \"tokens\": 5") ", " SINKS("") ", " LOCAL("8")));
+      good(LAYERS(CHOSEN("\"blocks\": 7, \"reach\": 9, \"beyond\": 2") ", " RANDOM(
+          FEW
+          ", "
+          "\"beyon"
+          "d\": "
+          "3, "
+          "\"seed"
+          "\": "
+          "4294967"
+          "295") ", " RANDOM(FEW) ", " GLOBAL(", \"tokens\": 5") ", " SINKS("") ","
+                                                                                " " LOCAL(
+                                                                                    "8")));
   const lsp_pattern *p = m.layer[1].branch;
   assert_true(m.layer[1].branches == 6 && !m.two_sided);
   assert_true(p[0].kind == LSP_PATTERN_CHOSEN && p[0].blocks == 7 && p[0].beyond == 2);
@@ -519,9 +519,8 @@ static void test_numbers_of_every_type_are_read(void **state) {
 
 static void test_a_model_may_look_to_both_sides(void **state) {
   (void)state;
-  lsp_model m = good(
-      TWO_SIDED LAYERS(RANDOM("\"blocks\": 12, \"reach\": 9, \"beyond\": 3") ", " LOCAL(
-          "8") ", " GLOBAL(", \"positions\": [0, 7, 4095], \"projections\": \"own\"")));
+  lsp_model m = good(TWO_SIDED LAYERS(LOCAL("8") ", " SINKS("") ", " GLOBAL(
+      ", \"positions\": [0, 7, 4095], \"projections\": \"own\"")));
   const lsp_layer *l = &m.layer[1];
   assert_int_equal(m.two_sided, 1);
   for (int b = 0; b < l->branches; b++)
@@ -531,6 +530,9 @@ static void test_a_model_may_look_to_both_sides(void **state) {
   lsp_model_close(&m);
   m = good(TWO_SIDED LAYERS(FULL ", " SINKS("")));
   assert_true(m.layer[0].branch[1].two_sided && m.layer[0].global.matrix.rows == 0);
+  lsp_model_close(&m);
+  m = good(TWO_SIDED LAYERS(RANDOM("\"blocks\": 12, \"reach\": 9, \"beyond\": 3")));
+  assert_true(m.layer[1].branch[0].two_sided && m.layer[1].branch[0].blocks == 12);
   lsp_model_close(&m);
 }
 
