@@ -101,11 +101,16 @@ def means(branch, i):
 
 
 def sees_of(branches, layer, head, i):
-    """The first key of the run, and how many fixed ones a query sees before it."""
+    """The first key of the run, and fixed keys before it: the first, then those of a list."""
     runs = [b for b in branches if b["type"] not in ("fixed", "global", "random", "compressed")]
     first = min([first_key(b, layer, head, i) for b in runs], default=i + 1)
     sinks = max([b.get("sinks", b.get("tokens", 0)) for b in branches], default=0)
-    return first, min(sinks, first, i + 1), bool(runs)
+    listed = [j for b in branches for j in b.get("positions", [])]
+    if i in listed or i < max([b.get("tokens", 0) for b in branches], default=0):
+        sinks, listed = i + 1, []  # it sees all before it
+    most = min(first, i + 1)
+    fixed = [(0, min(sinks, most))] + [(j, min(j + 1, most)) for j in listed if j >= sinks]
+    return first, fixed, bool(runs)
 
 
 def tiles_of_block(branches, layer, head, queries):
@@ -115,9 +120,11 @@ def tiles_of_block(branches, layer, head, queries):
         if b["type"] == "random":
             blocks |= drawn(b, layer, head, queries[0] // 64)
     for i in queries:
-        first, sinks, is_run = sees_of(branches, layer, head, i)
+        first, before, is_run = sees_of(branches, layer, head, i)
         run.update(range(first // 64, (i + 64) // 64) if is_run else ())
-        fixed.update(range((sinks + 63) // 64))
+        for low, end in before:  # each is walked by itself
+            fixed.update((low, t) for t in range(low // 64, (end + 63) // 64) if low < end)
+        sinks = before[0][1]
         picked.update(c for c in blocks if max(64 * c, sinks) < min(64 * c + 64, first))
         for b in branches:
             for level, (low, end) in enumerate(means(b, i) if "pool" in b else ()):
