@@ -36,6 +36,7 @@ typedef struct {
   int64_t stride; /* of which it has so many for itself, at most, but for a document's
                      first frame, which has all of them */
   int half;       /* predictions only of the second half of frames that are whole */
+  int own;        /* a row predicts its own token, not the next one */
 } lsp_framing;
 
 typedef struct {
@@ -131,8 +132,8 @@ static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t f,
   return lsp_plan_origin(plan, f) + token - plan->token_start[f];
 }
 
-/* 1 if frame f predicts the token at a position from its origin on: a row is before it,
- * and the framing asks for it. */
+/* 1 if frame f predicts the token at a position from its origin on: there is a row that
+ * does, and the framing asks for it. */
 int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position);
 
 /* Rows of the longest frame, from position 0: O(frames). */

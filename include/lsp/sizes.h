@@ -4,6 +4,7 @@
 #ifndef LSP_SIZES_H
 #define LSP_SIZES_H
 
+#include "lsp/halos.h"
 #include "lsp/model.h"
 #include "lsp/plan.h"
 #include "lsp/tiles.h"
@@ -43,7 +44,27 @@ typedef struct {
   int64_t pooled;                        /* floats of a pooled row */
   int strata;
   lsp_stratum_sizes stratum[LSP_STRATA_MAX];
+  /* two-sided (lsp/halos.h): `groups` are small ones then */
+  lsp_sight sight;
+  int64_t lag;     /* blocks that wait for those ahead of them, at most */
+  int64_t wait_at; /* in kept.waiting: their hidden rows, then their queries */
+  int64_t wait_groups;
+  int in_rounds; /* it looks at all of a frame, `room` blocks at a time */
 } lsp_layer_sizes;
+
+/* 1: a layer sees all of a document, ahead, too, so that waves are of whole ones. */
+int lsp_sizes_whole(const lsp_model *model);
+
+/* Floats of a layer's rings: of tiles, and of rows that wait. */
+int64_t lsp_sizes_ring(const lsp_layer_sizes *y);
+int64_t lsp_sizes_wait(const lsp_model *model, int layer, const lsp_layer_sizes *y);
+
+/* What of a layer's sizes is so because it looks ahead. */
+void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t ranks,
+                     lsp_layer_sizes *y);
+
+/* Global rows of a layer lie in the first blocks of a frame: so many; 0: it has none. */
+int64_t lsp_sizes_global_blocks(const lsp_layer *layer);
 
 /* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
 lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
@@ -124,19 +145,24 @@ typedef struct {
   int64_t halo;
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
-  int64_t partials;     /* of walks in several rounds */
-  int64_t picked;       /* fetched blocks: parts of them at most */
-  int64_t parts;        /* a number */
-  int64_t choices;      /* of the span's queries */
-  int64_t memory_rows;  /* rows of a snapshot on their way out */
-  int64_t scratch;      /* of one thread */
-  int64_t tokens;       /* ids; as many again for nll */
-  int64_t lead;         /* ids that are read again */
-  int64_t starts;       /* places of tokens */
-  int64_t sums;         /* of the panels, and of what enters layers in each */
-  int64_t shares;       /* what documents got of the span */
-  int64_t rings;        /* kept tiles of all layers */
-  int64_t kept_fixed;   /* fixed tiles of all layers */
+  int64_t partials;    /* of walks in several rounds */
+  int64_t picked;      /* fetched blocks: parts of them at most */
+  int64_t parts;       /* a number */
+  int64_t choices;     /* of the span's queries */
+  int64_t memory_rows; /* rows of a snapshot on their way out */
+  int64_t scratch;     /* of one thread */
+  int64_t tokens;      /* ids; as many again for nll */
+  int64_t lead;        /* ids that are read again */
+  int64_t starts;      /* places of tokens */
+  int64_t sums;        /* of the panels, and of what enters layers in each */
+  int64_t shares;      /* what documents got of the span */
+  int64_t rings;       /* kept tiles of all layers */
+  int64_t kept_fixed;  /* fixed tiles of all layers */
+  int64_t moved;       /* rows of x and q that change their rank, each */
+  int64_t waiting;     /* rows of all layers that wait for those ahead of them */
+  int64_t globals;     /* results of global rows: of panels, and of frames */
+  int64_t global_q, global_tiles; /* their own queries, and keys and values for them */
+  int64_t global_rows;            /* queries, and results, on their way */
   int64_t opening;      /* rank 0: tiles of the panel within which a run began */
   int64_t strata;       /* pooled rows of a layer, borrowed ones too, and their tiles */
   int64_t strata_rings; /* kept pooled rows of all layers */

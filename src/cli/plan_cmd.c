@@ -146,6 +146,7 @@ static lsp_status plan_documents(plan_estimate *e, int64_t n, const int64_t *tok
                                  lsp_failure *why) {
   lsp_framing framing;
   LSP_TRY(lsp_sizes_framing(&e->context, e->model.prefixes, &framing, why));
+  framing.own = e->model.two_sided;
   return lsp_plan_open(&e->plan, n, tokens, 0, framing, why);
 }
 

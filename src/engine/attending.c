@@ -12,6 +12,8 @@
  * order is one of positions; where a tile lies, and in which pass it is walked, changes no
  * bit. */
 #include "attending.h"
+#include "ahead.h"
+#include "globals.h"
 #include "picks.h"
 #include "turning.h"
 
@@ -86,6 +88,12 @@ static void see(block *b, int i, lsp_keys k, extent *all) {
   all->high = lsp_max(all->high, k.end);
 }
 
+/* The part of a run that the frame has. */
+static lsp_keys within(const block *b, lsp_keys k) {
+  const int64_t end = lsp_plan_end(&b->e->text.plan, b->panel->piece->frame);
+  return (lsp_keys){k.first, lsp_min(k.end, end)};
+}
+
 static lsp_partial part_of(const block *b, const lsp_partial *to, float top[LSP_BLOCK],
                            float sum[LSP_BLOCK]) {
   return (lsp_partial){b->scratch + block_floats(b), to->ldo, top, sum};
@@ -110,6 +118,8 @@ static void merge_part(block *b, const lsp_partial *to, const lsp_partial *part)
 /* Where the run's tiles lie, the highest first. */
 static int run_sources(const block *b, lsp_pass pass, lsp_source source[SOURCES]) {
   const lsp_piece *piece = b->panel->piece;
+  if (b->e->weights.model.two_sided)
+    return lsp_ahead_sources(b->e, b->layer, piece, pass.walks, source);
   const int64_t stride = b->e->span.layer[b->layer].tile;
   const int64_t start = piece->start / LSP_BLOCK;
   int n = 0;
@@ -133,7 +143,7 @@ static void walk_run(block *b, lsp_pass pass, const lsp_partial *to) {
   if (view_of(b)->runs == 0)
     return;
   for (int i = 0; i < b->queries.rows; i++)
-    see(b, i, lsp_view_run(view_of(b), b->head, b->position + i), &all);
+    see(b, i, within(b, lsp_view_run(view_of(b), b->head, b->position + i)), &all);
   const int n = run_sources(b, pass, source);
   for (int s = 0; s < n && all.low < all.high; s++)
     walk(b, source[s], lsp_block_of(all.low), lsp_block_of(all.high - 1) + 1, to);
@@ -144,6 +154,14 @@ static void walk_run(block *b, lsp_pass pass, const lsp_partial *to) {
 /* The first tiles of the piece's document: its own, and those before it. */
 static void walk_fixed(block *b, int64_t low, int64_t high, const lsp_partial *to) {
   const lsp_piece *piece = b->panel->piece;
+  lsp_source source[SOURCES];
+  const int n = b->e->weights.model.two_sided
+                    ? lsp_ahead_fixed(b->e, b->layer, piece, source)
+                    : 0;
+  for (int i = 0; i < n; i++)
+    walk(b, source[i], low, high, to);
+  if (n > 0)
+    return;
   const int64_t stride = b->e->span.layer[b->layer].tile;
   const int64_t start = piece->start / LSP_BLOCK;
   walk(b, (lsp_source){lsp_own_tile(b->e, b->layer, piece, start), start, high, stride},
@@ -173,7 +191,7 @@ static void add_fixed(block *b, const lsp_partial *to) {
   for (int n = 0; n < lsp_view_fixed_ranges(v); n++) {
     extent all = {INT64_MAX, INT64_MIN};
     for (int i = 0; i < b->queries.rows; i++)
-      see(b, i, lsp_view_fixed_range(v, n, b->head, b->position + i), &all);
+      see(b, i, within(b, lsp_view_fixed_range(v, n, b->head, b->position + i)), &all);
     if (all.low >= all.high)
       continue;
     if (!begun && v->fixed->in_window)
@@ -209,10 +227,24 @@ static int64_t unite(int64_t *list, int64_t n, const int64_t *more, int64_t m) {
   return n + fresh;
 }
 
+/* What is drawn for the block, wherever it lies: two-sided layers have it at hand. */
+static int64_t list_drawn(const block *b, int64_t tile[PICKED]) {
+  const lsp_view *v = view_of(b);
+  const int64_t end = lsp_plan_end(&b->e->text.plan, b->panel->piece->frame);
+  int64_t more[LSP_PICKS_MAX], n = 0;
+  for (int i = 0; i < v->picks; i++)
+    n = unite(tile, n, more,
+              lsp_draw_blocks(v->picked[i], b->layer, b->head, b->position / LSP_BLOCK,
+                              lsp_divide_up(end, LSP_BLOCK), more));
+  return n;
+}
+
 /* All that the view's branches pick for the block. */
 static int64_t list_picked(const block *b, int64_t tile[PICKED]) {
   const lsp_view *v = view_of(b);
   int64_t more[LSP_BLOCK * LSP_PICKS_MAX], n = 0;
+  if (b->e->weights.model.two_sided)
+    return list_drawn(b, tile);
   for (int i = 0; i < v->picks; i++) {
     LSP_ASSERT(lsp_picks_most(b->e, b->layer, v->picked[i]) <=
                LSP_BLOCK * LSP_PICKS_MAX);
@@ -225,6 +257,8 @@ static int64_t list_picked(const block *b, int64_t tile[PICKED]) {
 
 static int sees_tile(const block *b, int64_t position, int64_t tile) {
   const lsp_view *v = view_of(b);
+  if (b->e->weights.model.two_sided)
+    return 1; /* all rows of a block draw alike */
   for (int i = 0; i < v->picks; i++)
     if (lsp_picks_sees(b->e, b->layer, v->picked[i], b->panel, position, b->head, tile))
       return 1;
@@ -245,12 +279,20 @@ static lsp_keys picked_keys(const block *b, int64_t position, int64_t tile, int 
   return lsp_keys_outside(k, lsp_view_run(v, b->head, position), above);
 }
 
+/* The block's key/value head of a picked tile. */
+static const float *picked_tile(const block *b, int64_t tile) {
+  const lsp_piece *piece = b->panel->piece;
+  if (!b->e->weights.model.two_sided)
+    return lsp_picks_tile(b->e, b->layer, piece, tile, shared_of(b));
+  return lsp_ahead_tile(b->e, b->layer, piece, tile) +
+         shared_of(b) * lsp_tile_head(b->queries.heads);
+}
+
 /* One tile: what of it is before the run, then (two-sided) what is after it. */
 static void walk_picked(block *b, int64_t tile, const lsp_partial *to) {
   const lsp_seen seen = {b->first, b->end};
-  const lsp_visit visit = {
-      .tile = lsp_picks_tile(b->e, b->layer, b->panel->piece, tile, shared_of(b)),
-      .back = b->position / LSP_BLOCK - tile};
+  const lsp_visit visit = {.tile = picked_tile(b, tile),
+                           .back = b->position / LSP_BLOCK - tile};
   const int parts = b->e->weights.model.two_sided ? 2 : 1;
   for (int above = 0; above < parts; above++) {
     extent all = {INT64_MAX, INT64_MIN};
@@ -415,6 +457,8 @@ static void attend_view(block *b, lsp_pass pass) {
   add_fixed(b, &p);
   add_picked(b, &p);
   add_pooled(b, &p);
+  if (view_of(b)->fixed != NULL && view_of(b)->fixed->kind == LSP_PATTERN_GLOBAL)
+    lsp_globals_replace(b->e, b->layer, b->panel, b->position, b->head, &p);
   finish(b, &p);
 }
 

@@ -192,6 +192,21 @@ typedef struct {
   int64_t stops;
 } lsp_text;
 
+/* A wave of a two-sided model: layer l projects the panels stage[l] and attends to those of
+ * stage[l + 1]; results are of stage[L]. And where the keys are that the panels of the span
+ * look at: blocks of the corpus. */
+typedef struct {
+  lsp_range *stage;       /* (L + 1), owned */
+  int64_t *floor;         /* (L + 1), owned: panels before it are done, or not needed */
+  int64_t next;           /* panel with which layer 0 goes on */
+  lsp_range own;          /* in span.tiles */
+  lsp_range above, below; /* in the halo, as far as they have come: before own ones and
+                             after them */
+  const float *above_tiles, *below_tiles;
+  int walks_own;          /* 1: the pass under way does */
+  int64_t fixed_frame[2]; /* whose first rows are in span.fixed; -1: none */
+} lsp_ahead;
+
 typedef struct {
   lsp_exchange *exchange;
   lsp_sizes sizes;
@@ -215,8 +230,12 @@ typedef struct {
   int32_t *id;        /* (span_rows + 1) */
   int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
   int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
-  uint64_t *panel_sum; /* (span_rows / 64) */
-  uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
+  uint64_t *panel_sum;    /* (span_rows / 64) */
+  uint64_t *layer_sum;    /* (span_rows / 64, job.write.layers) of what enters layers */
+  float *x_next, *q_next; /* like x and q: rows that have come to another rank */
+  float *globals;         /* results of global rows: of panels, then of frames */
+  float *global_q, *global_tiles, *global_rows;
+  lsp_ahead ahead;
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
 } lsp_span;
@@ -225,6 +244,7 @@ typedef struct {
 typedef struct {
   float *rings;   /* kept tiles, dealt by position (lsp/plan.h) */
   float *fixed;   /* the first tiles of the document under way */
+  float *waiting; /* hidden rows and queries of blocks that wait for those ahead */
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
   int64_t opening_first, opening_end; /* which tiles; equal: none */
@@ -326,11 +346,26 @@ lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why
 /* wave.c */
 /* rows: at most sizes.wave_rows. */
 void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
+/* The same of panels that are known. */
+void lsp_wave_of(lsp_run *e, lsp_range panels);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
 void lsp_forward_embed(lsp_run *e);
 void lsp_forward_layer(lsp_run *e, int layer);
+
+/* stages.c: two-sided models */
+lsp_status lsp_stages_open(lsp_run *e, lsp_failure *why); /* Local */
+void lsp_stages_close(lsp_run *e);
+/* Where layers go on after the last commit. */
+void lsp_stages_begin(lsp_run *e);
+/* The next wave, and its first stage. */
+void lsp_stages_wave(lsp_run *e, int64_t rows);
+/* Panels that layer 0 takes up in this wave. */
+lsp_range lsp_wave_taken(const lsp_run *e);
+
+/* ahead.c: one layer of a two-sided model, over the span */
+void lsp_ahead_layer(lsp_run *e, int layer);
 
 /* past.c: tiles that cross ranks and waves. A round of the past is in the halo from
  * lsp_past_end on; until then it is on its way, and what was lent is not written. */
@@ -367,6 +402,8 @@ lsp_status lsp_picking_open(lsp_run *e);
 void lsp_picking_close(lsp_run *e);
 /* Bytes of the lists for so many parts and panels of a span. */
 int64_t lsp_picking_size(int64_t parts, int64_t panels);
+/* Floats of a thread that selects blocks token by token (choose_tokens.c). */
+int64_t lsp_selecting_scratch(lsp_heads h);
 /* Messages between ranks, of all kinds, since the run began. */
 lsp_traffic lsp_run_traffic(const lsp_run *e);
 

@@ -127,12 +127,27 @@ static void open_gates(lsp_run *e, const lsp_panel *p, int layer, const float *x
     gate[i] = (float)(1 / (1 + exp(-(double)gate[i])));
 }
 
+const float *lsp_attention_input(const lsp_run *e, const lsp_panel *p, int layer,
+                                 float *room) {
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  return input(e, l, &l->attention_norm, p->rows,
+               e->span.x + p->row * e->weights.model.width, room);
+}
+
+void lsp_open_gates(lsp_run *e, int layer, int64_t first, int64_t end) {
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
+  for (int64_t i = first; i < end; i++) {
+    const lsp_panel *p = &e->span.wave.panel[i];
+    open_gates(e, p, layer, lsp_attention_input(e, p, layer, lsp_scratch_of(e)));
+    lsp_poll(e);
+  }
+}
+
 static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_layer *l = &e->weights.model.layer[layer];
-  const int64_t D = e->weights.model.width, ld = l->qkv.matrix.rows;
+  const int64_t ld = l->qkv.matrix.rows;
   float *qkv = lsp_scratch_of(e), *normed = qkv + ld * LSP_PANEL;
-  const float *x =
-      input(e, l, &l->attention_norm, p->rows, e->span.x + p->row * D, normed);
+  const float *x = lsp_attention_input(e, p, layer, normed);
   matmul(e, p->rows, x, &l->qkv.matrix, qkv);
   open_gates(e, p, layer, x);
   lsp_poll(e);
@@ -143,7 +158,7 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   lsp_poll(e);
 }
 
-static void project(lsp_run *e, int layer, int64_t first, int64_t end) {
+void lsp_project(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
@@ -193,7 +208,7 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   lsp_poll(e);
 }
 
-static void feed(lsp_run *e, int layer, int64_t first, int64_t end) {
+void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
@@ -276,7 +291,7 @@ static const lsp_pass whole = {.opens = 1, .walks = 1, .closes = 1};
 static void forward_far(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   const int far = lsp_layer_picks(&e->weights.model.layer[layer]);
-  project(e, layer, 0, w->panels);
+  lsp_project(e, layer, 0, w->panels);
   lsp_past_begin(e, layer, 0);
   lsp_past_end(e);
   lsp_strata_form(e, layer);
@@ -285,7 +300,7 @@ static void forward_far(lsp_run *e, int layer) {
     const lsp_range batch =
         far ? lsp_picks_fetch(e, layer, i) : (lsp_range){0, w->panels};
     lsp_attend(e, layer, batch.first, batch.end, whole);
-    feed(e, layer, batch.first, batch.end);
+    lsp_feed(e, layer, batch.first, batch.end);
   }
   lsp_past_keep_begin(e, layer);
   lsp_past_keep_end(e, layer);
@@ -294,17 +309,21 @@ static void forward_far(lsp_run *e, int layer) {
 
 void lsp_forward_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
+  if (e->weights.model.two_sided) {
+    lsp_ahead_layer(e, layer);
+    return;
+  }
   if (e->weights.layer[layer].is_far) {
     forward_far(e, layer);
     return;
   }
   const int64_t tail = tail_of(e, layer), border = border_of(e, layer);
-  project(e, layer, tail, w->panels);
+  lsp_project(e, layer, tail, w->panels);
   lsp_past_begin(e, layer, 0);
-  project(e, layer, 0, tail);
+  lsp_project(e, layer, 0, tail);
   lsp_attend(e, layer, border, w->panels, (lsp_pass){.opens = 1, .closes = 1});
-  feed(e, layer, border, w->panels);
+  lsp_feed(e, layer, border, w->panels);
   layer_rounds(e, layer, border);
-  feed(e, layer, 0, border);
+  lsp_feed(e, layer, 0, border);
   lsp_past_keep_end(e, layer);
 }

@@ -72,6 +72,8 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, "prefix", "%d", m->prefixes);
   if (m->prefixes > 0 && m->no_bos == NULL)
     put_prefix(m, p);
+  if (m->two_sided)
+    put(p, "predicts", "own"); /* a row its own token */
   if (e->text.has_tokenizer) {
     hex(e->text.tokenizer_hash, hash);
     put(p, "tokenizer", "%s", hash);
@@ -343,8 +345,9 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",   "gemm",   "context",
-                                       "segment",    "mem_len", "prefix", "prefix_ids"};
+static const char *const optional[] = {"model_type", "model",      "gemm",
+                                       "context",    "segment",    "mem_len",
+                                       "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {
   for (int i = 0; i < p->count; i++)

@@ -198,6 +198,7 @@ static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
   LSP_TRY(check_chunks(e));
   LSP_TRY(lsp_sizes_framing(&e->text.context, e->weights.model.prefixes,
                             &sizes->framing, &e->job.ctx->why));
+  sizes->framing.own = e->weights.model.two_sided;
   for (int64_t d = 0; d < n; d++)
     sizes->frames += lsp_framing_frames(&sizes->framing,
                                         lsp_corpus_document(e->text.corpus, d).tokens);

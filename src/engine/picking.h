@@ -51,6 +51,19 @@ struct lsp_picking {
   int64_t before; /* and tiles before the wave, which lie in rings */
 };
 
+/* best.c. The best of what was offered, by score, `most` of them; of equal scores the lower
+ * block, NaN after all. Local. */
+typedef struct {
+  float score[LSP_PICKS_MAX]; /* falling */
+  int32_t block[LSP_PICKS_MAX];
+  int count, most;
+} lsp_best;
+
+/* Blocks are offered in rising order. */
+void lsp_best_offer(lsp_best *best, float score, int64_t block);
+/* Blocks in rising order, then -1, into list (most). */
+void lsp_best_list(const lsp_best *best, int32_t *list);
+
 /* choose_blocks.c, choose_tokens.c. Local: the choices of all queries of the span of a
  * layer. Blocks of the frame; -1: none. */
 

@@ -259,6 +259,13 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&e->kept.fixed, z->kept_fixed},
       {&p->strata, z->strata},
       {&e->kept.strata, z->strata_rings},
+      {&e->kept.waiting, z->waiting},
+      {&p->x_next, z->moved},
+      {&p->q_next, z->moved},
+      {&p->globals, z->globals},
+      {&p->global_q, z->global_q},
+      {&p->global_tiles, z->global_tiles},
+      {&p->global_rows, z->global_rows},
       {&e->progress.start_hidden, e->weights.model.width},
       {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
       {&e->kept.strata_opening, e->job.ctx->rank == 0 ? z->strata_opening : 0}};
@@ -315,6 +322,8 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   lsp_failure *why = &e->job.ctx->why;
   const size_t blocks = (size_t)(e->span.sizes.span_rows / LSP_BLOCK);
   lsp_status st = lsp_arena_open(&e->span.arena, deal_buffers(e, NULL), why);
+  if (st == LSP_OK)
+    st = lsp_stages_open(e, why);
   e->span.wave.piece = calloc(blocks + 1, sizeof *e->span.wave.piece);
   e->span.wave.panel = calloc(blocks + 1, sizeof *e->span.wave.panel);
   if (e->job.ctx->rank == 0) {
@@ -340,6 +349,7 @@ void lsp_run_close(lsp_run *e) {
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);
+  lsp_stages_close(e);
   lsp_arena_close(&e->span.arena);
   lsp_plan_close(&e->text.plan);
   lsp_corpus_close(&e->text.corpus);

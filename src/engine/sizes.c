@@ -33,6 +33,8 @@ static int has_strata(const lsp_model *m) {
  * document, or pooled rows, all layers do, and at least the last row: snapshots are alike
  * in all layers. */
 static int64_t reach_of(const lsp_model *m, int layer) {
+  if (m->two_sided)
+    return 0; /* no snapshots */
   const int64_t reach = lsp_layer_reach(&m->layer[layer]);
   return reach == 0 && (lsp_sizes_fixed(m) > 0 || has_strata(m)) ? 1 : reach;
 }
@@ -109,6 +111,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.pooled = (int64_t)2 * l->heads.shared * l->heads.width;
   for (int k = 0; k < s.strata; k++)
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);
+  if (m->two_sided)
+    lsp_sizes_ahead(m, i, longest, ranks, &s);
   return s;
 }
 
@@ -133,7 +137,7 @@ static void place_strata(lsp_layer_sizes *y, int64_t *ring, int64_t *opening) {
 
 lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ranks,
                             lsp_layer_sizes *layer, lsp_failure *why) {
-  int64_t ring = 0, fixed = 0, opening = 0, rows = 0, rows_opening = 0;
+  int64_t ring = 0, wait = 0, fixed = 0, opening = 0, rows = 0, rows_opening = 0;
   for (int i = 0; i < model->layers; i++) {
     lsp_layer_sizes *s = &layer[i];
     *s = layer_of(model, i, longest, ranks);
@@ -148,7 +152,9 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
     s->ring_at = ring;
     s->fixed_at = fixed;
     s->opening_at = opening;
-    ring += s->groups * LSP_GROUP * s->tile;
+    s->wait_at = wait;
+    ring += lsp_sizes_ring(s);
+    wait += lsp_sizes_wait(model, i, s);
     fixed += s->fixed * s->tile;
     opening += LSP_PANEL / LSP_BLOCK * s->tile;
     place_strata(s, &rows, &rows_opening);
@@ -204,7 +210,7 @@ int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
 
 int64_t lsp_sizes_fixed(const lsp_model *m) {
   int64_t most = 0;
-  for (int i = 0; i < m->layers; i++)
+  for (int i = 0; i < m->layers && !m->two_sided; i++)
     most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
   return most;
 }
@@ -334,6 +340,7 @@ static int64_t scratch_of(const lsp_model *m) {
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
+    most = lsp_max(most, lsp_selecting_scratch(l->heads));
   }
   return padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
@@ -373,17 +380,35 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,           s->q,
-                            s->tiles,       s->halo,
-                            s->fixed,       s->partials,
-                            s->memory_rows, z->request->threads * s->scratch,
-                            s->tokens,      s->tokens,
-                            s->lead,        s->starts,
-                            s->sums,        s->shares,
-                            s->rings,       s->kept_fixed,
-                            s->strata,      s->strata_rings,
-                            s->picked,      s->choices,
-                            s->gates,       z->model->width};
+  const int64_t floats[] = {s->x,
+                            s->q,
+                            s->tiles,
+                            s->halo,
+                            s->fixed,
+                            s->partials,
+                            s->memory_rows,
+                            z->request->threads * s->scratch,
+                            s->tokens,
+                            s->tokens,
+                            s->lead,
+                            s->starts,
+                            s->sums,
+                            s->shares,
+                            s->rings,
+                            s->kept_fixed,
+                            s->strata,
+                            s->strata_rings,
+                            s->picked,
+                            s->choices,
+                            s->gates,
+                            s->moved,
+                            s->moved,
+                            s->waiting,
+                            s->globals,
+                            s->global_q,
+                            s->global_tiles,
+                            s->global_rows,
+                            z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -410,6 +435,23 @@ static void add_strata(const lsp_layer_sizes *y, lsp_sizes *s) {
   s->strata = lsp_max(s->strata, floats);
 }
 
+/* What global rows take: partial results of the span's panels for a block of them, and the
+ * results of the frames. */
+static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s) {
+  const int64_t n = lsp_sizes_global_blocks(l), blocks = s->span_rows / LSP_BLOCK;
+  const int64_t A = (int64_t)l->heads.query * l->heads.width;
+  const int64_t block =
+      LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
+  if (n == 0)
+    return;
+  s->globals = lsp_max(s->globals, 2 * blocks * block);
+  s->global_rows = lsp_max(s->global_rows, 2 * n * LSP_BLOCK * A + block);
+  if (l->global.matrix.rows == 0)
+    return;
+  s->global_q = lsp_max(s->global_q, s->span_rows * A);
+  s->global_tiles = lsp_max(s->global_tiles, blocks * y->tile);
+}
+
 /* What the layers need: the most of any for what they use in turn, the sum of what is
  * kept. */
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
@@ -432,26 +474,47 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
     s->parts = lsp_max(s->parts, y->parts);
     s->choices = lsp_max(s->choices, blocks * y->choices);
-    s->rings += y->groups * LSP_GROUP * y->tile;
+    s->rings += lsp_sizes_ring(y);
+    s->waiting += lsp_sizes_wait(z->model, i, y);
+    add_globals(l, y, s);
     s->kept_fixed += y->fixed * y->tile;
     s->opening += LSP_PANEL / LSP_BLOCK * y->tile;
     add_strata(y, s);
-    if (y->near_tiles <= y->room)
+    if (z->model->two_sided ? !y->in_rounds : y->near_tiles <= y->room)
       continue;
     lsp_view view[LSP_BRANCHES_MAX];
     s->rooms = 2;
     s->partials = lsp_max(s->partials, s->span_rows * row * lsp_layer_views(l, view));
   }
   s->halo = s->rooms * s->room;
+  for (int i = 0; i < z->model->layers; i++)
+    if (z->layer[i].lag > 0)
+      s->moved = lsp_max(s->x, s->q);
   s->fixed = 2 * s->fixed_room;
   if (z->plan->first_position % LSP_PANEL == 0)
     s->opening = s->strata_opening = 0;
 }
 
+/* Rows of the panels of a frame. */
+static int64_t rows_of_frame(int64_t rows) {
+  return rows == 0 ? 0 : lsp_panel_start(lsp_panel_of(rows - 1) + 1);
+}
+
+/* Rows that a wave may take up again: those that waited in the layers. */
+static int64_t rows_behind(const lsp_sizing *z) {
+  int64_t blocks = 0;
+  for (int i = 0; i < z->model->layers; i++)
+    blocks += z->layer[i].lag;
+  return blocks * LSP_BLOCK;
+}
+
 lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
   lsp_sizes s = {.wave_rows = lsp_max(lsp_min(wave_rows, all), LSP_PANEL)};
-  const int64_t share = lsp_divide_up(s.wave_rows, z->request->ranks) + LSP_PANEL;
+  if (lsp_sizes_whole(z->model))
+    s.wave_rows = lsp_max(s.wave_rows, rows_of_frame(z->request->longest));
+  const int64_t share =
+      lsp_divide_up(s.wave_rows + rows_behind(z), z->request->ranks) + LSP_PANEL;
   s.span_rows =
       lsp_divide_up(lsp_min(share, lsp_max(all, LSP_PANEL)), LSP_BLOCK) * LSP_BLOCK;
   const int64_t blocks = s.span_rows / LSP_BLOCK;
@@ -529,11 +592,14 @@ lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *wh
   int64_t memory = request->memory;
   if (memory <= 0) /* what is kept comes on top of what waves need */
     memory = LSP_MEMORY_DEFAULT +
-             (int64_t)sizeof(float) *
-                 (out->rings + out->kept_fixed + out->strata_rings + out->strata);
+             (int64_t)sizeof(float) * (out->rings + out->kept_fixed +
+                                       out->strata_rings + out->strata + out->waiting);
   memory = request->memory > 0 ? memory : lsp_max(memory, lsp_sizes_rank(out));
   if (lsp_sizes_rank(out) > memory)
-    return too_little("the smallest wave", lsp_sizes_rank(out), memory, why);
+    return too_little(lsp_sizes_whole(z->model)
+                          ? "the longest document, which layers see as a whole,"
+                          : "the smallest wave",
+                      lsp_sizes_rank(out), memory, why);
   const double thirty = 30 * lsp_nominal_rate * (double)request->threads /
                         lsp_sizes_token_flops(z->model, request->longest);
   const int64_t most = lsp_min(memory / (4 * (int64_t)z->model->width),

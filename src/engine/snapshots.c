@@ -54,8 +54,8 @@ lsp_status lsp_list_stops(lsp_run *e) {
                             ? e->job.options->snapshot_every * e->weights.model.segment
                             : 0;
   e->text.stops = 0;
-  if (e->text.plan.framing.tokens > 0)
-    return LSP_OK; /* nothing continues a chunk */
+  if (e->text.plan.framing.tokens > 0 || e->weights.model.two_sided)
+    return LSP_OK; /* nothing continues a chunk, or a text seen from both sides */
   while (last >= 0 &&
          e->text.plan.token_start[last + 1] == e->text.plan.token_start[last])
     last--;

@@ -296,11 +296,10 @@ lsp_status lsp_verify_output(const lsp_verification *v, lsp_failure *why) {
 /* --- memory ---------------------------------------------------------------------- */
 
 /* Rows [first, end) of one layer of one snapshot, counted with the fixed ones: those
- * before `there` are zero, the others are there, or may be zero, too. */
+ * before `there` are zero, the others are there. */
 typedef struct {
   int64_t place; /* snapshot * layers + layer */
   int64_t first, there, end;
-  int may_be;
 } row_range;
 
 enum { ROW_RANGES = 4 };
@@ -338,8 +337,8 @@ static int64_t rows_of_a_layer(const lsp_verification *v) {
 }
 
 /* A row is there with the token of its position. Four ranges: fixed rows, fixed rows that
- * the document is too short for, rows of the past, and pooled rows: all of these are there
- * with the snapshot's last token, some before. */
+ * the document is too short for, rows of the past, and pooled rows: what a pooled row
+ * averages is not known here, but all are there with the snapshot's last token. */
 static void ranges_of(const lsp_verification *v, int64_t place,
                       row_range r[ROW_RANGES]) {
   const lsp_memory_spec *m = v->memory;
@@ -350,14 +349,14 @@ static void ranges_of(const lsp_verification *v, int64_t place,
   const int64_t positions = lsp_memory_layer_first(m, layer);
   const int64_t fixed = lsp_min(positions, position);
   const int64_t past = lsp_min(lsp_memory_layer_rows(m, layer), position);
-  r[0] = (row_range){place, 0, 0, fixed, 0};
-  r[1] = (row_range){place, fixed, m->fixed, all > 0 ? positions : m->fixed, 0};
-  r[2] = (row_range){place, m->fixed, end - past, end, 0};
-  r[3] = (row_range){place, positions, positions, all, 0};
+  r[0] = (row_range){place, 0, 0, fixed};
+  r[1] = (row_range){place, fixed, m->fixed, all > 0 ? positions : m->fixed};
+  r[2] = (row_range){place, m->fixed, end - past, end};
+  r[3] = (row_range){place, positions, positions, all};
   if (v->plan != NULL) {
     const int64_t done = position_done(v, m->document[snapshot]);
     r[0].end = lsp_max(0, lsp_min(fixed, done));
-    r[3].may_be = done < position;
+    r[3].end = done < position ? positions : all;
     r[2].end = lsp_max(r[2].there, end - lsp_max(0, position - done));
   }
 }
@@ -365,7 +364,7 @@ static void ranges_of(const lsp_verification *v, int64_t place,
 static int row_is_right(const cache *c, const row_range *r, int64_t row, int64_t i,
                         int64_t bytes) {
   const unsigned char *keys = c->keys + i * bytes, *values = c->values + i * bytes;
-  if (row < r->there || (r->may_be && c->sum[i] == 0))
+  if (row < r->there)
     return c->sum[i] == 0 && lsp__is_zero(keys, bytes) && lsp__is_zero(values, bytes);
   return c->sum[i] == lsp_sum_row(keys, values, bytes);
 }

@@ -38,10 +38,11 @@ book 303 15 >few/f
 book 303 16 >few/g
 
 corpus_of() { # corpus_of FOLDER: what the model reads
-  case ${1#"$FIXTURES"/} in
-  families/* | branches/learned) given "$1" few ;;
-  *) given "$1" many ;;
-  esac
+  if grep -q '"max_position' "$1/config.json"; then
+    given "$1" few
+  else
+    given "$1" many
+  fi
 }
 
 # Two-sided models leave no memory.

@@ -91,7 +91,7 @@ volumes "$branches/levels-gate" 65 129 514
 volumes "$branches/chosen-local" 2 127 700
 volumes "$branches/chosen-random" 64 321
 volumes "$branches/nsa" 50 129 1000
-volumes "$branches/compressed-reach" 31 400
+volumes "$branches/compressed" 31 400
 volumes "$branches/random-two" 100 513
 volumes "$branches/dynamic" 7 256
 volumes "$branches/global" 3 70 900

@@ -50,6 +50,16 @@ fixed_of() {
   echo "{\"type\": \"fixed\", \"sinks\": $1}"
 }
 
+chosen_of() { # chosen_of BLOCKS REACH BEYOND
+  echo "{\"type\": \"chosen\", \"blocks\": $1, \"reach\": $2, \"beyond\": $3}"
+}
+compressed_of() { # compressed_of POOL REACH
+  echo "{\"type\": \"compressed\", \"pool\": $1, \"reach\": $2}"
+}
+selected_of() { # selected_of BLOCKS
+  echo "{\"type\": \"selected\", \"blocks\": $1}"
+}
+
 texts() {
   rm -rf text
   mkdir text
@@ -71,8 +81,30 @@ drawn() {
   same "drawn blocks beside others" "2 700" "3 1000000" "7 600"
 }
 
+chosen() {
+  texts
+  first="$(chosen_of 2 6 0), $(local_of 100), $(fixed_of 70)"
+  second="$(chosen_of 5 40 2), $(random_of 1 9 0 5)"
+  model local-heads "[{\"branches\": [$first]}, {\"branches\": [$second]}]"
+  same "chosen blocks" "1 256" "2 256" "3 512" "4 700" "7 1300" "5 1000000"
+  model local-heads \
+    "[{\"branches\": [$first], \"merge\": \"sum\"}, {\"branches\": [$second]}]"
+  same "chosen blocks beside others" "2 700" "3 1000000" "7 600"
+}
+
+selected() {
+  texts
+  first="$(compressed_of 16 0), $(selected_of 4), $(local_of 100)"
+  second="$(compressed_of 4 150), $(selected_of 9)"
+  model local-heads "[{\"branches\": [$first], \"merge\": \"sum\"}, \
+{\"branches\": [$second], \"merge\": \"sum\"}]"
+  same "selected blocks" "1 256" "2 256" "3 512" "4 700" "7 1300" "5 1000000"
+}
+
 available=$(cores)
 for core in $available; do
   use "$core"
   drawn
+  chosen
+  selected
 done

@@ -1,19 +1,22 @@
 #!/bin/sh
 # Reach that works: models whose weights were written by hand
 # (tests/oracle/make_reach.py) predict each byte from one far back, and from nothing
-# else. Asserted: every nll from the first token whose source exists is below 0.001,
-# however ranks and waves cut the text; with the reach shorter by one key
-# (config.short.json) their mean is above 1.
+# else. Asserted: the nll of every token whose source exists is below 0.001, however ranks
+# and waves cut the text; with a shorter reach (config.short.json: by one key, one block,
+# levels, or a block that was drawn otherwise) their mean is above 1.
 #
-# A text is `head` bytes and then `period` bytes again and again. The sinks are 10^6
-# tokens back.
+# A text is `head` bytes and then `period` bytes again and again. Sinks, global rows, the
+# chosen block and what the levels show are 10^6 tokens back.
+#
+# usage: reach.sh [CASE...]
 set -eu
 . "$(dirname "$0")/../runs.sh"
 can_read "reach" || exit 77
 
-# of CASE KEY: a number of its reach.json.
+# of CASE KEY [DEFAULT]: a number of its reach.json.
 of() {
-  sed -n "s/.*\"$2\": *\\([0-9.]*\\).*/\\1/p" "$FIXTURES/reach/$1/reach.json"
+  number=$(sed -n "s/.*\"$2\": *\\([0-9.]*\\).*/\\1/p" "$FIXTURES/reach/$1/reach.json")
+  echo "${number:-${3-}}"
 }
 
 # text CASE TOKENS: doubles the periods until there are enough.
@@ -21,17 +24,18 @@ text() {
   given=$FIXTURES/reach/$1/text.bin
   head -c "$(of "$1" head)" "$given" >text.begin
   tail -c +$(($(of "$1" head) + 1)) "$given" >text.again
-  while [ "$(wc -c <text.again)" -lt "$2" ]; do
+  while [ -s text.again ] && [ "$(wc -c <text.again)" -lt "$2" ]; do
     cat text.again text.again >text.more
     mv text.more text.again
   done
   cat text.begin text.again | head -c "$2" >text
 }
 
-# nll_from FIRST: how many, the largest, the mean of those from token FIRST on. What is
-# not a number is as large as can be.
-nll_from() {
-  column o.h5 /tokens/nll | tail -c +$((4 * $1 + 1)) | od -An -v -tf4 -w4 | awk '
+# nll_of CASE: how many, the largest, the mean of those whose source exists. What is not a
+# number is as large as can be.
+nll_of() {
+  column o.h5 /tokens/nll | tail -c +$((4 * $(of "$1" from) + 1)) |
+    head -c -$((4 * $(of "$1" behind 0))) | od -An -v -tf4 -w4 | awk '
     { x = $1 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ ? $1 + 0 : 1e30 }
     n++ == 0 || x > most { most = x }
     { sum += x }
@@ -42,9 +46,9 @@ nll_from() {
 holds() {
   run "$3" --model "$FIXTURES/reach/$1" --output o.h5 --overwrite --write nll \
     --snapshots none --wave-tokens "$4" text
-  nll_from "$(of "$1" from)" >found
+  nll_of "$1" >found
   read -r count most mean <found
-  [ "$count" -eq $(($2 - $(of "$1" from))) ] || fail "$1: $count tokens"
+  [ "$count" -eq $(($2 - $(of "$1" from) - $(of "$1" behind 0))) ] || fail "$1: $count tokens"
   awk -v x="$most" -v below="$(of "$1" nll_below)" 'BEGIN { exit !(x < below) }' ||
     fail "$1: $3 ranks, waves of $4: an nll of $most"
 }
@@ -55,30 +59,32 @@ falls_short() {
   mkdir short
   cp "$FIXTURES/reach/$1/model.safetensors" short
   cp "$FIXTURES/reach/$1/config.short.json" short/config.json
-  head -c 5000 text >text.short
+  head -c "$(of "$1" short 5000)" text >text.short
   run 1 --model short --output o.h5 --overwrite --write nll --snapshots none text.short
-  nll_from "$(of "$1" from)" >found
+  nll_of "$1" >found
   read -r count most mean <found
   above=$(of "$1" short_mean_above)
   awk -v x="$mean" -v above="$above" 'BEGIN { exit !(x > above) }' ||
     fail "$1: with a shorter reach the mean nll is $mean"
-  passed "$1: $tokens tokens; one key less, and the mean nll is $mean"
+  passed "$1: $tokens tokens; with less reach the mean nll is $mean"
 }
 
 # The source lies across borders of spans and of waves: waves of one panel, of three,
 # all.
-for case in window layers; do
-  tokens=4001
-  text $case $tokens
-  holds $case $tokens 3 256
-  holds $case $tokens 3 900
-  holds $case $tokens 2 1000000
-  falls_short $case
-done
-
-tokens=1000100
-for case in sink sink-window; do
-  text $case $tokens
-  holds $case $tokens 2 40000
-  falls_short $case
+for case in ${*:-window layers dynamic random two-sided selected sink sink-window global \
+  chosen levels}; do
+  case $case in
+  window | layers | dynamic | random | two-sided) tokens=4001 ;;
+  selected) tokens=100003 ;;
+  *) tokens=1000100 ;;
+  esac
+  text "$case" $tokens
+  if [ $tokens -eq 4001 ]; then
+    holds "$case" $tokens 3 256
+    holds "$case" $tokens 3 900
+    holds "$case" $tokens 2 1000000
+  else
+    holds "$case" $tokens 2 40000
+  fi
+  falls_short "$case"
 done

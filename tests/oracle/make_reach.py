@@ -1,19 +1,26 @@
 """Makes longspan models whose weights are written by hand: what they copy from far away is exact at any distance.
 
-Usage: python3 make_reach.py OUTDIR        (torch, safetensors, numpy; data/reference.py)
+Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy; data/reference.py)
 
     window       one layer: the byte at the far edge of a window of 200
     layers       three layers: the byte three windows back, one window edge after the other
     sink         four sinks; the byte read asks for one of them by its bits 5 and 6
     sink-window  the first byte of the document, found by the place that place "window" gives it
+    global       the same four bytes as the sinks, at rows that are global
+    random       two layers of two heads: two bits of a byte each, from blocks that each of them drew
+    chosen       one of four blocks at the beginning, which the block before asked for
+    selected     the same, which every token asks for
+    levels       one of four bytes at the beginning, through means of means of means
+    dynamic      the byte at the far end of a learned span of 199
+    two-sided    three layers: the byte three windows ahead
 
 Every OUTDIR/CASE holds
     config.json, model.safetensors   the model
     config.short.json                the same weights with a shorter reach
     text.bin                         `head` bytes, then twice `period` bytes; a test repeats the last `period` as it likes
-    reach.json                       head, period; what must hold for the text at any length:
-        from, nll_below              every token from this one on has a lower nll
-        short_mean_above             with config.short.json their mean is higher
+    reach.json                       head, period (0: there is no more text than the head); what must hold at any length:
+        from, behind, nll_below      every token from this one on, but for the last `behind`, has a lower nll
+        short_mean_above             with config.short.json their mean is higher, in the first `short` bytes
 """
 import copy
 import json
@@ -36,6 +43,7 @@ CODE = torch.tensor([[1.0 if byte >> bit & 1 else -1.0 for bit in range(8)] for 
 BASE = dict(model_type="longspan", vocab_size=256, tokenizer="bytes", num_hidden_layers=1, num_attention_heads=1,
             intermediate_size=1, attention_scale=1.0, tie_word_embeddings=False, norm_eps=EPS)
 GAP = 25.0  # by how much the score of the key meant exceeds every other
+NUMBER, PAYLOAD = [0b00, 0b01, 0b11, 0b10], [0b00001, 0b11110, 0b10011, 0b01100]  # of four bytes; numbers in Gray code
 
 
 def blank(**keys):
@@ -82,6 +90,15 @@ def find_by_distance(attention, distance, reach):
     attention.relative.v.copy_(peak(f, distance, reach) * reference.sinusoids(torch.tensor([distance]), D))
 
 
+def ask(attention, number, kind):
+    """The score grows by `number` for each equal bit of the two that are asked for, by `kind` if bit 7 is clear."""
+    for row, bit in enumerate((5, 6)):
+        attention.q.weight[row, bit] = number
+        attention.k.weight[row, bit] = 1.0
+    attention.q.bias[2] = -kind
+    attention.k.weight[2, 7] = 1.0
+
+
 def window():
     """The token at the far edge of the window is predicted; the text repeats itself with the window's length."""
     W = 200
@@ -116,16 +133,11 @@ def sink():
     All later bytes have bit 7 set; they ask for the sink of their number, and the next byte has its payload and the
     next number. Bytes of the window show no payload: without bit 7 the score is lower by 2 GAP.
     """
-    number, payload = [0b00, 0b01, 0b11, 0b10], [0b00001, 0b11110, 0b10011, 0b01100]
     model = blank(hidden_size=16, head_dim=8, position="none", attention_bias=True, head_bias=True,
                   layers=dict(branches=[dict(type="local", window=16), dict(type="fixed", sinks=4)]))
     even(model.layers[0].attention_norm, 1 / 2)
     attention = model.layers[0].attention
-    for row, bit in enumerate((5, 6)):
-        attention.q.weight[row, bit] = GAP
-        attention.k.weight[row, bit] = 1.0
-    attention.q.bias[2] = -GAP
-    attention.k.weight[2, 7] = 1.0
+    ask(attention, GAP, GAP)
     copy_bits(attention, 0, 8)
     attention.v.weight[5:] = 0
     even(model.norm, 13 / 16)
@@ -134,8 +146,8 @@ def sink():
     model.head.bias.copy_(SURE * CODE[:, 7])
     short = copy.deepcopy(model.config)
     short["layers"]["branches"][1]["sinks"] = 3
-    head = bytes(number[n] << 5 | payload[n] for n in range(4))
-    period = bytes(128 | number[n] << 5 | payload[n - 1] for n in range(4))
+    head = bytes(NUMBER[n] << 5 | PAYLOAD[n] for n in range(4))
+    period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
     return model, short, head, period, 4
 
 
@@ -153,9 +165,169 @@ def sink_window():
     return model, short, b"a", bytes([ord("a") ^ 255]), W + s
 
 
+def global_rows():
+    """The sinks' bytes at four global rows of a beginning of 320 bytes; the rest of it is like the text that follows."""
+    model, _, head, period, _ = sink()
+    rows = [3, 70, 200, 319]
+    far = blank(**{**model.config, "layers": dict(branches=[dict(type="local", window=16), dict(type="global", positions=rows)])})
+    far.load_state_dict(model.state_dict())
+    text = bytearray(period * 80)
+    for row, byte in zip(rows, head):
+        text[row] = byte
+    short = copy.deepcopy(far.config)
+    short["layers"]["branches"][1]["positions"] = rows[:3]
+    return far, short, bytes(text), period, len(text) + 1
+
+
+def draws():
+    """Every bit of what a block repeats is the opposite of another bit of a block drawn eleven to twenty back.
+
+    A block shows its byte from its second row to the first of the next: what its rows predict. Layer l and head h have
+    the bits 4 l + 2 h and the next one. Nothing is seen but the one block drawn, and all of its rows alike.
+    """
+    branch, blocks, rng = dict(type="random", blocks=1, reach=20, beyond=10, seed=20261126), 63, np.random.default_rng(8)
+    model = blank(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, head_dim=8, layers=dict(branches=[branch]))
+    shown = [int(x) for x in rng.integers(0, 256, blocks)]
+    for number, layer in enumerate(model.layers):
+        even(layer.attention_norm, 1 / 2)
+        for head in range(2):
+            for bit in (4 * number + 2 * head, 4 * number + 2 * head + 1):
+                layer.attention.v.weight[8 * head + bit % 2, (bit + 3) % 8] = -1.0
+                layer.attention.o.weight[8 + bit, 8 * head + bit % 2] = 1.0
+    model.head.weight[:, 8:] = SURE * CODE
+    far = [reference.drawn(1, 20, 10, 20261126, layer, 2, blocks, True) for layer in range(2)]
+    for b in range(11, blocks):
+        for bit in range(8):
+            source, = far[bit // 4][bit // 2 % 2, b].nonzero()[:, 0].tolist()
+            shown[b] = shown[b] & ~(1 << bit) | (~shown[source] >> (bit + 3) % 8 & 1) << bit
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][0]["reach"] = 19
+    text = bytes([0]) + b"".join(bytes([byte] * 64) for byte in shown)
+    return model, short, text[:4001], b"", 11 * 64 + 1
+
+
+def chosen():
+    """Four blocks of one byte each, bit 7 clear, with a number and a payload; then blocks that ask for one of them.
+
+    What rows of a block predict follows from the block it chose: its payload, the number after its own, bit 7. The
+    number is what the next block is chosen by. As above a block's byte stands from its second row to the first of the next.
+    """
+    model = blank(hidden_size=16, head_dim=8, position="none", attention_bias=True, head_bias=True,
+                  layers=dict(branches=[dict(type="chosen", blocks=1, reach=16384)]))
+    even(model.layers[0].attention_norm, 1 / 2)
+    ask(model.layers[0].attention, 5.0, 3 * GAP)
+    copy_bits(model.layers[0].attention, 0, 8)
+    even(model.norm, 1.0)
+    model.head.weight[:, 8:13] = SURE * CODE[:, :5]
+    model.head.weight[:, 14], model.head.weight[:, 13] = -SURE * CODE[:, 5], SURE * CODE[:, 6]
+    model.head.bias.copy_(SURE * CODE[:, 7])
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][0]["reach"] = 8
+    head = b"".join(bytes([NUMBER[n] << 5 | PAYLOAD[n]] * 64) for n in range(4))
+    period = b"".join(bytes([128 | NUMBER[n] << 5 | PAYLOAD[n - 1]] * 64) for n in range(4))
+    return model, short, head + period[-1:], period, len(head) + 1
+
+
+def selected():
+    """The same four blocks, of which every token asks for one by its number; the text is that of the sinks.
+
+    Means of the blocks that follow have no number, since each has as many of the one as of the other.
+    """
+    model = blank(hidden_size=16, head_dim=8, position="none", attention_bias=True, head_bias=True,
+                  layers=dict(branches=[dict(type="compressed", pool=64), dict(type="selected", blocks=2)], merge="gate"))
+    attention = model.layers[0].attention
+    even(model.layers[0].attention_norm, 1 / 2)
+    ask(attention, 8.0, 3 * GAP)
+    copy_bits(attention, 0, 8)
+    attention.v.weight[5:] = 0
+    attention.gate.copy_(torch.tensor([[-60.0], [60.0]]))
+    even(model.norm, 13 / 16)
+    model.head.weight[:, 8:13] = SURE * CODE[:, :5]
+    model.head.weight[:, 6], model.head.weight[:, 5] = -SURE * CODE[:, 5], SURE * CODE[:, 6]
+    model.head.bias.copy_(SURE * CODE[:, 7])
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][0]["reach"] = 8
+    head = b"".join(bytes([NUMBER[n] << 5 | PAYLOAD[n]] * 64) for n in range(4))
+    period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
+    return model, short, head, period, len(head) + 1
+
+
+def levels():
+    """Four marked bytes, 4096 apart, stand out of means of 4096 rows that they are the only ones to have a part in.
+
+    Columns: 0, 1 the number (asked for), 2, 3 the same of marked bytes alone (the key), 4 .. 8 their payload, 9 keeps
+    all rows as long as these; 10 .. 14 what was found, brought to size by the norm behind attention. Keys and values
+    of bytes that are not marked are 0, so that a mean of u rows scores 2 A / u for the marked byte asked for.
+    """
+    unit = 4096
+    model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True,
+                  layers=dict(branches=[dict(type="levels", window=256, pool=16, levels=3)]))
+    embed, attention = model.embed.weight, model.layers[0].attention
+    embed.fill_(0.0)
+    embed[:, :2] = CODE[:, 5:7]
+    embed[:128, 2:4], embed[:128, 4:9] = CODE[:128, 5:7], CODE[:128, :5]
+    embed[128:, 9] = math.sqrt(7)
+    even(model.layers[0].attention_norm, 9 / 16)
+    for column in range(2):
+        attention.q.weight[column, column] = 1.2 * GAP * unit / 2
+        attention.k.weight[column, 2 + column] = 1.0
+    for bit in range(5):
+        attention.v.weight[bit, 4 + bit] = 1.0
+        attention.o.weight[10 + bit, bit] = float(unit)
+    even(model.layers[0].attention_post_norm, 5 / 16)
+    even(model.norm, 14 / 16)
+    model.head.weight[:, 10:15] = SURE * CODE[:, :5]
+    model.head.weight[:, 1], model.head.weight[:, 0] = -SURE * CODE[:, 5], SURE * CODE[:, 6]
+    model.head.bias.copy_(SURE * CODE[:, 7])
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][0]["levels"] = 1
+    period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
+    text = bytearray(period * unit)
+    for n in range(4):
+        text[n * unit] = NUMBER[n] << 5 | PAYLOAD[n]
+    return model, short, bytes(text), period, len(text)
+
+
+def dynamic():
+    """The token at the far end of a span of 199 with the steepest ramp, which shows 200 keys."""
+    S = 199
+    model = blank(hidden_size=16, attention_bias=True, layers=dict(branches=[dict(type="dynamic", window=S, ramp=1)]))
+    even(model.layers[0].attention_norm, 1 / 2)
+    model.layers[0].attention.span.fill_(1.0)
+    find_by_rotation(model.layers[0].attention, S, range(S + 1))
+    copy_bits(model.layers[0].attention, 0, 8)
+    model.head.weight[:, 8:] = SURE * CODE
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][0]["window"] = S - 1
+    return model, short, b"", S + 1, S + 1
+
+
+def two_sided():
+    """Layer after layer looks at the far edge of its window, ahead; a row says its own token by what it found there."""
+    W, L = 200, 3
+    model = blank(hidden_size=32, head_dim=32, num_hidden_layers=L, causal=False, attention_bias=True,
+                  layers=dict(branches=[dict(type="local", window=W)]))
+    for number, layer in enumerate(model.layers):
+        even(layer.attention_norm, (number + 1) / 4)
+        find_by_rotation(layer.attention, -W, range(-W, W + 1))
+        copy_bits(layer.attention, 8 * number, 8 * number + 8)
+    model.head.weight[:, 8 * L:] = SURE * CODE
+    short = copy.deepcopy(model.config)
+    short["layers"] = [dict(branches=[dict(type="local", window=W - (number == L - 1))]) for number in range(L)]
+    return model, short, b"", L * W, 0
+
+
 def nll_of(model, text):
     """The nll of a text as one document, in float64."""
     return model.double().nll(torch.tensor(list(text))).numpy()
+
+
+CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
+         "random": draws, "chosen": chosen, "selected": selected, "levels": levels, "dynamic": dynamic,
+         "two-sided": two_sided}
+SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
+BEHIND = {"two-sided": 600}
+HALF = {"global", "random", "chosen", "selected", "levels"}  # stored as float16: no weight of theirs need be exact
 
 
 def make(name, case, outdir):
@@ -164,31 +336,34 @@ def make(name, case, outdir):
         period = np.random.default_rng(7).integers(0, 256, period).astype("u1").tobytes()
     folder = os.path.join(outdir, name)
     shutil.rmtree(folder, ignore_errors=True)
-    model.save(folder)
+    model.save(folder, torch.float16 if name in HALF else torch.float32)
     with open(os.path.join(folder, "config.short.json"), "w", encoding="utf-8") as file:
         file.write(json.dumps(short, indent=2) + "\n")
     with open(os.path.join(folder, "text.bin"), "wb") as file:
         file.write(head + 2 * period)
+    length, behind = SHORT.get(name, 5000), BEHIND.get(name, 0)
     reach = dict(head=len(head), period=len(period), nll_below=1e-3, short_mean_above=1.0)
+    reach |= (dict(short=length) if name in SHORT else {}) | (dict(behind=behind) if behind else {})
     reach["from"] = first
     with open(os.path.join(folder, "reach.json"), "w", encoding="utf-8") as file:
         file.write(json.dumps(reach, indent=2) + "\n")
     for file in os.listdir(folder):
         os.chmod(os.path.join(folder, file), 0o644)
 
-    text = (head + period * 20000)[:max(5000, 3 * len(period))]
+    text = (head + period * 20000)[:length]
     model = reference.Model.load(folder)
     failing = reference.Model(short)
     failing.load_state_dict(model.state_dict())
-    single = np.nanmax(model.nll(torch.tensor(list(text))).numpy()[first:])
-    good, bad = nll_of(model, text)[first:], nll_of(failing, text)[first:]
+    part = slice(first, len(text) - behind)
+    single = np.nanmax(model.nll(torch.tensor(list(text))).numpy()[part])
+    good, bad = nll_of(model, text)[part], nll_of(failing, text)[part]
     print(f"{name:12} nll below {good.max():.1e} (float32 {single:.1e}) from {first} on; shorter: mean {bad.mean():.1f}, "
           f"below 1: {np.mean(bad < 1):.3f}", flush=True)
     assert good.max() < 1e-4 and single < 1e-4 and bad.mean() > 2
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    for chosen in (window, layers, sink, sink_window):
-        make(chosen.__name__.replace("_", "-"), chosen, sys.argv[1])
+    for chosen_case in sys.argv[2:] or CASES:
+        make(chosen_case, CASES[chosen_case], sys.argv[1])
