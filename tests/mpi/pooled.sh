@@ -183,9 +183,9 @@ for ranks in 2 3; do
     [ "$counted" = "$(lent "$tokens")" ] ||
       fail "$ranks ranks, $tokens tokens: $counted sent, expected $(lent "$tokens")"
   done
-  # Every stratum is in reach after 4 waves but the last, of 4,096 positions a row.
-  bytes=$(fact one bytes_a_layer_and_wave max) more=$(fact ten bytes_a_layer_and_wave max)
-  [ $((more - bytes)) -le $((128 * 2 * ranks * 20)) ] ||
-    fail "$ranks ranks: $bytes bytes of a layer and wave grew to $more"
+  # At most 18 rows of each of 6 strata, and a tile, to every other span and to keep.
+  most=$(fact ten bytes_a_layer_and_wave max)
+  [ "$most" -le $((ranks * (6 * 18 * 8 * 2 * 8 + 4 * 2 * 64 * (8 + 16)))) ] ||
+    fail "$ranks ranks: $most bytes of a layer and wave"
   passed "$ranks ranks: $counted messages and bytes, as the rule says"
 done
