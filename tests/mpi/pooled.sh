@@ -13,6 +13,7 @@
 #   the last T rows before the end of a wave that goes on go to the ranks that keep them.
 # So a layer sends in a wave at most T rows for each span and T more to keep, of each of
 # its strata, whatever the length of the text; a row is 8 G E bytes.
+# shellcheck disable=SC2086 # results is a list of words
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
@@ -41,7 +42,6 @@ ids=book.txt-61
 
 # ---- Ranks and waves; snapshots in the midst of all means
 
-# shellcheck disable=SC2086 # lists of words
 for name in deep mixed; do
   expected=
   for case in 1:1000000 2:4096 3:700 4:5000 7:1000000; do
@@ -75,7 +75,6 @@ if can_read "volumes"; then
     at=0 before='' ranks=1
     for cut in "$@" 3001; do
       tail -c +$((2 * at + 1)) $ids | head -c $((2 * (cut - at))) >volume
-      # shellcheck disable=SC2086 # lists of words
       run $ranks --model "$name" $results --output "part-$cut.h5" --overwrite \
         --input-format u16 --wave-tokens $((260 * ranks)) \
         ${before:+--from-snapshot "$before"} volume
