@@ -475,6 +475,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   s->rooms = 1;
   if (z->request->hidden_layers > 0) /* on their way out (written.c) */
     s->q = s->x;
+  s->q = lsp_max(s->q, s->span_rows * z->request->chosen_width);
   for (int i = 0; i < z->model->layers; i++) {
     const lsp_layer *l = &z->model->layer[i];
     const lsp_layer_sizes *y = &z->layer[i];
@@ -544,7 +545,7 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
-  s.sums = blocks * (1 + z->request->hidden_layers) *
+  s.sums = blocks * (1 + z->request->hidden_layers + z->request->chosen_layers) *
            (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
   add_layers(z, &s);
