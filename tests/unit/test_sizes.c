@@ -162,6 +162,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
 typedef struct {
   int rank;
   int64_t tile;
+  int is_pooled;
   lsp_sent now, kind[LSP_LOAN_KINDS];
 } counted;
 
@@ -173,8 +174,9 @@ static void count(const lsp_loan *loan, void *arg) {
   const lsp_sent sent = {lsp_divide_up(floats, LSP_EXCHANGE_PIECE), 4 * floats};
   c->now.messages += sent.messages;
   c->now.bytes += sent.bytes;
-  c->kind[loan->kind].messages += sent.messages;
-  c->kind[loan->kind].bytes += sent.bytes;
+  const int kind = c->is_pooled ? (int)LSP_LOAN_POOLED : (int)loan->kind;
+  c->kind[kind].messages += sent.messages;
+  c->kind[kind].bytes += sent.bytes;
 }
 
 static lsp_sent most(lsp_sent a, lsp_sent b) {
@@ -191,6 +193,13 @@ static void count_layer(const scene *s, lsp_range wave, int layer, counted *one)
     lsp_plan_round_loans(&v, y->tiles, y->room, round, count, one);
   lsp_plan_fixed_loans(&v, y->fixed, count, one);
   lsp_plan_keep_loans(&v, y->tiles, count, one);
+  one->tile = (int64_t)2 * s->model.layer[layer].heads.shared *
+              s->model.layer[layer].heads.width;
+  one->is_pooled = 1;
+  for (int k = 0; k < y->strata; k++) {
+    lsp_grain_past_loans(&v, y->stratum[k].grain, y->stratum[k].reach, count, one);
+    lsp_grain_keep_loans(&v, y->stratum[k].grain, y->stratum[k].reach, count, one);
+  }
 }
 
 /* Every wave, rank and layer, one by one. */
@@ -242,7 +251,7 @@ static void check_lending(const scene *s, int64_t wave_rows) {
 /* Branches of a layer, at random. */
 static void random_branches(lsp_random *random, char *text, size_t size) {
   const int64_t memory = lsp_random_in(random, 1, 3000);
-  switch (lsp_random_in(random, 0, 3)) {
+  switch (lsp_random_in(random, 0, 5)) {
   case 0:
     (void)snprintf(text, size, "{\"type\": \"full\"}");
     break;
@@ -251,6 +260,18 @@ static void random_branches(lsp_random *random, char *text, size_t size) {
                    "{\"type\": \"local\", \"window\": %lld}, "
                    "{\"type\": \"fixed\", \"sinks\": %lld}",
                    (long long)memory, (long long)lsp_random_in(random, 1, 64));
+    break;
+  case 2:
+    (void)snprintf(text, size,
+                   "{\"type\": \"levels\", \"window\": %lld, \"pool\": 4, "
+                   "\"levels\": %lld}",
+                   (long long)(4 * lsp_random_in(random, 1, 40)),
+                   (long long)lsp_random_in(random, 1, 6));
+    break;
+  case 3:
+    (void)snprintf(text, size,
+                   "{\"type\": \"compressed\", \"pool\": 2, \"reach\": %lld}",
+                   (long long)(lsp_random_in(random, 0, 1) * memory));
     break;
   default:
     (void)snprintf(text, size,
