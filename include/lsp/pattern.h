@@ -195,9 +195,10 @@ static inline lsp_keys lsp_view_fixed(const lsp_view *v, int head, int64_t posit
  * nothing else showed them; two-sided, or beside global rows, all branches do. */
 double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end);
 
-/* Tiles (blocks of 64 keys) that the queries [first, end) of one block and head touch of
- * run and fixed keys: the tile products that attention executes. end - first <= 64. rows:
- * of the frame, where the view is two-sided. */
+/* Tiles (blocks of 64 keys, or of 64 means) that the queries [first, end) of one block and
+ * head touch of run, fixed keys and pooled rows: the tile products that attention executes,
+ * but for picked blocks. end - first <= 64. rows: of the frame, where the view is
+ * two-sided. */
 int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
                        int64_t rows);
 

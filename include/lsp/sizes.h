@@ -121,6 +121,8 @@ typedef struct {
   int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
   int64_t hidden_layers; /* whose input is written */
+  int64_t chosen_layers; /* whose choices are written, */
+  int64_t chosen_width;  /* so many numbers of a token at most */
   int64_t starts;        /* 1: the places of tokens are written */
 } lsp_request;
 

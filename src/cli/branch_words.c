@@ -90,7 +90,7 @@ static void add_global(const lsp_pattern *p, char *text, size_t size) {
 static void add_candidates(const lsp_pattern *p, char *text, size_t size) {
   char number[LSP_NUMBER_SIZE];
   lsp_words_add(text, size, "%s %s", lsp_grouped(p->block_reach, number),
-                p->two_sided ? "to each side" : "before");
+                p->two_sided ? "to each side" : "before it");
   if (p->beyond > 0)
     lsp_words_add(text, size, " but for the nearest%s%s", p->beyond == 1 ? "" : " ",
                   p->beyond == 1 ? "" : lsp_grouped(p->beyond, number));
@@ -112,7 +112,9 @@ static void add_chosen(const lsp_pattern *p, char *text, size_t size) {
 
 static void add_selected(const lsp_pattern *p, char *text, size_t size) {
   lsp_words_add(text, size, "its block of %d", LSP_GRID_BLOCK);
-  if (p->blocks > 1)
+  if (p->blocks == 2)
+    lsp_words_add(text, size, " and the one before it that the means weigh most");
+  else if (p->blocks > 2)
     lsp_words_add(text, size, " and the %d before it that the means weigh most",
                   p->blocks - 1);
 }

@@ -58,9 +58,14 @@ plan_kept lsp_plan_kept(const plan_estimate *e) {
   plan_kept k = {0, 0, 0};
   for (int i = 0; i < e->model.layers; i++) {
     const lsp_layer_sizes *y = &e->layer[i];
-    if (!lsp_words_is_full(&e->model, 0, i))
+    if (!lsp_words_is_endless(&e->model, 0, i))
       continue;
     k.layers++;
+    for (int s = 0; s < y->strata; s++) {
+      const lsp_stratum_sizes *t = &y->stratum[s];
+      k.all += 4.0 * (double)t->reach * (double)y->pooled;
+      k.rank += 4.0 * (double)t->groups * (double)t->grain.group * (double)y->pooled;
+    }
     k.all += 4.0 * (double)y->tiles * (double)y->tile;
     k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
   }

@@ -92,6 +92,7 @@ static void compute_layers(lsp_run *e) {
     lsp_written_layer(e, layer);
     lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);
+    lsp_written_chosen(e, layer);
     lsp_snapshot_layer(e, layer);
     count_sent(e, before);
     lsp_report_progress(e, layer, 0);

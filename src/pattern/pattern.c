@@ -327,5 +327,11 @@ int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
       widen(&fixed, lsp_view_fixed_range(v, n, head, i), most);
     tiles += tiles_of(fixed);
   }
+  for (int l = 1; v->pooled != NULL && l <= lsp_pattern_levels(v->pooled); l++) {
+    lsp_keys means = none;
+    for (int64_t i = first; i < end; i++)
+      widen(&means, lsp_pooled_keys(v->pooled, l, i), INT64_MAX);
+    tiles += tiles_of(means);
+  }
   return tiles_of(run) + tiles;
 }
