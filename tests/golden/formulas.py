@@ -40,16 +40,18 @@ def check(config):
 
 
 def tensors(path):
-    """The tensors of a safetensors file of float32, as float64."""
+    """The tensors of a safetensors file as float64."""
     with open(path, "rb") as file:
         data = file.read()
     start = 8 + int.from_bytes(data[:8], "little")
     found = {}
     for name, t in json.loads(data[8:start]).items():
         if name != "__metadata__":
-            assert t["dtype"] == "F32", f"{path}: {name} is {t['dtype']}"
-            first, end = t["data_offsets"]
-            found[name] = np.frombuffer(data[start + first:start + end], "<f4").reshape(t["shape"]).astype(np.float64)
+            first, end = (start + at for at in t["data_offsets"])
+            stored = np.frombuffer(data[first:end], {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[t["dtype"]])
+            if t["dtype"] == "BF16":  # the upper half of a float32
+                stored = (stored.astype("<u4") << 16).view("<f4")
+            found[name] = stored.reshape(t["shape"]).astype(np.float64)
     return found
 
 
