@@ -23,10 +23,10 @@ import numpy as np
 from formulas import BLOCK, Model, angles, of_blocks, slopes
 
 U = 2.0 ** -24
-EXP = 8  # an exponential in float32 is off by at most so many U
+EXP = 4  # an exponential in float32 is off by at most so many U (kernels_body.h: 1.5 ulp)
 SECOND = 1.01
 TOLERANCE = 1e-5  # of test_reference.c
-FEW = 0.01  # of all choices may lie within the bound, which would leave them unchecked
+FEW = 0.02  # of all choices may lie within the bound, which would leave them unchecked
 LENGTHS = (1, 63, 64, 65, 640, 1500)
 REPEATED = 700  # rows of a document that repeats its first block
 
@@ -105,19 +105,20 @@ class Rounded:
         value = np.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
         first = np.abs(cos) * (da + 4 * U * np.abs(a)) + np.abs(sin) * (db + 4 * U * np.abs(b))
         second = np.abs(cos) * (db + 4 * U * np.abs(b)) + np.abs(sin) * (da + 4 * U * np.abs(a))
-        # cos and sin themselves are off by up to U where they are small
-        both = U * (np.abs(a) + np.abs(b))
-        return Rounded(value, np.concatenate([first + both, second + both], -1))
+        return Rounded(value, np.concatenate([first, second], -1))
 
     def softmax(self, seen):
-        """Over the last axis where seen: p is off by p (ds + the mean of ds under p), and by what exp and sums are."""
+        """Over the last axis where seen: p is off by p (ds + the mean of ds under p), and by what exp and sums are.
+
+        A sum may be rescaled by one more exponential for every 64 scores, when the largest so far changes.
+        """
         score = np.where(seen, self.value, -np.inf)
         top = np.max(score, -1, initial=-1e300, keepdims=True)
         p = np.exp(score - top)
         p /= np.maximum(p.sum(-1, keepdims=True), 1e-300)
         ds = np.where(seen, self.error + U * np.abs(score - top, where=seen, out=np.zeros_like(score)), 0)
         n = seen.sum(-1, keepdims=True)
-        return Rounded(p, p * (ds + (p * ds).sum(-1, keepdims=True) + gamma(n) + 2 * EXP * U))
+        return Rounded(p, p * (ds + (p * ds).sum(-1, keepdims=True) + gamma(n) + (n // 64 + 3) * (EXP + 1) * U))
 
 
 # ---------------------------------------------------------------- scores of the blocks
@@ -167,7 +168,7 @@ def scores_by_token(layer, q, k):
             s = q.map(lambda x: x[:, head]).product(keys.map(lambda x: x[:, g]), layer.E ** -0.5)
             if layer.c["position"] == "alibi":
                 far = slopes(layer.H)[head] * (np.arange(T)[:, None] - at)
-                s = Rounded(s.value - far, s.error + 2 * U * (np.abs(s.value) + np.abs(far)))
+                s = Rounded(s.value - far, s.error + 3 * U * (np.abs(s.value) + np.abs(far)))
             s.error += 2 * U * np.abs(s.value)  # the scale and its product
             total.append(s.softmax(seen).map(by_block))
     # (T, G, blocks, heads of a group and means of a block)
@@ -315,7 +316,14 @@ def planted(layer, x, lists, made):
         yield "not the lowest", swapped(layer, lists, i, g, old, new)
 
 
-FAULTS = {"own block", "future", "another number", "no candidate", "scores lower", "within a block", "not the lowest"}
+def must_be_found(model):
+    """Which faults the documents of a model always have room for."""
+    faults, first = {"own block", "future", "another number", "scores lower", "off by"}, layers_of(model)[0]
+    if any(layer.branch("chosen") for layer in layers_of(model)):
+        faults |= {"within a block", "no candidate"}
+    if first.number == 0 and (first.branch("chosen") or model.c["position"] == "none"):
+        faults.add("not the lowest")  # blocks of the same ids enter the first layer with the same bits
+    return faults
 
 
 def is_found(check, word):
@@ -366,20 +374,30 @@ def entered(written, x, prefix):
     return Rounded(value, error)
 
 
-def check_document(model, rows, choices):
-    """All checks of one document; returns (largest error of float64's rows, counts of choices, faults found)."""
+def find_planted(model, layer, x, made, rows, choices, found):
+    """Plants faults into the choices of a layer: all have to be found; float64 with other choices has other rows."""
+    for word, lists in planted(layer, x, choices[layer.number], made):
+        missed = not is_found(lambda: check_choices(layer, x, lists, made), word)
+        if word == "scores lower" and "off by" not in found and not missed:
+            missed = not is_found(lambda: check_forward(model, rows, {**choices, layer.number: lists}), "off by")
+            found.add("off by")
+        if missed:
+            raise AssertionError(f"layer {layer.number}: a fault was planted and not found: {word}")
+        found.add(word)
+
+
+def check_document(model, rows, choices, found):
+    """All checks of one document; returns (how far its rows are off float64's, counts of choices)."""
     off, entering = check_forward(model, rows, choices)
-    counts, found = np.zeros(3, int), set()
+    counts = np.zeros(3, int)
     for layer in layers_of(model):
-        lists = choices[layer.number]
         x = entered(rows[f"hidden_{layer.number}"], entering[layer.number], len(model.c["prefix"]))
         made = scores(layer, x)
-        counts += check_choices(layer, x.value, lists, made)
-        for word, other in planted(layer, x.value, lists, made):
-            if not is_found(lambda: check_choices(layer, x.value, other, made), word):
-                raise AssertionError(f"layer {layer.number}: a planted fault was not found: {word}")
-            found.add(word)
-    return off, counts, found
+        counts += check_choices(layer, x.value, choices[layer.number], made)
+        find_planted(model, layer, x.value, made, rows, choices, found)
+    if len(ids := rows["id"]) > BLOCK and np.array_equal(ids[BLOCK:], ids[:-BLOCK]):
+        counts[1] = 0  # blocks that are alike may score nearly alike; that document is for those that do exactly
+    return off, counts
 
 
 def check_run(model, output, paths):
@@ -389,18 +407,20 @@ def check_run(model, output, paths):
         for path in paths:
             ids = np.fromfile(path, "<u2")
             first, end = end, end + len(ids)
-            rows, choices = read_rows(file, model, first, end)
             try:
+                rows, choices = read_rows(file, model, first, end)
                 expect(np.array_equal(rows["id"], ids), "other ids")
-                one, counts, more = check_document(model, rows, choices)
+                one, counts = check_document(model, rows, choices, found)
             except Fault as fault:
                 sys.exit(f"{path}: {fault}")
-            off, total, found = max(off, one), total + counts, found | more
+            off, total = max(off, one), total + counts
         expect(end == len(file["tokens/id"]), "more documents")
     print(f"{total[0]} choices, {total[1]} within the bound, {total[2]} by a tie; rows off by {off:.1e}; "
-          f"planted and found: {', '.join(sorted(found))}")
-    if total[1] > FEW * total[0] or not found:
-        sys.exit("too many choices within the bound, or too few faults to find")
+          f"{len(found)} planted faults found")
+    if total[1] > FEW * total[0]:
+        sys.exit("too many choices lie within the bound to say that they were checked")
+    if not must_be_found(model) <= found:
+        sys.exit(f"no room for the faults {must_be_found(model) - found}")
 
 
 def main():

@@ -76,8 +76,11 @@ def normed(x, kind, eps, weight, bias=None):
 
 def softmax(score, seen):
     """Over the keys that are seen (T, keys); 0 for a query that sees none."""
-    weight = np.exp(np.where(seen, score - np.max(score, 1, where=seen, initial=-1e300, keepdims=True), -np.inf))
-    return weight / np.maximum(weight.sum(1, keepdims=True), 1e-300)
+    weight = np.where(seen, score, -np.inf)
+    weight -= np.max(weight, 1, initial=-1e300, keepdims=True)
+    np.exp(weight, out=weight)
+    weight /= np.maximum(weight.sum(1, keepdims=True), 1e-300)
+    return weight
 
 
 def means(x, unit):
@@ -158,22 +161,22 @@ class Layer:
         return np.concatenate([a * cos - b * sin, b * cos + a * sin], 1)
 
     def score(self, head, q, k, j):
-        """s(i, j) for all queries of a head and keys that stand at j."""
+        """s(i, j) for all queries of a head and keys that stand at j; of keys of the future anything."""
         i, D = np.arange(len(q)), self.c["hidden_size"]
-        t = np.maximum(i[:, None] - j, 0)
+        scale = 1 / math.sqrt(self.E)
         if self.c["position"] == "rotary":
-            s = self.turned(q, i) @ self.turned(k, j).T
-        elif self.c["position"] == "relative":
-            t = np.minimum(t, self.c["clamp_len"]) if self.c["clamp_len"] else t
-            angle = np.arange(len(q))[:, None] * 10000.0 ** (-np.arange(0, D, 2) / D)
-            r = np.concatenate([np.sin(angle), np.cos(angle)], 1)
-            R = r @ self.w("attention.relative.weight")[head * self.E:(head + 1) * self.E].T
-            far = (q + self.w("attention.relative.v")[head]) @ R.T
-            s = (q + self.w("attention.relative.u")[head]) @ k.T + np.take_along_axis(far, t, 1)
-        else:
-            s = q @ k.T
-        s = s / math.sqrt(self.E)
-        return s - slopes(self.H)[head] * t if self.c["position"] == "alibi" else s
+            return scale * self.turned(q, i) @ self.turned(k, j).T
+        if self.c["position"] == "none":
+            return scale * q @ k.T
+        t = np.maximum(i[:, None] - j, 0)
+        if self.c["position"] == "alibi":
+            return scale * q @ k.T - slopes(self.H)[head] * t
+        t = np.minimum(t, self.c["clamp_len"]) if self.c["clamp_len"] else t
+        angle = np.arange(t.max() + 1)[:, None] * 10000.0 ** (-np.arange(0, D, 2) / D)
+        r = np.concatenate([np.sin(angle), np.cos(angle)], 1)
+        R = r @ self.w("attention.relative.weight")[head * self.E:(head + 1) * self.E].T
+        far = scale * (q + self.w("attention.relative.v")[head]) @ R.T
+        return scale * (q + self.w("attention.relative.u")[head]) @ k.T + np.take_along_axis(far, t, 1)
 
     def feed(self, x):
         """The feed-forward half: down(act(gate x) * up x)."""
