@@ -188,7 +188,133 @@ def is_plain(attention):
     """Whether fast_attention computes the same."""
     c, layer = attention.c, attention.layer
     return (c.position in ("rotary", "learned", "none") and not c.score_cap and layer.merge == "softmax"
+            and all(b.type in reference.SEES and b.type != "global" for b in layer.branches)
             and all(getattr(b, "place", "text") == "text" and not reference.unnormalised(b) for b in layer.branches))
+
+
+BLOCK = reference.BLOCK
+BY_BLOCKS = {"local", "random", "chosen", "levels", "compressed", "dynamic"}
+
+
+def is_by_blocks(attention):
+    """Whether BlockAttention computes the same."""
+    c, layer = attention.c, attention.layer
+    kinds = [b.type for b in layer.branches]
+    return (c.causal and c.position in ("rotary", "learned", "none") and not c.score_cap and set(kinds) <= BY_BLOCKS
+            and not any(reference.unnormalised(b) for b in layer.branches)
+            and (layer.merge != "softmax" or sum(kind in ("random", "chosen") for kind in kinds) <= 1))
+
+
+def with_before(x, n):
+    """Of every block of x (..., blocks, 64, E) its own rows behind those of the n blocks before, zeros where none is."""
+    padded = F.pad(x, (0, 0, 0, 0, n, 0))
+    return torch.cat([padded[..., m:m + x.shape[-3], :, :] for m in range(n + 1)], -2)
+
+
+def of_blocks(x, index):
+    """The rows of those blocks of x (batch, H, blocks, 64, E) that index (batch, H, blocks, r) names for each block."""
+    first = torch.arange(x.shape[0] * x.shape[1]).view(*x.shape[:2], 1, 1) * x.shape[2]
+    rows = x.flatten(0, 2).index_select(0, (index + first).flatten())
+    return rows.view(*index.shape[:3], -1, x.shape[-1])
+
+
+class BlockAttention:
+    """What reference.Attention computes, by blocks of 64 queries, each with the only keys that it may see.
+
+    i is (blocks, 64, 1), j (..., blocks, 1, keys). Keys come from three sources: the rows of the block and of some
+    blocks before it, a block that was drawn or chosen, and means of rows, which all blocks look at.
+    """
+
+    def __init__(self, attention):
+        self.attention, self.c, self.branches = attention, attention.c, attention.layer.branches
+
+    def __call__(self, x):
+        a = self.attention
+        if x.dim() != 3 or x.shape[1] % BLOCK:
+            return type(a).forward(a, x)
+        rows = torch.arange(x.shape[1])
+        self.i, self.heads = rows.view(-1, BLOCK, 1), a.heads(x, a.q, a.k, a.v)
+        q, k, v = self.heads
+        q_k_v = self.placed(q, rows) * self.c.attention_scale, self.placed(k, rows), v
+        self.q, self.k, self.v = (y.unflatten(-2, (-1, BLOCK)) for y in q_k_v)
+        parts = [self.branches] if a.layer.merge == "softmax" else [[b] for b in self.branches]
+        y = sum(g * self.gather(part) for g, part in zip(a.gates(x), parts))
+        return a.o(y.transpose(-3, -2).flatten(-2))
+
+    def placed(self, x, rows):
+        """Queries or keys as they stand at these rows."""
+        return reference.rotate(x, rows, self.c) if self.c.position == "rotary" else x
+
+    def gather(self, branches):
+        """One softmax over what the branches show together."""
+        sources = [self.near(branches)] if branches[0].type != "compressed" else []
+        sources += [self.far(b, branches) for b in branches if b.type in ("random", "chosen")]
+        sources += [source for b in branches if b.type in reference.POOLED for source in self.means(b)]
+        score = torch.cat([self.q @ k.transpose(-2, -1) + mask.log() for k, _, mask in sources], -1)
+        if branches[0].type == "dynamic":
+            score = score + self.ramp(branches[0], score.shape[-1])
+        if any(b.type in ("local", "chosen", "levels", "dynamic") for b in branches):  # no query is without its own key
+            p = score.softmax(-1)
+        else:
+            seen = score > -math.inf
+            p = reference.softmax_over(score.masked_fill(~seen, 0), seen)
+        p = p.split([k.shape[-2] for k, _, _ in sources], -1)
+        return sum(part @ v for part, (_, v, _) in zip(p, sources)).flatten(-3, -2)
+
+    def seen(self, b, j):
+        """Whether the queries see the keys j through a branch, as far as positions decide."""
+        past = (j <= self.i) & (j >= 0)
+        if b.type == "local":
+            return past & (j > self.i - torch.tensor(b.window).reshape(-1, 1, 1, 1))
+        if b.type == "levels":
+            return past & (j >= reference.shown(b, self.i)[0][1])
+        if b.type == "chosen":
+            return past & (j // BLOCK == self.i // BLOCK)
+        return past if b.type == "dynamic" else past & (j < 0)
+
+    def ramp(self, b, keys):
+        """The logarithm of the weights of a dynamic branch, the same for all blocks, (H, 1, 64, keys)."""
+        back = torch.arange(BLOCK)[:, None] - torch.arange(keys) + keys - BLOCK
+        span = (b.window * self.attention.span.clamp(0, 1))[:, None, None, None]
+        return ((b.ramp + span - back) / b.ramp).clamp(1e-30, 1).log()  # 0 has no slope
+
+    def near(self, branches):
+        """Keys, values and mask of the rows of windows, and of the own block."""
+        back = dict(local=lambda b: torch.tensor(b.window).max(), levels=lambda b: b.window + b.pool,
+                    dynamic=lambda b: b.window + b.ramp)
+        rows = max([int(back[b.type](b)) - 1 for b in branches if b.type in back], default=0)
+        n = min(-(-rows // BLOCK), self.i.shape[0] - 1)
+        j = self.i[:, :1] - n * BLOCK + torch.arange((n + 1) * BLOCK)
+        return with_before(self.k, n), with_before(self.v, n), sum(self.seen(b, j) for b in branches) > 0
+
+    def far(self, b, branches):
+        """The same of blocks that were drawn or chosen, but for what the others show."""
+        count, heads = self.i.shape[0], self.c.num_attention_heads
+        if b.type == "random":
+            picked = reference.drawn(b.blocks, b.reach, b.beyond, b.seed, b.layer, heads, count, True)
+        else:
+            picked = self.attention.pick_by_block(*self.heads[:2])[..., ::BLOCK, :]
+            picked = picked.repeat_interleave(self.attention.share, -3)
+        there, index = picked.byte().topk(min(b.blocks, count), -1)
+        index, there = (x.expand(*self.q.shape[:3], -1) for x in (index, there > 0))
+        j = (index[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)[..., None, :]
+        mask = there.repeat_interleave(BLOCK, -1)[..., None, :] & (sum(self.seen(other, j) for other in branches) == 0)
+        return of_blocks(self.k, index), of_blocks(self.v, index), mask
+
+    def means(self, b):
+        """The same of the means of rows that a branch shows, of every level; of more than 64 rows all that there are."""
+        for unit, first, end in reference.shown(b, self.i):
+            if unit > 1:
+                k, v = (reference.means(x, unit) for x in self.heads[1:])
+                c = torch.arange(k.shape[-2])
+                k, per_block = self.placed(k, (c + 1) * unit - 1), BLOCK // unit
+                n = int((self.i // BLOCK - first * unit // BLOCK).max())
+                if per_block and n + 1 < self.i.shape[0]:
+                    c = self.i[:, :1] // unit - n * per_block + torch.arange((n + 1) * per_block)
+                    k, v = (with_before(x.unflatten(-2, (-1, per_block)), n) for x in (k, v))
+                else:
+                    k, v = k[:, :, None], v[:, :, None]
+                yield k, v, (first <= c) & (c < end)
 
 
 @torch.no_grad()
@@ -207,11 +333,13 @@ def longspan_model(args):
     if model.c.tokenizer != "bytes":
         sys.exit("only models of bytes are trained here")
     for attention in (layer.attention for layer in model.layers):
-        x = torch.randn(2, min(args.segment, 700), model.c.hidden_size)
-        if is_plain(attention):
-            slow = attention(x)
-            attention.forward = functools.partial(fast_attention, attention)
-            if (attention(x) - slow).abs().max() > 1e-5 * slow.abs().max():
+        fast = BlockAttention(attention) if is_by_blocks(attention) and args.segment % BLOCK == 0 else None
+        if fast is None and is_plain(attention):
+            fast = functools.partial(fast_attention, attention)
+        if fast is not None:
+            x = torch.randn(2, min(args.segment, 1024), model.c.hidden_size)
+            slow, attention.forward = attention(x), fast
+            if not (attention(x) - slow).abs().max() <= 1e-5 * slow.abs().max():
                 sys.exit("the fast attention differs from that of reference.py")
     return model
 
