@@ -165,6 +165,7 @@ typedef struct {
   int64_t lead;        /* ids that are read again */
   int64_t starts;      /* places of tokens */
   int64_t sums;        /* of the panels, and of what enters layers in each */
+  int64_t sum_panels;  /* a number: panels of which the latter are held at once */
   int64_t shares;      /* what documents got of the span */
   int64_t rings;       /* kept tiles of all layers */
   int64_t kept_fixed;  /* fixed tiles of all layers */
