@@ -124,6 +124,40 @@ book() {
     }' | head -c "$1"
 }
 
+# vocabulary FOLDER: how many ids the model of a folder has; 256: it reads bytes.
+vocabulary() {
+  sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$1/config.json"
+}
+
+# ids VOCABULARY FILE: a text as ids of 16 bits: character c at position i is
+# (c + 256 (i mod 3)) mod VOCABULARY.
+ids() {
+  # shellcheck disable=SC2059 # octal escapes are the text
+  printf "$(od -An -v -tu1 "$2" | tr -s ' ' '\n' | awk -v all="$1" 'NF {
+    id = ($1 + 256 * (n++ % 3)) % all
+    printf "\\%03o\\%03o", id % 256, int(id / 256)
+  }')"
+}
+
+# given FOLDER TEXT: what a run of the model of a folder is given for a text, or a folder of
+# texts: itself, or ids made of it, beside it.
+given() {
+  all=$(vocabulary "$1")
+  if [ "$all" -eq 256 ]; then
+    echo "$2"
+    return
+  fi
+  if [ -d "$2" ] && [ ! -d "$2-$all" ]; then
+    mkdir "$2-$all"
+    for text in "$2"/*; do
+      ids "$all" "$text" >"$2-$all/${text##*/}"
+    done
+  elif [ -f "$2" ]; then
+    ids "$all" "$2" >"$2-$all"
+  fi
+  echo "$2-$all --input-format u16"
+}
+
 # Datasets are read by a tool of HDF5; without it, what needs them is passed over.
 can_read() {
   ! command -v h5dump >/dev/null || return 0

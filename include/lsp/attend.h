@@ -14,7 +14,8 @@
  *   none      c q_i . k_j                     (rotary: both turned before)
  *   relative  c ((q_i + u) . k_j + (q_i + v) . r_t)     Transformer-XL, section 3.3
  *   ALiBi     c q_i . k_j - slope t           Press et al. 2021
- * then cap tanh(score / cap) where there is a cap.
+ * then cap tanh(score / cap) where there is a cap, then log m_t where a window ends softly.
+ * (ALiBi of a key ahead: its distance is j - i.)
  *
  * The relative term needs no keys: with r stored by falling distance, the product of a
  * block's (q + v) with 64 distances is a strip that serves two tiles, each row of it read
@@ -55,8 +56,11 @@ typedef struct {
   float scale, cap;   /* cap 0: none */
   const float *u, *v; /* (E) of this head; zeros where there are none */
   lsp_distances distances;
-  float slope;        /* ALiBi; 0: none */
-  int rows;           /* queries that exist from the first on: 1..64 */
+  float slope; /* ALiBi; 0: none */
+  float span,
+      ramp; /* soft window: log clamp((ramp + span - t) / ramp, 0, 1) is added to
+                         scores at distance t, after the cap; ramp 0: none */
+  int rows; /* queries that exist from the first on: 1..64 */
   const float *query; /* (64, ld_query), this head's columns */
   int64_t ld_query;
 } lsp_queries;
@@ -67,10 +71,14 @@ typedef struct {
   const int64_t *first, *end; /* (rows) */
 } lsp_seen;
 
-/* A tile of a source, `back` blocks before the queries' own. */
+/* The part of one key/value head of a tile (keys, then values), `back` blocks before the
+ * queries' own. Pooled rows: column j stands at the distance `distance` + i - `unit` j from
+ * query i, and what is seen of them is counted in rows, those of the tile beginning at
+ * -64 `back`. */
 typedef struct {
   const float *tile;
   int64_t back;
+  int64_t unit, distance; /* 0: positions themselves */
 } lsp_visit;
 
 /* Scratch of a thread: floats that it lends, and where a block's queries lie in it. */
@@ -94,9 +102,22 @@ void lsp_attend_empty(const lsp_queries *q, const lsp_partial *p);
 void lsp_attend_walk(const lsp_queries *q, const lsp_seen *seen, const lsp_visit *visit,
                      int64_t n, lsp_attending *w, const lsp_partial *p);
 
-/* The result of rows that exist, times `weight`: out (64, ld_out), this head's columns.
+/* The scores of a tile alone, into w->score (64, 64), and which of them each row sees:
+ * low .. high, inclusive; none if high < low. */
+void lsp_attend_scores(const lsp_queries *q, const lsp_seen *seen,
+                       const lsp_visit *visit, lsp_attending *w, int low[LSP_BLOCK],
+                       int high[LSP_BLOCK]);
+
+/* What the results of rows are weighted by. */
+typedef struct {
+  float all;
+  const float *row; /* (rows) of each, at steps of ld; NULL: `all` */
+  int64_t ld;
+} lsp_weight;
+
+/* The result of rows that exist, times their weight: out (64, ld_out), this head's columns.
  * add: to what is there. */
-void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, float weight,
+void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, lsp_weight weight,
                        int add, float *out, int64_t ld_out);
 
 #endif

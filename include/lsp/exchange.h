@@ -17,7 +17,7 @@
 
 enum {
   LSP_EXCHANGE_PIECE = 1 << 28, /* floats of one MPI message: 1 GiB */
-  LSP_EXCHANGE_KINDS = 4        /* what is told apart between two ranks */
+  LSP_EXCHANGE_KINDS = 5        /* what is told apart between two ranks */
 };
 
 typedef struct {

@@ -51,7 +51,8 @@
  *
  * FILE.memory.h5 (snapshots; S of them)
  *   /                       attributes: format = "longspan-memory", format_version,
- *                           fixed_rows (F, where there are any), the same identity keys
+ *                           fixed_rows (F, where there are any), pooled_rows (Q of
+ *                           these, likewise), the same identity keys
  *   /snapshots/{snapshot,layer,row,feature,model}   scales without data
  *   /snapshots/document    int64 (snapshot)  index of the document in the corpus
  *   /snapshots/position    int64 (snapshot)  tokens of the document before it (so the
@@ -64,8 +65,10 @@
  *                                            predicts the token that follows
  *   /snapshots/keys        float32 (snapshot, layer, row, feature)
  *   /snapshots/values      float32 (snapshot, layer, row, feature)
- *                          F + R rows: F fixed ones, row i of position i, then R of the
- *                          past, the last one of position - 1. Zero (never written) are
+ *                          F + R rows: F fixed ones, row i of position i, but for the
+ *                          last Q of them, which are means of many positions (in the
+ *                          order of engine/strata_memory.h); then R of the past, the
+ *                          last one of position - 1. Zero (never written) are
  *                          rows before the first token and rows from position on, rows
  *                          of the past that the layer does not keep, and all of a layer
  *                          that keeps none
@@ -104,7 +107,7 @@ typedef struct {
   int64_t row_bytes;
 } lsp_extent;
 
-/* Layers whose input an output may hold. */
+/* Layers whose input, or whose choices, an output may hold. */
 enum { LSP_HIDDEN_MOST = 32 };
 
 typedef enum {
@@ -114,6 +117,8 @@ typedef enum {
   LSP_TOKENS_BYTE_START,
   LSP_TOKENS_HIDDEN_LAYER, /* of hidden_layer[0] of the spec; those of the others follow */
   LSP_TOKENS_HIDDEN_LAYER_LAST = LSP_TOKENS_HIDDEN_LAYER + LSP_HIDDEN_MOST - 1,
+  LSP_TOKENS_CHOSEN_LAYER, /* likewise of chosen_layer */
+  LSP_TOKENS_CHOSEN_LAYER_LAST = LSP_TOKENS_CHOSEN_LAYER + LSP_HIDDEN_MOST - 1,
   LSP_DOCUMENTS_NLL_COUNT,
   LSP_DOCUMENTS_NLL_SUM,
   LSP_DOCUMENTS_BITS_PER_BYTE,
@@ -130,6 +135,9 @@ typedef struct {
   int write_id, write_nll, write_hidden, write_starts;
   int hidden_layers;                     /* whose input is written */
   int hidden_layer[LSP_HIDDEN_MOST];     /* which, rising */
+  int chosen_layers;                     /* whose choices of blocks are written */
+  int chosen_layer[LSP_HIDDEN_MOST];     /* which, rising */
+  int chosen_width;                      /* the most of any: heads times blocks */
   int64_t vocabulary;                    /* V of the tokenizer; 0: the file has none */
   const int64_t *vocabulary_start;       /* (V + 1) */
   const unsigned char *vocabulary_bytes; /* (vocabulary_start[V]) */
@@ -157,7 +165,8 @@ typedef struct {
   int64_t snapshots;
   int layers;
   int64_t rows;              /* R: of the past, the most that a layer keeps */
-  int64_t fixed;             /* F: the first rows of a document, beside them */
+  int64_t fixed;             /* F: the first rows of a document, beside them, */
+  int64_t pooled;            /* of which the last ones are Q pooled rows */
   const int64_t *layer_rows; /* (layers) at most R: of the past, kept by each; 0: the
                                 layer has no memory, no fixed rows either; NULL: all R */
   int width;                 /* of keys, and of values: H * E */
@@ -172,9 +181,13 @@ static inline int64_t lsp_memory_layer_rows(const lsp_memory_spec *m, int layer)
   return m->layer_rows == NULL ? m->rows : m->layer_rows[layer];
 }
 
-/* Fixed rows that a layer keeps. */
+/* Fixed rows that a layer keeps, and those of them that are rows of positions. */
 static inline int64_t lsp_memory_layer_fixed(const lsp_memory_spec *m, int layer) {
   return m->layer_rows != NULL && m->layer_rows[layer] == 0 ? 0 : m->fixed;
+}
+static inline int64_t lsp_memory_layer_first(const lsp_memory_spec *m, int layer) {
+  const int64_t fixed = lsp_memory_layer_fixed(m, layer);
+  return fixed > m->pooled ? fixed - m->pooled : 0;
 }
 
 /* A skeleton: an anonymous file (memfd) with everything but the data. */

@@ -84,8 +84,22 @@ typedef struct {
 typedef enum {
   LSP_MERGE_SOFTMAX, /* one softmax over all that they see, each key once */
   LSP_MERGE_GATE,    /* their results weighted by softmax over branches of gate[b, h] */
-  LSP_MERGE_SUM      /* their results added */
+  LSP_MERGE_SUM,     /* their results added */
+  LSP_MERGE_INPUT /* their results weighted by sigmoid(W x), x what enters attention */
 } lsp_merge;
+
+/* Rows that stand for several of a layer: means, by level (lsp_level_unit). */
+typedef struct {
+  int64_t unit; /* positions that a row averages */
+  int pool;     /* rows of the stratum below that it averages */
+  int below;    /* which stratum of the layer that is; -1: keys and values themselves */
+  int64_t reach; /* rows before a position that are needed to continue from there;
+                    LSP_REACH_ALL */
+  int routing; /* blocks are chosen by it: beside the mean key stands not the mean value
+                    but the mean query of each group of heads */
+} lsp_stratum;
+
+enum { LSP_STRATA_MAX = LSP_LEVELS_MAX + 2 };
 
 typedef struct {
   lsp_norm_place place;
@@ -98,8 +112,13 @@ typedef struct {
   lsp_pattern branch[LSP_BRANCHES_MAX];
   int branches;
   lsp_merge merge;
-  const float *gate; /* (branches, H) */
-  lsp_linear output; /* (D, H E) */
+  const float *gate;     /* (branches, H) */
+  lsp_matrix input_gate; /* (branches H, D) with LSP_MERGE_INPUT, row b H + h */
+  lsp_linear global;     /* ((H + 2 G) E, D): queries, keys, values of global rows that
+                            have weights of their own; rows 0: none */
+  const float *span;     /* (H) dynamic: learned spans as parts of the window */
+  int64_t *span_windows; /* (H) owned: what dynamic's `windows` points to */
+  lsp_linear output;     /* (D, H E) */
   lsp_norm feed_norm, feed_post;
   lsp_linear up; /* (F, D); gated: (2 F, D), the gate's rows first */
   int inner;     /* F */
@@ -156,6 +175,7 @@ typedef struct {
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
   int bytes_tokenizer;   /* a token is a byte */
   int32_t prefix[LSP_PREFIX_MAX];
+  int two_sided;      /* a row sees those after it, and predicts its own token */
   int prefixes;       /* rows before every document */
   const char *no_bos; /* why no option may change them; NULL: one may */
   int64_t segment;    /* what --snapshot-every counts in; 1 without recurrence */
@@ -201,6 +221,12 @@ void lsp_model_place(lsp_model *model, const float *block);
 lsp_status lsp_model_read(const char *dir, const lsp_model *model, float *block,
                           unsigned char hash[16], lsp_failure *why);
 
+/* Local. After the weights are there: what they say of the windows (dynamic). */
+void lsp_model_settle(lsp_model *model);
+
+/* Rows back over which a head of a dynamic branch looks at full weight. */
+float lsp_layer_span(const lsp_layer *layer, const lsp_pattern *p, int head);
+
 /* The cluster that holds an id. */
 int lsp_cluster_of(const lsp_vocabulary *words, int64_t id);
 
@@ -210,6 +236,22 @@ int lsp_layer_views(const lsp_layer *layer, lsp_view view[LSP_BRANCHES_MAX]);
 
 /* Rows before a position that a layer needs to continue from there; LSP_REACH_ALL. */
 int64_t lsp_layer_reach(const lsp_layer *layer);
+
+/* The same of its runs alone: what every query may look at, without picked blocks. */
+int64_t lsp_layer_near(const lsp_layer *layer);
+
+/* Rows after a position that a layer looks ahead to; LSP_REACH_ALL. 0: it is causal. */
+int64_t lsp_layer_ahead(const lsp_layer *layer);
+
+/* The branch that picks blocks by content (chosen or selected), or NULL. */
+const lsp_pattern *lsp_layer_chooser(const lsp_layer *layer);
+
+/* 1 if queries look at blocks one by one (random, chosen, selected). */
+int lsp_layer_picks(const lsp_layer *layer);
+
+/* The strata of a layer, each after the one below it; returns how many. Those of levels or
+ * compressed come first, in order of their level; then that of routing. */
+int lsp_layer_strata(const lsp_layer *layer, lsp_stratum stratum[LSP_STRATA_MAX]);
 
 /* Fixed rows at the beginning of a document that a layer needs throughout. */
 int64_t lsp_layer_fixed(const lsp_layer *layer);

@@ -36,6 +36,7 @@ typedef struct {
   int64_t stride; /* of which it has so many for itself, at most, but for a document's
                      first frame, which has all of them */
   int half;       /* predictions only of the second half of frames that are whole */
+  int own;        /* a row predicts its own token, not the next one */
 } lsp_framing;
 
 typedef struct {
@@ -131,8 +132,8 @@ static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t f,
   return lsp_plan_origin(plan, f) + token - plan->token_start[f];
 }
 
-/* 1 if frame f predicts the token at a position from its origin on: a row is before it,
- * and the framing asks for it. */
+/* 1 if frame f predicts the token at a position from its origin on: there is a row that
+ * does, and the framing asks for it. */
 int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position);
 
 /* Rows of the longest frame, from position 0: O(frames). */
@@ -211,42 +212,75 @@ enum { LSP_GROUP = 32 };
 #define LSP_TILES_ALL (INT64_MAX / 4)
 
 typedef struct {
-  int64_t frame, first, end; /* tiles of the frame */
+  int64_t frame, first, end; /* tiles of the frame, or grains */
 } lsp_tiles;
+
+/* What is said of tiles holds of anything that stands for a number of positions in a row:
+ * grain c for the positions c unit .. (c + 1) unit - 1. It lies with the span that has the
+ * last of them, so that of a panel border at position x floor(x / unit) grains are before
+ * it. A unit divides 64, or is a multiple of it. */
+typedef struct {
+  int64_t unit;  /* positions of one */
+  int64_t group; /* how many in a row lie with one rank */
+} lsp_grain;
+
+static inline lsp_grain lsp_grain_tile(void) {
+  return (lsp_grain){LSP_GRID_BLOCK, LSP_GROUP};
+}
 
 /* Tiles before a panel that its frame has and that are within reach from there:
  * [first, end) with end the tile of the panel's first row; empty at the frame's
  * beginning. A panel one past the last has none. */
 lsp_tiles lsp_plan_past(const lsp_plan *plan, int64_t panel, int64_t reach);
+lsp_tiles lsp_grain_past(const lsp_plan *plan, lsp_grain g, int64_t panel,
+                         int64_t reach);
+
+/* Grains of a frame that a run of panels (a span) has. */
+lsp_tiles lsp_grain_owned(const lsp_plan *plan, lsp_grain g, lsp_range span,
+                          int64_t frame);
 
 /* What of its past a span gets in a round. */
 lsp_tiles lsp_plan_round(const lsp_plan *plan, lsp_range span, int64_t reach,
                          int64_t room, int64_t round);
+lsp_tiles lsp_grain_round(const lsp_plan *plan, lsp_grain g, lsp_range span,
+                          int64_t reach, int64_t room, int64_t round);
 
 /* Rounds after which every span of the wave has its past: at least one. */
 int64_t lsp_plan_rounds(const lsp_plan *plan, lsp_range wave, int64_t reach,
                         int64_t room);
 
 /* Rank that keeps a group, and the place of the group in its ring of `groups`. */
+static inline int lsp_grain_rank(lsp_grain g, int64_t at, int ranks) {
+  return (int)(at / g.group % ranks);
+}
+static inline int64_t lsp_grain_place(lsp_grain g, int64_t at, int ranks,
+                                      int64_t groups) {
+  return at / g.group / ranks % groups * g.group + at % g.group;
+}
 static inline int lsp_kept_rank(int64_t tile, int ranks) {
-  return (int)(tile / LSP_GROUP % ranks);
+  return lsp_grain_rank(lsp_grain_tile(), tile, ranks);
 }
 static inline int64_t lsp_kept_place(int64_t tile, int ranks, int64_t groups) {
-  return tile / LSP_GROUP / ranks % groups * LSP_GROUP + tile % LSP_GROUP;
+  return lsp_grain_place(lsp_grain_tile(), tile, ranks, groups);
 }
 
-/* Groups of a rank's ring: its share of the groups that `tiles` tiles in a row touch. */
+/* Groups of a rank's ring: its share of the groups that `n` grains in a row touch. */
+static inline int64_t lsp_grain_groups(lsp_grain g, int64_t n, int64_t ranks) {
+  return n == 0 ? 0 : lsp_divide_up(lsp_divide_up(n - 1, g.group) + 1, ranks);
+}
 static inline int64_t lsp_kept_groups(int64_t tiles, int64_t ranks) {
-  return tiles == 0 ? 0 : lsp_divide_up(lsp_divide_up(tiles - 1, LSP_GROUP) + 1, ranks);
+  return lsp_grain_groups(lsp_grain_tile(), tiles, ranks);
 }
 
 typedef enum {
-  LSP_LOAN_HALO,  /* from the span of a rank to the past of another */
-  LSP_LOAN_KEPT,  /* from the ring of a rank to the past of one */
-  LSP_LOAN_KEEP,  /* from the span of a rank to the ring of one */
-  LSP_LOAN_FIXED, /* those of the first tiles of a frame that this wave computes, to
+  LSP_LOAN_HALO,   /* from the span of a rank to the past of another */
+  LSP_LOAN_KEPT,   /* from the ring of a rank to the past of one */
+  LSP_LOAN_KEEP,   /* from the span of a rank to the ring of one */
+  LSP_LOAN_FIXED,  /* those of the first tiles of a frame that this wave computes, to
                      ranks that are in it without having them, now (first frame of
                      their span) or in the next wave */
+  LSP_LOAN_POOLED, /* rows that are no tiles, whichever way they go: no loan of the plan
+                      is of this kind, but they are counted by it */
   LSP_LOAN_KINDS
 } lsp_loan_kind;
 
@@ -271,6 +305,9 @@ typedef struct {
   int rank, ranks;
 } lsp_view_of_wave;
 
+/* The rank whose span has a tile of a frame that is in the wave: O(log ranks). */
+int lsp_plan_owner(const lsp_view_of_wave *v, int64_t frame, int64_t tile);
+
 /* Calls each(loan, arg) for every loan of a round, of keeping, and of fixed tiles, in
  * which `rank` takes part, in an order of loans that both sides of a pair agree on. */
 void lsp_plan_round_loans(const lsp_view_of_wave *v, int64_t reach, int64_t room,
@@ -279,5 +316,11 @@ void lsp_plan_keep_loans(const lsp_view_of_wave *v, int64_t reach, lsp_each_loan
                          void *arg);
 void lsp_plan_fixed_loans(const lsp_view_of_wave *v, int64_t tiles, lsp_each_loan each,
                           void *arg);
+
+/* The same of grains, all that a span reaches in one round. */
+void lsp_grain_past_loans(const lsp_view_of_wave *v, lsp_grain g, int64_t reach,
+                          lsp_each_loan each, void *arg);
+void lsp_grain_keep_loans(const lsp_view_of_wave *v, lsp_grain g, int64_t reach,
+                          lsp_each_loan each, void *arg);
 
 #endif

@@ -22,4 +22,8 @@ void lsp_rotary_steps(int pairs, const double *frequency, double *steps);
 void lsp_rotary_table(int pairs, const double *frequency, const double *steps,
                       int64_t first, float *cosine, float *sine);
 
+/* The same of 64 positions that are `step` apart, each angle by itself. */
+void lsp_rotary_angles(int pairs, const double *frequency, int64_t first, int64_t step,
+                       float *cosine, float *sine);
+
 #endif

@@ -4,6 +4,7 @@
 #ifndef LSP_SIZES_H
 #define LSP_SIZES_H
 
+#include "lsp/halos.h"
 #include "lsp/model.h"
 #include "lsp/plan.h"
 #include "lsp/tiles.h"
@@ -11,21 +12,59 @@
 _Static_assert((int)LSP_GRID_BLOCK == (int)LSP_BLOCK, "blocks are tiles");
 
 enum {
-  LSP_HEAD_COLUMNS = 1024, /* logits of a row at once */
-  LSP_ROUND_TILES = 128    /* most tiles of the past that a rank holds at once */
+  LSP_HEAD_COLUMNS = 1024,    /* logits of a row at once */
+  LSP_ROUND_TILES = 128,      /* most tiles of the past that a rank holds at once */
+  LSP_PICKED_BYTES = 32 << 20 /* room for fetched blocks, or what a panel may pick */
 };
+
+/* Pooled rows of a layer (engine/strata.h), those of one stratum. Offsets are floats. */
+typedef struct {
+  lsp_stratum is;
+  lsp_grain grain;
+  int64_t reach;  /* rows back, as far as the longest frame goes: borrowed and kept */
+  int64_t groups; /* of its ring */
+  int64_t ring_at, opening_at;
+} lsp_stratum_sizes;
 
 /* What a layer keeps and borrows. Offsets are floats. */
 typedef struct {
-  int64_t reach;  /* rows back, as far as the longest frame goes */
-  int64_t tiles;  /* that hold the reach before a tile border */
-  int64_t room;   /* tiles of a round; as many as `tiles`: there is but one round */
-  int64_t fixed;  /* tiles of the first rows of a document that it needs throughout */
-  int64_t groups; /* of its ring */
+  int64_t reach; /* rows back, as far as the longest frame goes */
+  int64_t tiles; /* that hold the reach before a tile border: they are kept */
+  int64_t near;  /* rows back of what every query may look at: without picked blocks */
+  int64_t near_tiles; /* that hold it: what spans borrow in rounds */
+  int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
+  int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
+                     most for a batch of panels; 0: none are */
+  int64_t choices; /* blocks that the queries of a block choose, all heads */
+  int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
+  int64_t groups;  /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
+  int64_t pooled;                        /* floats of a pooled row */
+  int strata;
+  lsp_stratum_sizes stratum[LSP_STRATA_MAX];
+  /* two-sided (lsp/halos.h): `groups` are small ones then */
+  lsp_sight sight;
+  int64_t lag;     /* blocks that wait for those ahead of them, at most */
+  int64_t wait_at; /* in kept.waiting: their hidden rows, then their queries */
+  int64_t wait_groups;
+  int in_rounds; /* it looks at all of a frame, `room` blocks at a time */
 } lsp_layer_sizes;
+
+/* 1: a layer sees all of a document, ahead, too, so that waves are of whole ones. */
+int lsp_sizes_whole(const lsp_model *model);
+
+/* Floats of a layer's rings: of tiles, and of rows that wait. */
+int64_t lsp_sizes_ring(const lsp_layer_sizes *y);
+int64_t lsp_sizes_wait(const lsp_model *model, int layer, const lsp_layer_sizes *y);
+
+/* What of a layer's sizes is so because it looks ahead. */
+void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t ranks,
+                     lsp_layer_sizes *y);
+
+/* Global rows of a layer lie in the first blocks of a frame: so many; 0: it has none. */
+int64_t lsp_sizes_global_blocks(const lsp_layer *layer);
 
 /* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
 lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
@@ -61,6 +100,16 @@ int64_t lsp_sizes_reach(const lsp_model *model, int64_t longest);
 int64_t lsp_sizes_layer_reach(const lsp_model *model, int layer, int64_t longest);
 int64_t lsp_sizes_fixed(const lsp_model *model);
 
+/* Pooled rows that a snapshot holds of every layer beside these (engine/strata.h). Of the
+ * strata of a layer, in their order, each `reach` rows, and one for a unit that is not
+ * whole where the stratum averages keys and values themselves. A stratum that looks back
+ * without end has what is left of `all`, that is as many as `longest` allows. */
+int64_t lsp_sizes_pooled(const lsp_model *model, int64_t longest);
+int64_t lsp_sizes_pooled_rows(const lsp_model *model, int layer, int stratum,
+                              int64_t all);
+int64_t lsp_sizes_pooled_at(const lsp_model *model, int layer, int stratum,
+                            int64_t all);
+
 /* What a run is asked for that decides its sizes. Together with the model and the
  * corpus these decide the waves: nothing measured does, so that the same command takes
  * the same memory every time, and what `longspan plan` says. */
@@ -72,6 +121,8 @@ typedef struct {
   int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
   int64_t hidden_layers; /* whose input is written */
+  int64_t chosen_layers; /* whose choices are written, */
+  int64_t chosen_width;  /* so many numbers of a token at most */
   int64_t starts;        /* 1: the places of tokens are written */
 } lsp_request;
 
@@ -91,11 +142,15 @@ typedef struct {
                           share */
   /* floats in the arena */
   int64_t x, q, tiles; /* hidden states, queries, keys and values of the span */
+  int64_t gates;       /* weights of results, row by row */
   int64_t rooms, room; /* halo: rooms (1, or 2 where there are rounds) of room floats */
   int64_t halo;
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
   int64_t partials;    /* of walks in several rounds */
+  int64_t picked;      /* fetched blocks: parts of them at most */
+  int64_t parts;       /* a number */
+  int64_t choices;     /* of the span's queries */
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */
@@ -105,21 +160,43 @@ typedef struct {
   int64_t shares;      /* what documents got of the span */
   int64_t rings;       /* kept tiles of all layers */
   int64_t kept_fixed;  /* fixed tiles of all layers */
-  int64_t opening;     /* rank 0: tiles of the panel within which a run began */
-  int64_t pieces;      /* of a wave on all ranks, at most: a number */
-  /* rows that a snapshot holds of every layer: within reach, and fixed */
-  int64_t reach, fixed_rows;
+  int64_t moved;       /* rows of x and q that change their rank, each */
+  int64_t waiting;     /* rows of all layers that wait for those ahead of them */
+  int64_t globals;     /* results of global rows: of panels, and of frames */
+  int64_t global_q, global_tiles; /* their own queries, and keys and values for them */
+  int64_t global_rows;            /* queries, and results, on their way */
+  int64_t opening;      /* rank 0: tiles of the panel within which a run began */
+  int64_t strata;       /* pooled rows of a layer, borrowed ones too, and their tiles */
+  int64_t strata_rings; /* kept pooled rows of all layers */
+  int64_t strata_opening; /* rank 0: those of the panel within which a run began */
+  int64_t pieces;         /* of a wave on all ranks, at most: a number */
+  int64_t span_pieces;    /* of a span, at most */
+  /* rows that a snapshot holds of every layer: within reach, fixed, and pooled */
+  int64_t reach, fixed_rows, pooled_rows;
   /* bytes */
-  int64_t buffers; /* all of the above but `opening` */
+  int64_t buffers; /* all of the above but `opening` and `strata_opening` */
   int64_t lists;   /* pieces and panels of the span */
   int64_t process; /* program, MPI, HDF5, BLAS, the output's buffers */
-  int64_t root;    /* rank 0: `opening`, and what documents got of all spans */
+  int64_t root;    /* rank 0: these, and what documents got of all spans */
   int64_t node;    /* weights, what is made of them, documents: one copy a node */
 } lsp_sizes;
 
 /* Bytes of rank 0 beside the node's copies. */
 static inline int64_t lsp_sizes_rank(const lsp_sizes *s) {
   return s->buffers + s->lists + s->process + s->root;
+}
+
+/* Rows of a stratum in a span and what it borrows; and tiles that hold them. A frame that
+ * begins in the span begins a tile of its own. */
+static inline int64_t lsp_stratum_room(const lsp_stratum_sizes *s, int64_t span_rows) {
+  return s->reach + span_rows / s->grain.unit + 2;
+}
+static inline int64_t lsp_stratum_before(const lsp_stratum_sizes *s) {
+  return lsp_divide_up(s->reach, LSP_BLOCK) + 2;
+}
+static inline int64_t lsp_stratum_tiles(const lsp_stratum_sizes *s, int64_t span_rows,
+                                        int64_t pieces) {
+  return lsp_stratum_before(s) + span_rows / (LSP_BLOCK * s->grain.unit) + pieces + 1;
 }
 
 /* What sizes are worked out from. All lent. */

@@ -12,6 +12,7 @@
 #include "lsp/status.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { B = LSP_BLOCK, WINDOW_STRIPS = 6, WINDOW = WINDOW_STRIPS * B };
@@ -143,20 +144,45 @@ static void find_bounds(const lsp_queries *q, const lsp_seen *seen, int64_t back
   }
 }
 
+static float slope_at(const lsp_queries *q, int64_t distance) {
+  return -q->slope * (float)(distance < 0 ? -distance : distance);
+}
+
 /* ALiBi's term of a tile: number 63 - i + j belongs to the distance 64 back + i - j. */
 static void fill_slope(const lsp_queries *q, int64_t back, float slope[2 * B]) {
   for (int x = 0; x < 2 * B; x++)
-    slope[x] = -q->slope * (float)(B * back + B - 1 - x);
+    slope[x] = slope_at(q, B * back + B - 1 - x);
+}
+
+/* The same of pooled rows, one by one: (64, 64), where strips would be. */
+static void fill_slopes(const lsp_queries *q, const lsp_visit *t, float *slope) {
+  for (int i = 0; i < q->rows; i++)
+    for (int j = 0; j < B; j++)
+      slope[i * B + j] = slope_at(q, t->distance + i - t->unit * j);
+}
+
+/* The soft end of a window: log m of every distance, added to scores. */
+static void soften_tile(const lsp_queries *q, const lsp_visit *t, float *score) {
+  float soft[2 * B];
+  if ((double)(B * t->back + B - 1) <= (double)q->span)
+    return; /* all at full weight */
+  for (int x = 0; x < 2 * B; x++) {
+    const double distance = (double)(B * t->back + B - 1 - x);
+    const double m = ((double)q->ramp + (double)q->span - distance) / (double)q->ramp;
+    soft[x] = m >= 1 || m <= 0 ? 0.0f : (float)log(m); /* at 0 nothing is seen */
+  }
+  for (int i = 0; i < q->rows; i++)
+    for (int j = 0; j < B; j++)
+      score[i * B + j] += soft[B - 1 - i + j];
 }
 
 static void score_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b,
                        lsp_attending *w) {
   const int padded = lsp_padded(q->heads.width);
-  const int shared = q->head / (q->heads.query / q->heads.shared);
   float slope[2 * B];
   lsp_product p = {.a = w->qu,
                    .lda = padded,
-                   .b = t->tile + shared * lsp_tile_head(q->heads),
+                   .b = t->tile,
                    .ldb = B,
                    .c = w->score,
                    .ldc = B,
@@ -168,6 +194,10 @@ static void score_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b
   if (q->distances.strips != NULL) {
     p.init = w->window + w->at + B - 1;
     p.ldi = WINDOW - 1;
+  } else if (q->slope != 0 && t->unit > 0) {
+    fill_slopes(q, t, w->window);
+    p.init = w->window;
+    p.ldi = B;
   } else if (q->slope != 0) {
     fill_slope(q, t->back, slope);
     p.init = slope + B - 1;
@@ -176,17 +206,17 @@ static void score_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b
   q->kernels->product(&p);
   if (q->cap > 0)
     q->kernels->soft_cap((int64_t)q->rows * B, w->score, q->cap);
+  if (q->ramp > 0)
+    soften_tile(q, t, w->score);
 }
 
 static void weigh_tile(const lsp_queries *q, const lsp_visit *t, const bounds *b,
                        const lsp_attending *w, const float *decay,
                        const lsp_partial *part) {
   const int padded = lsp_padded(q->heads.width);
-  const int shared = q->head / (q->heads.query / q->heads.shared);
   const lsp_product p = {.a = w->score,
                          .lda = B,
-                         .b = t->tile + shared * lsp_tile_head(q->heads) +
-                              lsp_tile_keys(q->heads),
+                         .b = t->tile + lsp_tile_keys(q->heads),
                          .ldb = padded,
                          .init = part->out,
                          .ldi = padded,
@@ -222,14 +252,27 @@ void lsp_attend_walk(const lsp_queries *q, const lsp_seen *seen, const lsp_visit
   }
 }
 
-void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, float weight,
+void lsp_attend_scores(const lsp_queries *q, const lsp_seen *seen,
+                       const lsp_visit *visit, lsp_attending *w, int low[LSP_BLOCK],
+                       int high[LSP_BLOCK]) {
+  bounds b;
+  if (q->distances.strips != NULL)
+    need_strips(q, seen, w, visit->back);
+  find_bounds(q, seen, visit->back, &b);
+  score_tile(q, visit, &b, w);
+  memcpy(low, b.low, sizeof b.low);
+  memcpy(high, b.high, sizeof b.high);
+}
+
+void lsp_attend_finish(const lsp_queries *q, const lsp_partial *p, lsp_weight weight,
                        int add, float *out, int64_t ld_out) {
   for (int i = 0; i < q->rows; i++) {
     float over = 1.0f;
     if (q->normalize == LSP_NORMALIZE_SOFTMAX)
       over = p->sum[i] == 0 ? 0.0f : 1.0f / p->sum[i];
-    if (weight != 1)
-      over *= weight;
+    const float share = weight.row != NULL ? weight.row[i * weight.ld] : weight.all;
+    if (share != 1)
+      over *= share;
     const float *in = p->out + i * p->ldo;
     float *row = out + i * ld_out;
     for (int e = 0; e < q->heads.width; e++)

@@ -23,3 +23,13 @@ void lsp_rotary_table(int pairs, const double *frequency, const double *steps,
     }
   }
 }
+
+void lsp_rotary_angles(int pairs, const double *frequency, int64_t first, int64_t step,
+                       float *cosine, float *sine) {
+  for (int r = 0; r < LSP_BLOCK; r++)
+    for (int i = 0; i < pairs; i++) {
+      const double angle = (double)(first + r * step) * frequency[i];
+      cosine[r * pairs + i] = (float)cos(angle);
+      sine[r * pairs + i] = (float)sin(angle);
+    }
+}

@@ -36,7 +36,7 @@ typedef struct {
   lsp_request request;
   double outside;   /* FLOPs outside attention */
   double within;    /* in it, of useful pairs */
-  double quadratic; /* of these in layers that look at every position before */
+  double quadratic; /* of these in layers that look back without end */
   double visits;    /* negative: not counted */
   double rate;      /* FLOP/s that all ranks reach */
   const char *rate_is;
@@ -49,8 +49,8 @@ typedef struct {
 /* Local. Work of layer i. */
 plan_work lsp_plan_work(const lsp_model *model, int i, const lsp_plan *plan);
 
-/* Bytes of the layers that look at every position before: what is kept of them on all
- * ranks, and the most on one. */
+/* Bytes of the layers that look back without end, at every position or at means of all:
+ * what is kept of them on all ranks, and the most on one. */
 typedef struct {
   int layers;
   double all, rank;

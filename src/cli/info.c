@@ -18,11 +18,15 @@ typedef struct {
 
 static const lsp_option info_option[] = {
     {LSP_OPTION_TEXT, 0, "pattern", offsetof(info_options, pattern), 0, 0, 0,
-     "FILE.svg", "also draw what each layer of a model sees"},
+     "FILE.svg",
+     "also draw what each layer of a model sees; without PATH, an example of each kind "
+     "of "
+     "attention"},
 };
 
 static const lsp_command info_command = {
-    .usage = "longspan info [--pattern FILE.svg] PATH",
+    .usage = "longspan info [--pattern FILE.svg] PATH\n"
+             "       longspan info --pattern FILE.svg",
     .about = "Says what PATH is: a model folder, an output FILE.h5 (finished or under "
              "way), or memory snapshots FILE.memory.h5.",
     .option = info_option,
@@ -82,8 +86,16 @@ static lsp_status info(const char *path, const char *picture, lsp_failure *why) 
   return found ? LSP_OK : lsp_fail(why, LSP_E_INPUT, "%s: %s", path, strerror(error));
 }
 
+/* Without a path there are the examples to draw. */
+static lsp_status draw_examples(const char *picture, lsp_failure *why) {
+  LSP_TRY(lsp_info_picture(NULL, picture, why));
+  lsp_print_fact(stdout, "drawn", "an example of each kind of attention, in %s",
+                 picture);
+  return LSP_OK;
+}
+
 int lsp_cmd_info(int argc, char **argv) {
-  info_options options;
+  info_options options = {NULL};
   lsp_failure why = {0};
   int paths = 0;
   if (lsp_answered(stdout, &info_command, argc, argv))
@@ -92,11 +104,13 @@ int lsp_cmd_info(int argc, char **argv) {
   lsp_status st = path != NULL ? LSP_OK : lsp_fail(&why, LSP_E_MEMORY, "no memory");
   if (st == LSP_OK)
     st = lsp_parse(&info_command, argc, argv, &options, path, &paths, &why);
-  if (st == LSP_OK && paths != 1)
+  const int examples = paths == 0 && options.pattern != NULL;
+  if (st == LSP_OK && paths != 1 && !examples)
     st = lsp_fail(&why, LSP_E_USAGE,
                   "info takes one PATH: a model folder, an output or a memory file");
   if (st == LSP_OK)
-    st = info(path[0], options.pattern, &why);
+    st = examples ? draw_examples(options.pattern, &why)
+                  : info(path[0], options.pattern, &why);
   free(path);
   return st == LSP_OK ? 0 : lsp_complain(&why);
 }

@@ -11,7 +11,8 @@
 lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why);
 
 /* Local. Draws what the layers of a model see, as SVG: the bytes depend on the model
- * alone. A file of that name is replaced. */
+ * alone. Without a model (NULL), an example of each kind of branch. A file of that name is
+ * replaced. */
 lsp_status lsp_info_picture(const lsp_model *model, const char *path, lsp_failure *why);
 
 /* Local. A finished output or memory file. replaced: a run is under way that will take

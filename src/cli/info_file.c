@@ -55,6 +55,9 @@ static void each_token_has(const lsp_output_spec *s, char list[EACH_SIZE]) {
   for (int i = 0; i < s->hidden_layers; i++)
     add_words(list, "hidden_%d%s", s->hidden_layer[i],
               i == 0 && !s->write_hidden ? " (states before that layer)" : "");
+  for (int i = 0; i < s->chosen_layers; i++)
+    add_words(list, "chosen_%d%s", s->chosen_layer[i],
+              i == 0 ? " (blocks chosen in that layer)" : "");
 }
 
 /* Of a text that a tokenizer has cut. */
@@ -216,10 +219,13 @@ static void print_memory(const lsp_file_view *view, const char *path) {
   lsp_print_fact(stdout, "each holds",
                  "keys and values of %d layers, %lld rows of width %d", s->layers,
                  (long long)s->rows, s->width);
-  if (s->fixed > 0)
+  if (s->fixed > s->pooled)
     lsp_print_fact(stdout, "fixed rows",
                    "%lld, before these, of a document's beginning",
-                   (long long)s->fixed);
+                   (long long)(s->fixed - s->pooled));
+  if (s->pooled > 0)
+    lsp_print_fact(stdout, "pooled rows", "%lld, before these, means of many positions",
+                   (long long)s->pooled);
   lsp_print_fact(stdout, "size", "%s", lsp_bytes(size_of(view), bytes));
   print_attributes(s->attribute, s->attributes);
   (void)printf("\n  %10s %10s %20s %10s\n", "snapshot", "document", "position", "rows");

@@ -1,13 +1,18 @@
 /* What the layers of a model see, drawn: for each kind of layer (and of heads, where
- * windows differ) a square, queries from top to bottom, keys from left to right.
+ * windows differ) a square, queries from top to bottom, keys from left to right. Without a
+ * model, an example of each kind of branch.
  *
  *   0 ......... key
  *   . #              # seen of the run that ends at the query
  *   . ##             o seen of the first positions
- *   . o##
+ *   . o##            and other colours, by lsp_seen_how
  *   query            all squares are of one scale, so that they can be compared
  *
+ * A row of cells shows what its last query sees (or a global one among them); a cell is
+ * filled if one of its keys is seen.
+ *
  * What must hold: the bytes depend on the model alone; no fonts, no links, no scripts. */
+#include "info_picture.h"
 #include "cli.h"
 #include "info.h"
 #include "model_words.h"
@@ -19,130 +24,318 @@
 #include <string.h>
 
 enum {
-  LEAST = 16,  /* positions that are drawn */
-  CELLS = 48,  /* of a side, at most */
-  SIDE = 240,  /* of the square */
-  GAP = 40,    /* between pictures */
-  LABEL = 70,  /* above a square */
-  MARGIN = 28, /* around all */
-  AXIS = 20,   /* below a square */
-  FOOT = 62,   /* below all */
+  LEAST = 16,      /* positions that are drawn */
+  CELLS = 48,      /* of a side, at most */
+  CELLS_MOST = 64, /* of a side of an example */
+  SIDE = 240,      /* of the square */
+  GAP = 40,        /* between pictures */
+  LABEL = 70,      /* above a square */
+  MARGIN = 28,     /* around all */
+  AXIS = 20,       /* below a square */
+  FOOT = 44,       /* below all, and KEY_LINE for each line of colours */
+  KEY_LINE = 20,
   COLUMNS = 4,
   LINE = 17,
   LETTERS = 34, /* of a line above a square */
   LINES = 3,
-  PICTURES = 64, /* more are not drawn */
   SAID_SIZE = 1024
 };
 
+/* What a cell shows; the higher one wins. Averages of finer levels, and larger weights, are
+ * higher and darker. */
+typedef enum {
+  AHEAD,
+  UNSEEN,
+  POOLED,
+  POOLED_LAST = POOLED + 3,
+  FAINT,
+  FAINT_LAST = FAINT + LSP_SEEN_WHOLE - 2,
+  RANDOM,
+  CHOSEN,
+  FIXED,
+  RUN,
+  GLOBAL,
+  TONES
+} tone;
+
+static const char *const colour[TONES] = {[UNSEEN] = "#e8edf3",
+                                          [POOLED] = "#b6d6d7",
+                                          "#84bebb",
+                                          "#51a69f",
+                                          "#1f8f83",
+                                          [FAINT] = "#d0ddeb",
+                                          "#b9cde2",
+                                          "#a1bdda",
+                                          "#8aacd2",
+                                          "#729cc9",
+                                          "#5a8cc1",
+                                          "#437cb8",
+                                          [RANDOM] = "#8e5bb5",
+                                          [CHOSEN] = "#c0395a",
+                                          [FIXED] = "#dd7a16",
+                                          [RUN] = "#2b6cb0",
+                                          [GLOBAL] = "#e0a800"};
+
+enum { BEGINS = 1, GOES_ON };
+
 static const char ink[] = "#1f2933", grey[] = "#66737f", frame[] = "#aab4be";
 
-/* One square. */
 typedef struct {
-  const lsp_layer *layer;
-  lsp_view view;
-  int first;       /* the first layer that sees so */
-  int head, heads; /* from `head` to before `heads`; all: 0 to H */
-  int branch;      /* the view's branch, where they are not in one softmax; -1 */
-} picture;
-
-typedef struct {
-  const lsp_model *model;
   FILE *f;
-  picture list[PICTURES];
-  int count, more;
-  int cells;    /* of a side */
-  int64_t each; /* positions of a cell */
+  lsp_pictures list;
+  int shows[TONES]; /* 1: some cell does */
+  /* (cells, cells) of the square under way. average: of one that is wider than a cell
+   * BEGINS the first cell, GOES_ON the others */
+  unsigned char cell[CELLS_MOST][CELLS_MOST], average[CELLS_MOST][CELLS_MOST];
 } drawing;
 
 /* --- what is drawn --------------------------------------------------------------- */
 
-static void add_picture(drawing *d, picture p) {
-  if (d->count < PICTURES)
-    d->list[d->count++] = p;
-  else
-    d->more++;
+lsp_picture *lsp_pictures_add(lsp_pictures *list) {
+  if (list->count == LSP_PICTURES) {
+    list->more++;
+    return NULL;
+  }
+  lsp_picture *p = &list->list[list->count++];
+  memset(p, 0, sizeof *p);
+  return p;
 }
 
-static void list_layer(drawing *d, int i) {
-  const lsp_layer *l = &d->model->layer[i];
-  picture p = {.layer = l, .first = i, .branch = -1};
-  lsp_view view[LSP_BRANCHES_MAX];
-  const int views = lsp_layer_views(l, view);
-  for (int v = 0; v < views; v++) {
-    p.view = view[v];
-    p.branch = views > 1 ? v : -1;
-    for (p.head = 0; p.head < l->heads.query; p.head = p.heads) {
-      p.heads = lsp_words_heads_end(l, p.head);
-      add_picture(d, p);
-    }
+/* --- words of a layer ------------------------------------------------------------ */
+
+/* Of a layer that has one head alone. */
+static void say_sight(const lsp_layer *layer, int head, int branch, char *text,
+                      size_t size) {
+  lsp_layer one = *layer;
+  for (int b = 0; b < one.branches; b++) {
+    one.branch[b].window = lsp_window_of(&layer->branch[b], head);
+    one.branch[b].windows = NULL;
+  }
+  if (branch >= 0)
+    lsp_words_branch(&one, branch, text, size);
+  else
+    lsp_words_sight(&one, text, size);
+}
+
+/* Heads [head, end) of the layers like layer i; branch -1: of all branches. */
+static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
+                     char *text, size_t size) {
+  static const char *const merged[] = {
+      [LSP_MERGE_SOFTMAX] = "", [LSP_MERGE_GATE] = "gated", [LSP_MERGE_SUM] = "added"};
+  const int head = (int)heads.first, end = (int)heads.end;
+  lsp_words_layers(model, lsp_words_alike, i, text, size);
+  text[0] = 'L';
+  if (end - head < model->layer[i].heads.query) {
+    lsp_words_add(text, size, ", head%s %d", end > head + 1 ? "s" : "", head);
+    if (end > head + 1)
+      lsp_words_add(text, size, end > head + 2 ? " to %d" : ", %d", end - 1);
+  }
+  if (branch >= 0)
+    lsp_words_add(text, size, ", branch %d, %s", branch + 1,
+                  merged[model->layer[i].merge]);
+}
+
+/* --- layers ---------------------------------------------------------------------- */
+
+/* How a branch is drawn: the one place that a new kind of pattern has to be told to. */
+static lsp_sight_part part_of(const lsp_pattern *p) {
+  return (lsp_sight_part){.kind = LSP_SIGHT_PATTERN, .pattern = p};
+}
+
+/* What the heads of a layer see of one branch, or of all (-1). */
+static void list_heads(lsp_pictures *list, const lsp_model *model, int i, int branch) {
+  const lsp_layer *l = &model->layer[i];
+  for (int head = 0, end; head < l->heads.query; head = end) {
+    end = lsp_words_heads_end(l, head);
+    lsp_picture *p = lsp_pictures_add(list);
+    if (p == NULL)
+      continue;
+    p->sight.layer = i;
+    p->sight.head = head;
+    for (int b = 0; b < l->branches; b++)
+      if (branch < 0 || b == branch)
+        p->sight.part[p->sight.parts++] = part_of(&l->branch[b]);
+    say_name(model, i, (lsp_keys){head, end}, branch, p->name, sizeof p->name);
+    say_sight(l, head, branch, p->says, sizeof p->says);
+  }
+}
+
+/* Branches that are not in one softmax are drawn one by one. */
+static void list_layers(lsp_pictures *list, const lsp_model *model) {
+  for (int i = 0; i < model->layers; i++) {
+    const lsp_layer *l = &model->layer[i];
+    const int apart = l->merge != LSP_MERGE_SOFTMAX && l->branches > 1;
+    if (!lsp_words_is_first(model, i))
+      continue;
+    for (int b = 0; apart && b < l->branches; b++)
+      list_heads(list, model, i, b);
+    if (!apart)
+      list_heads(list, model, i, -1);
   }
 }
 
 /* A little more than twice as far as any branch looks back that does not look back to the
  * beginning. */
-static void choose_scale(drawing *d) {
+static void choose_scale(lsp_pictures *list) {
   int64_t most = 0;
-  for (int i = 0; i < d->model->layers; i++)
-    for (int b = 0; b < d->model->layer[i].branches; b++) {
-      const lsp_pattern *p = &d->model->layer[i].branch[b];
-      const int64_t reach = lsp_pattern_of(p)->reach(p);
-      most = lsp_max(most, reach == LSP_REACH_ALL ? 0 : reach + 1);
-      most = lsp_max(most, p->sinks);
-    }
+  for (int i = 0; i < list->count; i++)
+    for (int b = 0; b < list->list[i].sight.parts; b++)
+      most = lsp_max(most, lsp_sight_reach(&list->list[i].sight.part[b]));
   const int64_t length = lsp_max(most + most / 5 * 6 + most % 5, LEAST);
-  d->each = lsp_divide_up(length, CELLS);
-  d->cells = (int)lsp_divide_up(length, d->each);
+  list->each = lsp_divide_up(length, CELLS);
+  list->cells = (int)lsp_divide_up(length, list->each);
+}
+
+/* --- cells ----------------------------------------------------------------------- */
+
+static tone tone_of(const lsp_seen *seen) {
+  static const tone of[] = {[LSP_SEEN_RANDOM] = RANDOM,
+                            [LSP_SEEN_CHOSEN] = CHOSEN,
+                            [LSP_SEEN_FIXED] = FIXED,
+                            [LSP_SEEN_RUN] = RUN,
+                            [LSP_SEEN_GLOBAL] = GLOBAL};
+  if (seen->how == LSP_SEEN_POOLED)
+    return (tone)lsp_max(POOLED, POOLED_LAST + 1 - seen->level);
+  return seen->weight < LSP_SEEN_WHOLE ? (tone)(FAINT + seen->weight - 1)
+                                       : of[seen->how];
+}
+
+typedef struct {
+  drawing *d;
+  int row;
+} cells_row;
+
+static void fill(const cells_row *r, int64_t first, int64_t end, tone t) {
+  unsigned char *cell = r->d->cell[r->row];
+  for (int64_t k = lsp_max(first, 0); k < lsp_min(end, r->d->list.cells); k++)
+    cell[k] = cell[k] < t ? (unsigned char)t : cell[k];
+}
+
+/* Averages of more rows than a cell: coarser cells, each from where the one before it
+ * ends. */
+static void fill_coarse(const cells_row *r, const lsp_seen *seen) {
+  const lsp_pictures *list = &r->d->list;
+  const int64_t drawn = list->cells * list->each;
+  for (int64_t key = seen->first; key < lsp_min(seen->end, drawn); key += seen->unit) {
+    const int64_t first = (key + list->each / 2) / list->each;
+    const int64_t end = (key + seen->unit + list->each / 2) / list->each;
+    fill(r, first, end, tone_of(seen));
+    for (int64_t k = first; k < lsp_min(end, list->cells); k++)
+      r->d->average[r->row][k] = k == first ? BEGINS : GOES_ON;
+  }
+}
+
+static void fill_seen(const lsp_seen *seen, void *arg) {
+  const cells_row *r = arg;
+  const int64_t each = r->d->list.each;
+  if (seen->unit > each)
+    fill_coarse(r, seen);
+  else
+    fill(r, seen->first / each, lsp_divide_up(seen->end, each), tone_of(seen));
+}
+
+static void fill_cells(drawing *d, const lsp_sight *sight) {
+  memset(d->cell, 0, sizeof d->cell);
+  memset(d->average, 0, sizeof d->average);
+  for (int row = 0; row < d->list.cells; row++) {
+    cells_row r = {.d = d, .row = row};
+    fill(&r, 0, sight->two_sided ? d->list.cells : row + 1, UNSEEN);
+    const int64_t query =
+        lsp_sight_speaker(sight, row * d->list.each, (row + 1) * d->list.each);
+    lsp_sight_of(sight, query, fill_seen, &r);
+  }
+}
+
+/* Which tones there are in the square. */
+static void note_tones(const drawing *d, int has[TONES]) {
+  for (int row = 0; row < d->list.cells; row++)
+    for (int k = 0; k < d->list.cells; k++)
+      has[d->cell[row][k]] = 1;
 }
 
 /* --- squares --------------------------------------------------------------------- */
 
-typedef enum { PAST, FIXED, RUN } shade;
-static const char *const colour[] = {
-    [PAST] = "#e8edf3", [FIXED] = "#dd7a16", [RUN] = "#2b6cb0"};
-
-/* Cells of a row, [first, end) of the keys, that are of a shade. A cell is filled if one
- * of its queries sees one of its keys. What a query sees begins no earlier than what the
- * query before it sees, so that a row's first query has the first key of the run, and its
- * last one the most of the fixed keys. */
-static lsp_keys cells_of(const drawing *d, const picture *p, shade of, int64_t row) {
-  const int64_t query = row * d->each, last = query + d->each - 1;
-  const lsp_keys run = lsp_view_run(&p->view, p->head, query);
-  const lsp_keys fixed = lsp_view_fixed(&p->view, p->head, last);
-  const int64_t first = p->view.runs > 0 ? lsp_max(run.first, 0) / d->each : row + 1;
-  const int64_t end = lsp_min(lsp_divide_up(lsp_max(fixed.end, 0), d->each), first);
-  if (of == FIXED)
-    return (lsp_keys){0, end};
-  return of == RUN ? (lsp_keys){first, row + 1} : (lsp_keys){end, first};
+static int rows_alike(const drawing *d, tone t, int a, int b) {
+  for (int k = 0; k < d->list.cells; k++)
+    if ((d->cell[a][k] == t) != (d->cell[b][k] == t))
+      return 0;
+  return 1;
 }
 
 /* Rows that are alike are drawn as one. */
-static void draw_shade(const drawing *d, const picture *p, shade of) {
-  (void)fprintf(d->f, "<path fill=\"%s\" d=\"", colour[of]);
-  for (int row = 0, end; row < d->cells; row = end) {
-    const lsp_keys k = cells_of(d, p, of, row);
-    for (end = row + 1; end < d->cells; end++) {
-      const lsp_keys next = cells_of(d, p, of, end);
-      if (next.first != k.first || next.end != k.end)
-        break;
+static void draw_tone(const drawing *d, tone t) {
+  const int cells = d->list.cells;
+  for (int row = 0, end; row < cells; row = end) {
+    for (end = row + 1; end < cells && rows_alike(d, t, row, end); end++)
+      ;
+    for (int k = 0, stop; k < cells; k = stop) {
+      const int is = d->cell[row][k] == t;
+      for (stop = k + 1; stop < cells && (d->cell[row][stop] == t) == is; stop++)
+        ;
+      if (is)
+        (void)fprintf(d->f, "M%d %dH%dV%dH%dz", k, row, stop, end, k);
     }
-    if (k.first < k.end)
-      (void)fprintf(d->f, "M%lld %dH%lldV%dH%lldz", (long long)k.first, row,
-                    (long long)k.end, end, (long long)k.first);
   }
+}
+
+/* The lines between cells. */
+static void draw_lines(const drawing *d) {
+  (void)fprintf(d->f, "<path stroke=\"#fff\" stroke-width=\".1\" d=\"");
+  for (int i = 1; i < d->list.cells; i++)
+    (void)fprintf(d->f, "M0 %dH%dM%d 0V%d", i, d->list.cells, i, d->list.cells);
   (void)fputs("\"/>\n", d->f);
 }
 
-static void draw_square(const drawing *d, const picture *p) {
-  (void)fprintf(d->f, "<g transform=\"scale(%.6g)\">\n", (double)SIDE / d->cells);
-  draw_shade(d, p, PAST);
-  draw_shade(d, p, FIXED);
-  draw_shade(d, p, RUN);
-  (void)fprintf(d->f, "<path stroke=\"#fff\" stroke-width=\".1\" d=\"");
-  for (int i = 1; i < d->cells; i++)
-    (void)fprintf(d->f, "M0 %dH%dM%d 0V%d", i, d->cells, i, d->cells);
+/* 1: cell k of a row has the border of an average of this tone at its left (BEGINS), or
+ * lies within one, as the cell at its left does (GOES_ON). */
+static int is_average(const drawing *d, tone t, int part, int row, int k) {
+  return d->cell[row][k] == t && d->average[row][k] == part &&
+         (part == BEGINS || d->cell[row][k - 1] == t);
+}
+
+/* Averages of this tone are coarser cells: their borders are drawn over the lines, and
+ * what lines are within them is covered. */
+static void draw_averages(const drawing *d, tone t, int part) {
+  (void)fprintf(d->f, "<path stroke=\"%s\" stroke-width=\"%s\" d=\"",
+                part == BEGINS ? "#fff" : colour[t], part == BEGINS ? ".3" : ".2");
+  for (int k = 1; k < d->list.cells; k++)
+    for (int row = 0, end; row < d->list.cells; row = end) {
+      end = row + 1;
+      if (!is_average(d, t, part, row, k))
+        continue;
+      while (end < d->list.cells && is_average(d, t, part, end, k))
+        end++;
+      if (part == BEGINS)
+        (void)fprintf(d->f, "M%d %dV%d", k, row, end);
+      else
+        (void)fprintf(d->f, "M%d %d.05v.9", k, row);
+      for (int next = row + 1; part == GOES_ON && next < end; next++)
+        (void)fputs("m0 .1v.9", d->f);
+    }
+  (void)fputs("\"/>\n", d->f);
+}
+
+static void draw_square(drawing *d, const lsp_picture *p) {
+  int has[TONES] = {0};
+  fill_cells(d, &p->sight);
+  note_tones(d, has);
+  (void)fprintf(d->f, "<g transform=\"scale(%.6g)\">\n", (double)SIDE / d->list.cells);
+  for (tone t = UNSEEN; t < TONES; t++) {
+    if (!has[t])
+      continue;
+    (void)fprintf(d->f, "<path fill=\"%s\" d=\"", colour[t]);
+    draw_tone(d, t);
+    (void)fputs("\"/>\n", d->f);
+  }
+  draw_lines(d);
+  for (tone t = POOLED; t <= POOLED_LAST; t++) {
+    if (!has[t])
+      continue;
+    draw_averages(d, t, GOES_ON);
+    draw_averages(d, t, BEGINS);
+  }
   (void)fprintf(d->f,
-                "\"/>\n</g>\n<rect width=\"%d\" height=\"%d\" fill=\"none\" "
+                "</g>\n<rect width=\"%d\" height=\"%d\" fill=\"none\" "
                 "stroke=\"%s\"/>\n",
                 SIDE, SIDE, frame);
 }
@@ -208,101 +401,100 @@ static int lines_of(const char *text) {
   return lines;
 }
 
-/* Of a layer that has the heads of the picture alone. */
-static void sight_of(const picture *p, char *text, size_t size) {
-  lsp_layer one = *p->layer;
-  for (int b = 0; b < one.branches; b++) {
-    one.branch[b].window = lsp_window_of(&p->layer->branch[b], p->head);
-    one.branch[b].windows = NULL;
-  }
-  if (p->branch >= 0)
-    lsp_words_branch(&one, p->branch, text, size);
-  else
-    lsp_words_sight(&one, text, size);
-}
-
-static void name_of(const drawing *d, const picture *p, char *text, size_t size) {
-  static const char *const merged[] = {
-      [LSP_MERGE_SOFTMAX] = "", [LSP_MERGE_GATE] = "gated", [LSP_MERGE_SUM] = "added"};
-  const int end = p->heads;
-  lsp_words_layers(d->model, lsp_words_alike, p->first, text, size);
-  text[0] = 'L';
-  if (end - p->head < p->layer->heads.query) {
-    lsp_words_add(text, size, ", head%s %d", end > p->head + 1 ? "s" : "", p->head);
-    if (end > p->head + 1)
-      lsp_words_add(text, size, end > p->head + 2 ? " to %d" : ", %d", end - 1);
-  }
-  if (p->branch >= 0)
-    lsp_words_add(text, size, ", branch %d, %s", p->branch + 1,
-                  merged[p->layer->merge]);
-}
-
 /* To one line. */
 static void shorten(char *text) {
   if (strlen(text) > LETTERS)
     memcpy(text + LETTERS - 3, "...", sizeof "...");
 }
 
-static void draw_picture(const drawing *d, const picture *p, int x, int y) {
-  char name[SAID_SIZE], sight[SAID_SIZE], number[LSP_NUMBER_SIZE];
-  name_of(d, p, name, sizeof name);
-  sight_of(p, sight, sizeof sight);
+static void draw_picture(drawing *d, const lsp_picture *p, int x, int y) {
+  char name[sizeof p->name], number[LSP_NUMBER_SIZE];
+  (void)snprintf(name, sizeof name, "%s", p->name);
   (void)fprintf(d->f, "<g transform=\"translate(%d %d)\" class=\"picture\">\n", x, y);
   shorten(name);
-  put_line(d, -12 - LINE * lines_of(sight), "font-weight=\"bold\"", name, strlen(name));
-  put_wrapped(d, sight);
+  put_line(d, -12 - LINE * lines_of(p->says), "font-weight=\"bold\"", name,
+           strlen(name));
+  put_wrapped(d, p->says);
   draw_square(d, p);
   (void)fprintf(d->f,
                 "<g fill=\"%s\" font-size=\"11\"><text y=\"%d\">0</text>"
                 "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text></g>\n</g>\n",
                 grey, SIDE + 15, SIDE, SIDE + 15,
-                lsp_grouped(d->cells * d->each, number));
+                lsp_grouped(d->list.cells * d->list.each, number));
 }
 
 /* --- all of it ------------------------------------------------------------------- */
 
-static void put_key(const drawing *d, int x, const char *fill, const char *text) {
-  (void)fprintf(d->f,
-                "<rect x=\"%d\" y=\"-10\" width=\"12\" height=\"12\" fill=\"%s\"/>"
-                "<text x=\"%d\">%s</text>\n",
-                x, fill, x + 18, text);
+/* The colours that there are, on lines of this width; returns how many lines. Without f
+ * nothing is drawn. */
+static int draw_keys(const drawing *d, FILE *f, int width) {
+  static const struct {
+    tone t;
+    const char *text;
+  } key[] = {{RUN, "seen"},
+             {UNSEEN, "not seen"},
+             {FIXED, "first positions"},
+             {GLOBAL, "global"},
+             {RANDOM, "drawn at random"},
+             {CHOSEN, "chosen (an example)"},
+             {POOLED_LAST, "averages (lighter: of more keys)"},
+             {FAINT + 3, "seen less"}};
+  int x = 0, line = 0;
+  for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
+    const int wide = 40 + 7 * (int)strlen(key[i].text);
+    if (!d->shows[key[i].t])
+      continue;
+    if (x > 0 && x + wide > width) {
+      x = 0;
+      line++;
+    }
+    if (f != NULL)
+      (void)fprintf(f,
+                    "<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" "
+                    "fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s</text>\n",
+                    x, line * KEY_LINE - 10, colour[key[i].t], x + 18, line * KEY_LINE,
+                    key[i].text);
+    x += wide;
+  }
+  return line + 1;
 }
 
-static void draw_foot(const drawing *d, int y) {
+static void draw_foot(const drawing *d, int y, int width) {
   char said[SAID_SIZE] = "", n[LSP_NUMBER_SIZE];
-  int any_fixed = 0;
-  for (int i = 0; i < d->count; i++)
-    any_fixed = any_fixed || d->list[i].view.fixed != NULL;
   (void)fprintf(d->f, "<g transform=\"translate(%d %d)\">\n", MARGIN, y);
-  put_key(d, 0, colour[RUN], "seen");
-  put_key(d, 72, colour[PAST], "not seen");
-  if (any_fixed)
-    put_key(d, 168, colour[FIXED], "first positions");
+  const int lines = draw_keys(d, d->f, width);
   lsp_words_add(said, sizeof said, "Down: queries. Across: keys.");
-  if (d->each > 1)
-    lsp_words_add(said, sizeof said, " A cell: %s positions.", lsp_grouped(d->each, n));
-  if (d->more > 0)
-    lsp_words_add(said, sizeof said, " %d more not drawn.", d->more);
-  put_line(d, 24, "font-size=\"12\"", said, strlen(said));
+  if (d->list.each > 1)
+    lsp_words_add(said, sizeof said, " A cell: %s positions.",
+                  lsp_grouped(d->list.each, n));
+  if (d->list.more > 0)
+    lsp_words_add(said, sizeof said, " %d more not drawn.", d->list.more);
+  put_line(d, 4 + KEY_LINE * lines, "font-size=\"12\"", said, strlen(said));
   (void)fputs("</g>\n", d->f);
 }
 
 static void draw_all(drawing *d) {
-  const int columns = (int)lsp_max(1, lsp_min(d->count, COLUMNS));
-  const int rows = (int)lsp_divide_up(d->count, COLUMNS);
+  const int count = d->list.count;
+  const int columns = (int)lsp_max(1, lsp_min(count, COLUMNS));
+  const int rows = (int)lsp_divide_up(count, COLUMNS);
   const int row = LABEL + SIDE + AXIS + MARGIN / 2;
-  const int width = 2 * MARGIN + columns * SIDE + (columns - 1) * GAP;
-  const int height = MARGIN / 2 + rows * row + FOOT;
+  const int inner = columns * SIDE + (columns - 1) * GAP;
+  for (int i = 0; i < count; i++) {
+    fill_cells(d, &d->list.list[i].sight);
+    note_tones(d, d->shows);
+  }
+  const int foot = FOOT + KEY_LINE * draw_keys(d, NULL, inner);
+  const int width = 2 * MARGIN + inner, height = MARGIN / 2 + rows * row + foot;
   (void)fprintf(d->f,
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
                 "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"13\" "
                 "fill=\"%s\">\n<title>What a token sees</title>\n"
                 "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n",
                 width, height, width, height, ink, width, height);
-  for (int i = 0; i < d->count; i++)
-    draw_picture(d, &d->list[i], MARGIN + i % COLUMNS * (SIDE + GAP),
+  for (int i = 0; i < count; i++)
+    draw_picture(d, &d->list.list[i], MARGIN + i % COLUMNS * (SIDE + GAP),
                  MARGIN / 2 + i / COLUMNS * row + LABEL);
-  draw_foot(d, height - FOOT / 2 - 8);
+  draw_foot(d, height - foot + 22, inner);
   (void)fputs("</svg>\n", d->f);
 }
 
@@ -310,28 +502,34 @@ static lsp_status no_memory(lsp_failure *why) {
   return lsp_fail(why, LSP_E_MEMORY, "no memory to draw what layers see");
 }
 
-lsp_status lsp_info_picture(const lsp_model *model, const char *path,
-                            lsp_failure *why) {
+static lsp_status draw(drawing *d, const char *path, lsp_failure *why) {
   char *text = NULL;
   size_t bytes = 0;
-  drawing *d = calloc(1, sizeof *d);
-  if (d == NULL)
-    return no_memory(why);
-  d->model = model;
   d->f = open_memstream(&text, &bytes);
-  if (d->f == NULL) {
-    free(d);
+  if (d->f == NULL)
     return no_memory(why);
-  }
-  for (int i = 0; i < model->layers; i++)
-    if (lsp_words_is_first(model, i))
-      list_layer(d, i);
-  choose_scale(d);
+  for (int i = 0; i < d->list.count; i++)
+    d->list.list[i].sight.rows = d->list.cells * d->list.each;
   draw_all(d);
   lsp_status st = fclose(d->f) == 0 ? LSP_OK : no_memory(why);
   if (st == LSP_OK)
     st = lsp_replace_file(path, text, bytes, why);
   free(text);
+  return st;
+}
+
+lsp_status lsp_info_picture(const lsp_model *model, const char *path,
+                            lsp_failure *why) {
+  drawing *d = calloc(1, sizeof *d);
+  if (d == NULL)
+    return no_memory(why);
+  if (model != NULL) {
+    list_layers(&d->list, model);
+    choose_scale(&d->list);
+  } else {
+    lsp_info_examples(&d->list);
+  }
+  const lsp_status st = draw(d, path, why);
   free(d);
   return st;
 }

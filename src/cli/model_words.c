@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOWS_SAID = 6, RUNS_SAID = 12 };
+enum { RUNS_SAID = 12, WORDS_SIZE = 512 };
 
 lsp_status lsp_words_model(const char *dir, const lsp_choices *choices,
                            lsp_model *model, lsp_failure *why) {
@@ -34,10 +34,18 @@ static int branches_alike(const lsp_pattern *a, const lsp_pattern *b, int heads)
   for (int h = 0; h < heads && (a->windows != NULL || b->windows != NULL); h++)
     if (lsp_window_of(a, h) != lsp_window_of(b, h))
       return 0;
+  for (int i = 0; i < a->position_count && i < b->position_count; i++)
+    if (a->positions[i] != b->positions[i])
+      return 0;
   return a->kind == b->kind && a->normalize == b->normalize && a->window == b->window &&
          a->sinks == b->sinks && a->in_window == b->in_window &&
          a->segment == b->segment && a->memory == b->memory &&
-         a->same_length == b->same_length && a->virtual_past == b->virtual_past;
+         a->same_length == b->same_length && a->virtual_past == b->virtual_past &&
+         a->position_count == b->position_count &&
+         a->own_projections == b->own_projections && a->blocks == b->blocks &&
+         a->block_reach == b->block_reach && a->beyond == b->beyond &&
+         a->seed == b->seed && a->pool == b->pool && a->levels == b->levels &&
+         a->ramp == b->ramp;
 }
 
 int lsp_words_alike(const lsp_model *model, int i, int k) {
@@ -62,6 +70,39 @@ int lsp_words_is_first(const lsp_model *model, int i) {
 int lsp_words_is_full(const lsp_model *model, int of, int layer) {
   (void)of;
   return lsp_layer_reach(&model->layer[layer]) == LSP_REACH_ALL;
+}
+
+int lsp_words_is_endless(const lsp_model *model, int of, int layer) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(&model->layer[layer], stratum);
+  for (int s = 0; s < strata; s++)
+    if (stratum[s].reach == LSP_REACH_ALL)
+      return 1;
+  return lsp_words_is_full(model, of, layer);
+}
+
+int lsp_words_is_whole(const lsp_model *model, int of, int layer) {
+  (void)of;
+  return lsp_layer_ahead(&model->layer[layer]) == LSP_REACH_ALL;
+}
+
+int lsp_words_is_picking(const lsp_model *model, int of, int layer) {
+  (void)of;
+  return lsp_layer_picks(&model->layer[layer]);
+}
+
+static int has_full(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_FULL)
+      return 1;
+  return 0;
+}
+
+int lsp_words_all_seen(const lsp_model *model) {
+  for (int i = 0; i < model->layers; i++)
+    if (lsp_words_is_endless(model, 0, i) && !has_full(&model->layer[i]))
+      return 0;
+  return 1;
 }
 
 /* Every how many layers they come: the step of at least four of them; else 0. */
@@ -139,97 +180,28 @@ int lsp_words_heads_end(const lsp_layer *layer, int head) {
   return end;
 }
 
-/* Heads in a row with one window are told as one. */
-static void add_windows(const lsp_pattern *p, int heads, char *text, size_t size) {
-  char number[LSP_NUMBER_SIZE];
-  int64_t least = p->window;
-  int runs = 0;
-  for (int h = 0; h < heads; h++) {
-    runs += h == 0 || lsp_window_of(p, h) != lsp_window_of(p, h - 1);
-    least = lsp_min(least, lsp_window_of(p, h));
-  }
-  if (runs <= 1) {
-    lsp_words_add(text, size, "a window of %s", lsp_grouped(least, number));
-    return;
-  }
-  if (runs > WINDOWS_SAID) {
-    lsp_words_add(text, size, "windows of %s", lsp_grouped(least, number));
-    lsp_words_add(text, size, " to %s, by head", lsp_grouped(p->window, number));
-    return;
-  }
-  lsp_words_add(text, size, "windows of ");
-  for (int h = 0, end; h < heads; h = end) {
-    for (end = h + 1; end < heads && lsp_window_of(p, end) == lsp_window_of(p, h);)
-      end++;
-    lsp_words_add(text, size, "%s%s (head%s %d", h > 0 ? ", " : "",
-                  lsp_grouped(lsp_window_of(p, h), number), end > h + 1 ? "s" : "", h);
-    if (end > h + 1)
-      lsp_words_add(text, size, end > h + 2 ? " to %d" : ", %d", end - 1);
-    lsp_words_add(text, size, ")");
-  }
-}
-
-static void add_recurrence(const lsp_pattern *p, char *text, size_t size) {
-  char segment[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
-  (void)lsp_grouped(p->segment, segment);
-  (void)lsp_grouped(p->memory, memory);
-  if (p->same_length)
-    lsp_words_add(text, size, "the last %s position%s", memory,
-                  p->memory == 1 ? "" : "s");
-  else if (p->memory == 0)
-    lsp_words_add(text, size, "segments of %s without a memory", segment);
-  else
-    lsp_words_add(text, size, "segments of %s with a memory of %s", segment, memory);
-}
-
-static void add_fixed(const lsp_pattern *p, char *text, size_t size) {
-  char number[LSP_NUMBER_SIZE];
-  if (p->sinks == 1)
-    lsp_words_add(text, size, "the first position");
-  else
-    lsp_words_add(text, size, "the first %s positions", lsp_grouped(p->sinks, number));
-  if (p->in_window)
-    lsp_words_add(text, size, " (as if just before the window)");
-}
-
-static void add_branch(const lsp_layer *layer, int branch, char *text, size_t size) {
-  const lsp_pattern *p = &layer->branch[branch];
-  switch (p->kind) {
-  case LSP_PATTERN_LOCAL:
-    add_windows(p, layer->heads.query, text, size);
-    break;
-  case LSP_PATTERN_FIXED:
-    add_fixed(p, text, size);
-    break;
-  case LSP_PATTERN_RECURRENCE:
-    add_recurrence(p, text, size);
-    break;
-  case LSP_PATTERN_FULL:
-    lsp_words_add(text, size, "every position before");
-    break;
-  case LSP_PATTERNS:
-    break;
-  }
-  if (p->normalize == LSP_NORMALIZE_NONE)
-    lsp_words_add(text, size, " (without a softmax)");
-}
-
-void lsp_words_branch(const lsp_layer *layer, int branch, char *text, size_t size) {
-  text[0] = '\0';
-  add_branch(layer, branch, text, size);
+static int has_comma(const lsp_layer *layer, int branch) {
+  char text[WORDS_SIZE];
+  lsp_words_branch(layer, branch, text, sizeof text);
+  return layer->branch[branch].kind != LSP_PATTERN_LOCAL && strstr(text, ", ") != NULL;
 }
 
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size) {
-  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = ", in one softmax",
-                                       [LSP_MERGE_GATE] = ", weighed by a gate",
-                                       [LSP_MERGE_SUM] = ", added"};
+  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = " in one softmax",
+                                       [LSP_MERGE_GATE] = " weighed by a gate",
+                                       [LSP_MERGE_SUM] = " added",
+                                       [LSP_MERGE_INPUT] =
+                                           " each weighed by gates of the token"};
   const int n = layer->branches;
+  int long_words = 0;
+  for (int b = 0; b < n; b++)
+    long_words += has_comma(layer, b);
   text[0] = '\0';
   for (int b = 0; b < n; b++) {
     if (b > 0)
-      lsp_words_add(text, size, b + 1 == n ? " and " : ", ");
-    add_branch(layer, b, text, size);
+      lsp_words_add(text, size, long_words ? "; " : b + 1 == n ? " and " : ", ");
+    lsp_words_add_branch(layer, b, text, size);
   }
   if (n > 1)
-    lsp_words_add(text, size, "%s", merged[layer->merge]);
+    lsp_words_add(text, size, "%s%s", long_words ? ";" : ",", merged[layer->merge]);
 }

@@ -24,16 +24,34 @@ typedef int lsp_words_is(const lsp_model *model, int of, int layer);
 void lsp_words_layers(const lsp_model *model, lsp_words_is *is, int of, char *text,
                       size_t size);
 
-/* For lsp_words_layers: a layer with a branch that shows every position before. */
+/* For lsp_words_layers: a layer whose keys and values are kept of every position, since it
+ * sees them all or may pick any. */
 int lsp_words_is_full(const lsp_model *model, int of, int layer);
+
+/* A layer that looks back without end: at these, or at means of all. */
+int lsp_words_is_endless(const lsp_model *model, int of, int layer);
+
+/* A layer that needs all of a document at once: it looks ahead without end. */
+int lsp_words_is_whole(const lsp_model *model, int of, int layer);
+
+/* A layer whose queries look at blocks one by one. */
+int lsp_words_is_picking(const lsp_model *model, int of, int layer);
+
+/* 1 if all endless layers see every position, not means or some of them. */
+int lsp_words_all_seen(const lsp_model *model);
 
 /* Local. "8 query heads, 2 key/value heads of width 64". */
 void lsp_words_heads(lsp_heads heads, char *text, size_t size);
 
 /* Local. What one branch, and what all branches of a layer show: "a window of 512", "the
- * first 4 positions and a window of 64, in one softmax". */
+ * first 4 positions and a window of 64, in one softmax". _add_ appends. */
 void lsp_words_branch(const lsp_layer *layer, int branch, char *text, size_t size);
+void lsp_words_add_branch(const lsp_layer *layer, int branch, char *text, size_t size);
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size);
+
+/* Local. Positions that the means of a branch (compressed, levels) go back over, at least;
+ * LSP_REACH_ALL. */
+int64_t lsp_words_far(const lsp_pattern *p);
 
 /* Local. One past the last query head from `head` on that has its windows in all
  * branches. */

@@ -64,15 +64,16 @@ static const lsp_command plan_command = {
         "nothing.\n\n"
         "--format json has the same numbers under keys that stay. As in FILE.run.json: "
         "ranks, threads, layers, wave_tokens, flops, visits (products of a block of "
-        "queries with a tile), messages_ and bytes_a_layer_and_wave, messages_ and "
-        "bytes_sent (of the rank that has most), loans (of all ranks: halo, kept, "
-        "keep, "
-        "fixed), planned_bytes. Beside them: model_type, tokens, documents, "
-        "context, frames, tokens_read_again, longest_rows "
-        "(prefix and text), prefix, panels, waves, idle_ranks; full_layers (which look "
-        "at "
-        "every position before), flops_of_full_layers, full_kept_bytes and "
-        "full_kept_bytes_a_rank; flops_outside_attention, flops_of_attention, "
+        "queries with a tile; where blocks are picked, the most there can be), "
+        "messages_ and bytes_a_layer_and_wave, messages_ and bytes_sent (of the rank "
+        "that has most), loans (of all ranks, by kind), planned_bytes. Beside them: "
+        "model_type, tokens, documents, context, frames, tokens_read_again, "
+        "longest_rows (prefix and text), prefix, panels, waves, idle_ranks; causal; "
+        "full_layers (which look back without end, at every position before or at "
+        "means of all), flops_of_full_layers, full_kept_bytes and "
+        "full_kept_bytes_a_rank; one_wave_layers (which need all of a document at "
+        "once), picking_layers (which look at blocks one by one), pooled_rows (of "
+        "each layer and stratum); flops_outside_attention, flops_of_attention, "
         "flops_per_second, seconds; lending_is_exact (false: bounds); rank_bytes, "
         "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
         "null: not counted.",
@@ -145,6 +146,7 @@ static lsp_status plan_documents(plan_estimate *e, int64_t n, const int64_t *tok
                                  lsp_failure *why) {
   lsp_framing framing;
   LSP_TRY(lsp_sizes_framing(&e->context, e->model.prefixes, &framing, why));
+  framing.own = e->model.two_sided;
   return lsp_plan_open(&e->plan, n, tokens, 0, framing, why);
 }
 
@@ -250,7 +252,7 @@ static void add_work(plan_estimate *e) {
     for (int k = i; k < m->layers; k++)
       alike += lsp_words_alike(m, i, k);
     e->within += alike * one.flops;
-    if (lsp_words_is_full(m, 0, i))
+    if (lsp_words_is_endless(m, 0, i))
       e->quadratic += alike * one.flops;
     e->visits = one.visits < 0 || e->visits < 0 ? -1 : e->visits + alike * one.visits;
   }

@@ -19,6 +19,7 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"borrowed", "keys and values borrowed", floats(z->halo + z->fixed)},
       {"kept", "keys and values kept from wave to wave",
        floats(z->rings + z->kept_fixed)},
+      {"pooled_rows", "pooled rows", floats(z->strata + z->strata_rings)},
       {"partial_results", "results of attention in several rounds",
        floats(z->partials)},
       {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},
@@ -57,9 +58,14 @@ plan_kept lsp_plan_kept(const plan_estimate *e) {
   plan_kept k = {0, 0, 0};
   for (int i = 0; i < e->model.layers; i++) {
     const lsp_layer_sizes *y = &e->layer[i];
-    if (!lsp_words_is_full(&e->model, 0, i))
+    if (!lsp_words_is_endless(&e->model, 0, i))
       continue;
     k.layers++;
+    for (int s = 0; s < y->strata; s++) {
+      const lsp_stratum_sizes *t = &y->stratum[s];
+      k.all += 4.0 * (double)t->reach * (double)y->pooled;
+      k.rank += 4.0 * (double)t->groups * (double)t->grain.group * (double)y->pooled;
+    }
     k.all += 4.0 * (double)y->tiles * (double)y->tile;
     k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
   }
@@ -69,10 +75,12 @@ plan_kept lsp_plan_kept(const plan_estimate *e) {
 const char *const lsp_plan_kind_key[LSP_LOAN_KINDS] = {[LSP_LOAN_HALO] = "halo",
                                                        [LSP_LOAN_KEPT] = "kept",
                                                        [LSP_LOAN_KEEP] = "keep",
-                                                       [LSP_LOAN_FIXED] = "fixed"};
+                                                       [LSP_LOAN_FIXED] = "fixed",
+                                                       [LSP_LOAN_POOLED] = "pooled"};
 
 const char *const lsp_plan_kind_words[LSP_LOAN_KINDS] = {
     [LSP_LOAN_HALO] = "from spans of this wave (halo)",
     [LSP_LOAN_KEPT] = "from earlier waves, brought back (kept)",
     [LSP_LOAN_KEEP] = "for later waves, put away (keep)",
-    [LSP_LOAN_FIXED] = "first positions of a document (fixed)"};
+    [LSP_LOAN_FIXED] = "first positions of a document (fixed)",
+    [LSP_LOAN_POOLED] = "means of keys and values (pooled)"};

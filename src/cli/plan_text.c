@@ -74,17 +74,40 @@ static void print_quadratic(const plan_estimate *e) {
   const double flops = e->outside + e->within;
   const int one = kept.layers == 1;
   char layers[WORDS_SIZE], all[LSP_NUMBER_SIZE], rank[LSP_NUMBER_SIZE];
+  char text[2 * WORDS_SIZE] = "";
   if (kept.layers == 0) {
     lsp_print_fact(stdout, "quadratic", "nothing: work grows as the text does");
     return;
   }
-  lsp_words_layers(&e->model, lsp_words_is_full, 0, layers, sizeof layers);
-  lsp_print_fact(stdout, "quadratic",
-                 "%s look%s at every position before: work grows with the square of "
-                 "the text: %.0f %% of the FLOPs here; of the whole document keys and "
-                 "values are kept, %s on all ranks, at most %s on one",
-                 layers, one ? "s" : "", flops > 0 ? 100 * e->quadratic / flops : 0,
-                 lsp_bytes(kept.all, all), lsp_bytes(kept.rank, rank));
+  lsp_words_layers(&e->model, lsp_words_is_endless, 0, layers, sizeof layers);
+  lsp_words_add(text, sizeof text,
+                "%s look%s %s: work grows with the square of the text: %.0f %% of the "
+                "FLOPs here",
+                layers, one ? "s" : "",
+                e->model.two_sided              ? "at every position"
+                : lsp_words_all_seen(&e->model) ? "at every position before"
+                                                : "back without end",
+                flops > 0 ? 100 * e->quadratic / flops : 0);
+  if (!e->model.two_sided)
+    lsp_words_add(text, sizeof text,
+                  "; of the whole document keys and values are kept, %s on all ranks, "
+                  "at most %s on one",
+                  lsp_bytes(kept.all, all), lsp_bytes(kept.rank, rank));
+  lsp_print_fact(stdout, "quadratic", "%s", text);
+}
+
+/* Layers that need all of a document at once. */
+static void print_whole(const plan_estimate *e) {
+  char layers[WORDS_SIZE];
+  int whole = 0;
+  for (int i = 0; i < e->model.layers; i++)
+    whole += lsp_words_is_whole(&e->model, 0, i);
+  if (whole == 0)
+    return;
+  lsp_words_layers(&e->model, lsp_words_is_whole, 0, layers, sizeof layers);
+  lsp_print_fact(stdout, "one wave",
+                 "%s need%s all of a document: each document is one wave, and must fit",
+                 layers, whole == 1 ? "s" : "");
 }
 
 static void print_time(const plan_estimate *e) {
@@ -118,15 +141,74 @@ static void print_ranks(const plan_estimate *e) {
                    lsp_grouped(share, tokens), lsp_grouped(e->lending.idle, ranks));
 }
 
+/* Pooled rows that are kept of a layer, whatever they average. */
+static int64_t pooled_rows(const lsp_layer_sizes *y) {
+  int64_t rows = 0;
+  for (int s = 0; s < y->strata; s++)
+    rows += y->stratum[s].reach;
+  return rows;
+}
+
 /* Layers that reach equally far are told as one. */
 static int reach_alike(const lsp_model *m, int of, int layer) {
-  return lsp_layer_reach(&m->layer[of]) == lsp_layer_reach(&m->layer[layer]) &&
-         lsp_layer_fixed(&m->layer[of]) == lsp_layer_fixed(&m->layer[layer]);
+  const lsp_layer *a = &m->layer[of], *b = &m->layer[layer];
+  lsp_stratum one[LSP_STRATA_MAX], other[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(a, one);
+  if (lsp_layer_strata(b, other) != strata)
+    return 0;
+  for (int s = 0; s < strata; s++)
+    if (one[s].reach != other[s].reach || one[s].unit != other[s].unit)
+      return 0;
+  return lsp_layer_reach(a) == lsp_layer_reach(b) &&
+         lsp_layer_near(a) == lsp_layer_near(b) &&
+         lsp_layer_fixed(a) == lsp_layer_fixed(b) &&
+         lsp_layer_picks(a) == lsp_layer_picks(b);
+}
+
+/* Two-sided: nothing is kept of what all that see it have seen. */
+static void sides_words(const plan_estimate *e, int i, char *text, size_t size) {
+  const lsp_layer_sizes *y = &e->layer[i];
+  const int64_t reach = lsp_layer_reach(&e->model.layer[i]);
+  char n[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position");
+  else
+    lsp_words_add(text, size, "%s positions to each side", lsp_grouped(reach, n));
+  if (y->fixed > 0)
+    lsp_words_add(text, size, ", and %s tile%s of the beginning",
+                  lsp_grouped(y->fixed, n), plural(y->fixed));
+  if (y->lag > 0)
+    lsp_words_add(text, size, "; up to %s block%s of a document wait for those ahead",
+                  lsp_grouped(y->lag, n), plural(y->lag));
+}
+
+static void reach_words(const plan_estimate *e, int i, char *text, size_t size) {
+  const lsp_layer *l = &e->model.layer[i];
+  const lsp_layer_sizes *y = &e->layer[i];
+  const int64_t reach = lsp_layer_reach(l), pooled = pooled_rows(y);
+  char n[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position before, ");
+  else
+    lsp_words_add(text, size, "%s positions, ", lsp_grouped(reach, n));
+  lsp_words_add(text, size, "%s tile%s", lsp_grouped(y->tiles, n), plural(y->tiles));
+  if (y->fixed > 0)
+    lsp_words_add(text, size, ", and %s of the beginning", lsp_grouped(y->fixed, n));
+  if (pooled > 0)
+    lsp_words_add(text, size, ", and %s pooled row%s", lsp_grouped(pooled, n),
+                  plural(pooled));
+  if (!lsp_layer_picks(l))
+    return;
+  lsp_words_add(text, size, "; blocks are fetched as they are picked");
+  if (y->near_tiles > 0)
+    lsp_words_add(
+        text, size, ", but for the last%s%s tile%s", y->near_tiles == 1 ? "" : " ",
+        y->near_tiles == 1 ? "" : lsp_grouped(y->near_tiles, n), plural(y->near_tiles));
 }
 
 static void print_reach(const plan_estimate *e) {
   const lsp_model *m = &e->model;
-  char layers[WORDS_SIZE], text[WORDS_SIZE], n[LSP_NUMBER_SIZE];
+  char layers[WORDS_SIZE], text[WORDS_SIZE];
   int said = 0;
   for (int i = 0; i < m->layers; i++) {
     int is_first = 1;
@@ -134,19 +216,13 @@ static void print_reach(const plan_estimate *e) {
       is_first = !reach_alike(m, k, i);
     if (!is_first)
       continue;
-    const int64_t reach = lsp_layer_reach(&m->layer[i]), fixed = e->layer[i].fixed;
     lsp_words_layers(m, reach_alike, i, layers, sizeof layers);
     text[0] = '\0';
     lsp_words_add(text, sizeof text, "%s: ", layers);
-    if (reach == LSP_REACH_ALL)
-      lsp_words_add(text, sizeof text, "every position before, ");
+    if (m->two_sided)
+      sides_words(e, i, text, sizeof text);
     else
-      lsp_words_add(text, sizeof text, "%s positions, ", lsp_grouped(reach, n));
-    lsp_words_add(text, sizeof text, "%s tile%s", lsp_grouped(e->layer[i].tiles, n),
-                  plural(e->layer[i].tiles));
-    if (fixed > 0)
-      lsp_words_add(text, sizeof text, ", and %s of the beginning",
-                    lsp_grouped(fixed, n));
+      reach_words(e, i, text, sizeof text);
     lsp_print_fact(stdout, said++ == 0 ? "reach" : "", "%s", text);
   }
 }
@@ -190,6 +266,7 @@ void lsp_plan_print(const plan_estimate *e) {
                  lsp_grouped(e->wave_tokens, tokens));
   print_ranks(e);
   print_reach(e);
+  print_whole(e);
   print_messages(e);
   print_quadratic(e);
   print_time(e);

@@ -26,22 +26,33 @@ static const lsp_option show_option[] = {
 static const lsp_command show_command = {
     .usage = "longspan show FILE.h5 [TEXT...] [options]",
     .about =
-        "Shows an output beside its texts: bits per byte by chapter, the most "
-        "surprising sentences, and, with --baseline, the words that memory helped "
-        "most. The texts are read out of the output; TEXTs, the files that it was "
+        "Shows an output beside its texts: bits per byte by chapter and by how long "
+        "ago a word was last seen, the most surprising sentences, and, with "
+        "--baseline, the words that memory helped most. The texts are read out of the "
+        "output; TEXTs, the files that it was "
         "made from, choose among them and are compared with it.\n\n"
         "What a token of several bytes has is counted at its first byte that is no "
         "white space: \" the\" for the word \"the\", a token that reaches over two "
-        "words for the first of them.",
+        "words for the first of them. A word is a run of letters (and bytes beyond "
+        "ASCII) with apostrophes inside; upper and lower case differ.",
     .option = show_option,
     .options = sizeof show_option / sizeof show_option[0]};
 
 typedef struct {
   lsp_chapters chapters;
   lsp_sentences sentences;
+  lsp_cut cut;
+  lsp_since since;
   lsp_words words;
-  int with_gain;
+  int with_gain, failed; /* failed: no memory for words */
 } findings;
+
+/* A word has ended. */
+static void look_at_word(findings *f) {
+  f->failed = f->failed || !lsp_since_add(&f->since, &f->cut.word);
+  if (f->with_gain)
+    lsp_words_word(&f->words, &f->cut.word);
+}
 
 static void look_at(const lsp_show_byte *b, void *arg) {
   findings *f = arg;
@@ -49,18 +60,37 @@ static void look_at(const lsp_show_byte *b, void *arg) {
   lsp_sentences_byte(&f->sentences, b);
   if (f->with_gain)
     lsp_words_byte(&f->words, b);
+  if (lsp_cut_byte(&f->cut, b))
+    look_at_word(f);
+}
+
+static lsp_status begin_text(findings *f, int64_t t, int64_t bytes, lsp_failure *why) {
+  lsp_chapters_begin(&f->chapters, t, bytes);
+  lsp_sentences_begin(&f->sentences, t);
+  lsp_words_begin(&f->words);
+  lsp_cut_begin(&f->cut);
+  return lsp_since_begin(&f->since)
+             ? LSP_OK
+             : lsp_fail(why, LSP_E_MEMORY, "no memory for words");
+}
+
+static void end_text(findings *f) {
+  lsp_chapters_end(&f->chapters);
+  lsp_sentences_end(&f->sentences);
+  if (lsp_cut_end(&f->cut))
+    look_at_word(f);
 }
 
 static lsp_status look_at_all(lsp_show *s, findings *f, lsp_failure *why) {
   for (int64_t t = 0; t < s->texts; t++) {
-    lsp_chapters_begin(&f->chapters, t, lsp_show_bytes(s, t));
-    lsp_sentences_begin(&f->sentences, t);
+    LSP_TRY(begin_text(f, t, lsp_show_bytes(s, t), why));
     LSP_TRY(lsp_show_walk(s, t, look_at, f, why));
-    lsp_chapters_end(&f->chapters);
-    lsp_sentences_end(&f->sentences);
-    lsp_words_end(&f->words);
+    end_text(f);
     if (f->chapters.failed)
       return lsp_fail(why, LSP_E_MEMORY, "no memory for the chapters");
+    if (f->failed)
+      return lsp_fail(why, LSP_E_MEMORY, "no memory for the words of %.300s",
+                      lsp_show_full_name(s, t));
   }
   return LSP_OK;
 }
@@ -110,6 +140,7 @@ static lsp_status print_all(const lsp_show *s, findings *f, lsp_failure *why) {
     LSP_TRY(print_texts(s, f, why));
   else
     print_chapters(s, f);
+  lsp_since_print(&f->since, &f->cut.between, f->with_gain);
   if (f->sentences.count > 0)
     (void)puts("\nThe most surprising sentences");
   lsp_sentences_print(&f->sentences, s);
@@ -165,6 +196,7 @@ static lsp_status show(const show_options *o, const char *const *input, int inpu
     lsp_print_line(stdout, "The text in colours: %s", o->html);
   }
   lsp_words_free(&f->words);
+  lsp_since_free(&f->since);
   lsp_chapters_free(&f->chapters);
   free(f);
   lsp_show_close(&s);

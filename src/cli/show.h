@@ -105,12 +105,48 @@ void lsp_sentences_byte(lsp_sentences *s, const lsp_show_byte *b);
 void lsp_sentences_end(lsp_sentences *s);
 void lsp_sentences_print(const lsp_sentences *s, const lsp_show *show);
 
+/* show_cut.c: the words of a text, and what lies between them. */
+enum { LSP_CUT_KEPT = 255 };
+
+typedef struct {
+  int64_t bytes;
+  double bits, gain;
+} lsp_show_sum;
+
+/* Local. */
+void lsp_show_add(lsp_show_sum *to, const lsp_show_sum *more);
+
+typedef struct {
+  char text[LSP_CUT_KEPT + 1]; /* of a longer word its first bytes */
+  int kept;
+  uint64_t hash;      /* of all of it */
+  int64_t first, end; /* where it lies among the bytes that were given */
+  lsp_show_sum sum;
+} lsp_cut_word;
+
+typedef struct {
+  lsp_cut_word word;    /* under way, or the one that ended last */
+  lsp_show_sum between; /* of all that lies between words, of all texts so far */
+  int64_t given;        /* bytes of this text */
+  int is_open;          /* a word is under way */
+  lsp_show_sum held;    /* of bytes of which it is not known yet */
+  int64_t apostrophes_held;
+  int mark_held, in_mark;
+} lsp_cut;
+
+/* Local. Each text is begun, given byte by byte, and ended. lsp_cut_byte and lsp_cut_end
+ * return 1 if a word has ended, which is c->word until the next call. */
+void lsp_cut_begin(lsp_cut *c);
+int lsp_cut_byte(lsp_cut *c, const lsp_show_byte *b);
+int lsp_cut_end(lsp_cut *c);
+
 /* show_words.c: the words that memory helped. */
 enum { LSP_WORD_SIZE = 40, LSP_CONTEXT = 34 };
 
 typedef struct {
   char word[LSP_WORD_SIZE]; /* "": free */
   char context[LSP_CONTEXT + 1];
+  uint64_t hash;
   int64_t count;
   double gain, best;
 } lsp_word;
@@ -118,20 +154,48 @@ typedef struct {
 typedef struct {
   lsp_word *word; /* (room) open addressing */
   int64_t room, count;
-  char now[LSP_WORD_SIZE];
-  int bytes;  /* of the word under way; LSP_WORD_SIZE: too long */
-  int length; /* of the one before */
-  double gain, last_gain;
-  int skip; /* bytes of a punctuation mark still to come */
   unsigned char recent[LSP_CONTEXT];
-  int64_t seen;
+  int64_t seen; /* bytes of this text */
 } lsp_words;
 
+/* Local. A text is its bytes, and each of its words once it has ended. */
 lsp_status lsp_words_open(lsp_words *w, lsp_failure *why);
+void lsp_words_begin(lsp_words *w);
 void lsp_words_byte(lsp_words *w, const lsp_show_byte *b);
-void lsp_words_end(lsp_words *w);
+void lsp_words_word(lsp_words *w, const lsp_cut_word *word);
 void lsp_words_print(const lsp_words *w);
 void lsp_words_free(lsp_words *w);
+
+/* show_since.c: bits by how long ago a word was last seen in its document. Memory is that
+ * of the different words of one document. */
+typedef struct {
+  uint64_t hash;
+  int64_t text, length; /* its beginning in `texts`; all of its bytes; 0: free */
+  int64_t end;          /* where it ended last */
+} lsp_since_word;
+
+typedef struct {
+  int64_t words;
+  lsp_show_sum sum;
+} lsp_since_row;
+
+enum { LSP_SINCE_ROWS = 6 };
+
+typedef struct {
+  lsp_since_word *word; /* (room) open addressing */
+  int64_t room, count;
+  char *texts; /* (used, of texts_room) of all words, one after the other */
+  int64_t used, texts_room;
+  lsp_since_row row[LSP_SINCE_ROWS]; /* by distance; the last: never before */
+} lsp_since;
+
+/* Local. 0: no memory. */
+int lsp_since_begin(lsp_since *s);
+int lsp_since_add(lsp_since *s, const lsp_cut_word *word);
+
+/* Local. between: of what lies between words. */
+void lsp_since_print(const lsp_since *s, const lsp_show_sum *between, int with_gain);
+void lsp_since_free(lsp_since *s);
 
 /* show_html.c */
 lsp_status lsp_show_html(lsp_show *s, const lsp_chapters *chapters, const char *path,

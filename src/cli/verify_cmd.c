@@ -103,9 +103,13 @@ static int prefix_of(const lsp_file_view *view) {
 static int framing_of(const lsp_file_view *view, lsp_framing *framing) {
   const int prefix = prefix_of(view);
   const char *text = attribute_of(view, "context");
+  const char *predicts = attribute_of(view, "predicts");
   lsp_context context;
-  return prefix >= 0 && lsp_context_parse(text, &context, NULL) == LSP_OK &&
-         lsp_sizes_framing(&context, prefix, framing, NULL) == LSP_OK;
+  if (prefix < 0 || lsp_context_parse(text, &context, NULL) != LSP_OK ||
+      lsp_sizes_framing(&context, prefix, framing, NULL) != LSP_OK)
+    return 0;
+  framing->own = predicts != NULL && strcmp(predicts, "own") == 0;
+  return 1;
 }
 
 /* 1: there can be as many panels as the file says. A frame with a token has at least one,

@@ -3,6 +3,7 @@
 #define LSP_ATTENDING_H
 
 #include "engine_internal.h"
+#include "strata.h"
 
 /* A walk over all that a query sees, or a part of it. */
 typedef struct {
@@ -16,8 +17,20 @@ typedef struct {
 void lsp_attend(lsp_run *e, int layer, int64_t first, int64_t end, lsp_pass pass);
 
 /* Queries and keys of the 64 rows of a block at `position`, in qkv (64, (H + 2 G) E):
- * normed by head and turned, as the layer asks. Local, thread-safe. */
+ * normed by head, then turned, as the layer asks. Local, thread-safe. */
+void lsp_norm_block(const lsp_run *e, int layer, float *qkv);
 void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv);
+
+/* Panels [first, end) of the span: projected; and, after attention, fed forward. */
+void lsp_project(lsp_run *e, int layer, int64_t first, int64_t end);
+void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end);
+
+/* What goes into the attention of a panel: its rows, or their norm in room (rows, D). */
+const float *lsp_attention_input(const lsp_run *e, const lsp_panel *p, int layer,
+                                 float *room);
+
+/* Weights of results, row by row, of panels [first, end) of the span. */
+void lsp_open_gates(lsp_run *e, int layer, int64_t first, int64_t end);
 
 /* Scratch of this thread; a sign of life, and messages moved on thread 0. */
 float *lsp_scratch_of(const lsp_run *e);

@@ -58,6 +58,20 @@ typedef struct {
   int64_t document, position;
 } lsp_stop;
 
+/* Picked blocks of a layer (picking.h). */
+typedef struct lsp_picking lsp_picking;
+
+enum { LSP_PICKED_RANDOM, LSP_PICKED_CHOSEN, LSP_PICKED_SELECTED, LSP_PICKED_KINDS };
+
+/* What picking took, of all layers of this rank. */
+typedef struct {
+  int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
+  int64_t hits;         /* times that a block of queries wanted one that had come */
+  /* Pairs of a block of queries (of a head, or of the heads that choose together) and a
+   * block that any of the queries picked, or might have picked. */
+  int64_t touched[LSP_PICKED_KINDS], visible[LSP_PICKED_KINDS];
+} lsp_picked_counts;
+
 /* A panel of the span. */
 typedef struct {
   const lsp_piece *piece;
@@ -97,6 +111,7 @@ typedef struct {
   double cpu;     /* CPU time of all threads in compute */
   int64_t visits; /* products of a block of queries with a tile, of one head */
   lsp_sent sent;  /* in a layer of a wave, the most messages and the most bytes */
+  lsp_picked_counts picked;
 } lsp_clock;
 
 /* The last wave; rows 0: none yet. */
@@ -126,6 +141,9 @@ typedef struct {
 typedef struct {
   lsp_view view[LSP_BRANCHES_MAX]; /* what its softmaxes look at */
   int views;
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  int strata;
+  int is_far;          /* it looks at blocks one by one, or has strata */
   const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
   const float *strips; /* relative positions; NULL: none */
   int64_t strip_count;
@@ -175,6 +193,21 @@ typedef struct {
   int64_t stops;
 } lsp_text;
 
+/* A wave of a two-sided model: layer l projects the panels stage[l] and attends to those of
+ * stage[l + 1]; results are of stage[L]. And where the keys are that the panels of the span
+ * look at: blocks of the corpus. */
+typedef struct {
+  lsp_range *stage;       /* (L + 1), owned */
+  int64_t *floor;         /* (L + 1), owned: panels before it are done, or not needed */
+  int64_t next;           /* panel with which layer 0 goes on */
+  lsp_range own;          /* in span.tiles */
+  lsp_range above, below; /* in the halo, as far as they have come: before own ones and
+                             after them */
+  const float *above_tiles, *below_tiles;
+  int walks_own;          /* 1: the pass under way does */
+  int64_t fixed_frame[2]; /* whose first rows are in span.fixed; -1: none */
+} lsp_ahead;
+
 typedef struct {
   lsp_exchange *exchange;
   lsp_sizes sizes;
@@ -182,11 +215,16 @@ typedef struct {
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, H E) queries, then weighted values */
+  float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
   float *tiles;    /* (span_rows / 64) tiles of the span */
   float *halo;     /* (rooms, room) tiles of the past: of the round that is walked,
                           and of the one on its way */
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
+  float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
+  float *picked;   /* (parts) fetched blocks of one key/value head */
+  int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
+  lsp_picking *picking;
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
   float *nll;         /* (span_rows + 1) */
@@ -194,7 +232,13 @@ typedef struct {
   int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
   int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
   uint64_t *panel_sum; /* (span_rows / 64) */
-  uint64_t *layer_sum; /* (span_rows / 64, job.write.layers) of what enters layers */
+  uint64_t
+      *layer_sum; /* (span_rows / 64, layers that are written) of what enters layers,
+                              then of what they choose */
+  float *x_next, *q_next; /* like x and q: rows that have come to another rank */
+  float *globals;         /* results of global rows: of panels, then of frames */
+  float *global_q, *global_tiles, *global_rows;
+  lsp_ahead ahead;
   lsp_wave wave;
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
 } lsp_span;
@@ -203,9 +247,12 @@ typedef struct {
 typedef struct {
   float *rings;   /* kept tiles, dealt by position (lsp/plan.h) */
   float *fixed;   /* the first tiles of the document under way */
+  float *waiting; /* hidden rows and queries of blocks that wait for those ahead */
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
   int64_t opening_first, opening_end; /* which tiles; equal: none */
+  float *strata;                      /* rings of pooled rows */
+  float *strata_opening;              /* rank 0: as above, of pooled rows */
 } lsp_kept;
 
 typedef struct {
@@ -302,11 +349,26 @@ lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why
 /* wave.c */
 /* rows: at most sizes.wave_rows. */
 void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
+/* The same of panels that are known. */
+void lsp_wave_of(lsp_run *e, lsp_range panels);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
 void lsp_forward_embed(lsp_run *e);
 void lsp_forward_layer(lsp_run *e, int layer);
+
+/* stages.c: two-sided models */
+lsp_status lsp_stages_open(lsp_run *e, lsp_failure *why); /* Local */
+void lsp_stages_close(lsp_run *e);
+/* Where layers go on after the last commit. */
+void lsp_stages_begin(lsp_run *e);
+/* The next wave, and its first stage. */
+void lsp_stages_wave(lsp_run *e, int64_t rows);
+/* Panels that layer 0 takes up in this wave. */
+lsp_range lsp_wave_taken(const lsp_run *e);
+
+/* ahead.c: one layer of a two-sided model, over the span */
+void lsp_ahead_layer(lsp_run *e, int layer);
 
 /* past.c: tiles that cross ranks and waves. A round of the past is in the halo from
  * lsp_past_end on; until then it is on its way, and what was lent is not written. */
@@ -327,12 +389,26 @@ const float *lsp_past_fixed(const lsp_run *e, int layer);
 void lsp_past_keep_begin(lsp_run *e, int layer);
 void lsp_past_keep_end(lsp_run *e, int layer);
 
+/* The piece of a frame that crosses a border of the span: the last, or the first. */
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame);
+
 /* Tile of a piece of the span. */
 float *lsp_own_tile(const lsp_run *e, int layer, const lsp_piece *piece, int64_t tile);
 /* Tile of the ring of this rank. */
 float *lsp_kept_tile(const lsp_run *e, int layer, int64_t tile);
 /* Fixed tile of the document under way. */
 float *lsp_kept_fixed(const lsp_run *e, int layer, int64_t tile);
+
+/* picks.c. Collective: lists and requests of picked blocks, where a layer picks some; local
+ * the end. */
+lsp_status lsp_picking_open(lsp_run *e);
+void lsp_picking_close(lsp_run *e);
+/* Bytes of the lists for so many parts and panels of a span. */
+int64_t lsp_picking_size(int64_t parts, int64_t panels);
+/* Floats of a thread that selects blocks token by token (choose_tokens.c). */
+int64_t lsp_selecting_scratch(lsp_heads h);
+/* Messages between ranks, of all kinds, since the run began. */
+lsp_traffic lsp_run_traffic(const lsp_run *e);
 
 /* finite.c: results that are not finite. A row with such a number is NaN as a whole, so
  * what the library and the kernels make of an overflow does not show in the bits. */
@@ -359,6 +435,13 @@ float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);
+/* First stop of a document with a position above `position`. */
+int64_t lsp_snapshot_after(const lsp_run *e, int64_t document, int64_t position);
+/* Local. Fixed rows of a layer, of the store's slot, or (file) of the last snapshot of
+ * another run. */
+lsp_status lsp_snapshot_read_fixed(lsp_run *e, const lsp_file_view *file, int layer,
+                                   int64_t first, int64_t rows, float *keys,
+                                   float *values);
 void lsp_snapshot_before(lsp_run *e,
                          int layer); /* what was kept before the first wave */
 void lsp_snapshot_layer(lsp_run *e, int layer);
@@ -384,6 +467,10 @@ lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
 lsp_status lsp_written_starts(lsp_run *e);
 /* Collective, before each layer: what enters it, if it is written. */
 void lsp_written_layer(lsp_run *e, int layer);
+/* Collective, after each layer: what its tokens chose, if it is written. */
+void lsp_written_chosen(lsp_run *e, int layer);
+/* Numbers that the choices of a token take, the most of any layer that writes them. */
+int64_t lsp_written_choices(const lsp_run *e);
 /* Rows of hidden states as they will lie in the file, padding between pieces taken out;
  * to may be span.x: the span then has no further use for it. */
 void lsp_written_rows(const lsp_run *e, float *to);

@@ -96,6 +96,10 @@ lsp_status lsp_finite_agree(lsp_run *e) {
                         e->job.ctx->comm));
   if (lowest.token == INT64_MAX || e->job.options->not_finite == LSP_NOT_FINITE_COUNT)
     return LSP_OK;
+  /* Of rows that go on in later waves others may turn out to be lower. */
+  if (e->weights.model.two_sided &&
+      lowest.token >= lsp_plan_tokens_before(&e->text.plan, e->span.wave.range.end))
+    return LSP_OK;
   const int mine =
       e->span.lowest.token == lowest.token ? e->span.lowest.layer : INT_MAX;
   LSP_MPI(MPI_Allreduce(&mine, &lowest.layer, 1, MPI_INT, MPI_MIN, e->job.ctx->comm));

@@ -8,10 +8,13 @@
  *
  * The tail is projected first and lent while the rest is; the border is attended last, as
  * the rounds of its past arrive. Where there is more than one round, it walks its own
- * tiles while the first is on its way. */
+ * tiles while the first is on its way. Layers that look at blocks one by one, or at means,
+ * go another way (forward_far). */
 #include "attending.h"
 #include "engine_internal.h"
+#include "picks.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -95,6 +98,9 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
   if (real < end)
     lsp_finite_projected(e, p->piece, real, (int)(end - real),
                          qkv + (real - position) * ld, layer);
+  lsp_norm_block(e, layer, qkv);
+  if (e->weights.layer[layer].strata > 0)
+    lsp_strata_block(e, p, layer, row, qkv);
   lsp_turn_block(e, layer, position, qkv);
   for (int i = 0; i < LSP_BLOCK; i++)
     memcpy(e->span.q + (p->row + row + i) * A, qkv + i * ld, (size_t)A * sizeof(float));
@@ -110,13 +116,40 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
                ld);
 }
 
+/* Weights of the views' results, of each row by itself: sigmoid(W x), (rows, views H). */
+static void open_gates(lsp_run *e, const lsp_panel *p, int layer, const float *x) {
+  const lsp_matrix *w = &e->weights.model.layer[layer].input_gate;
+  float *gate = e->span.gates + p->row * w->rows;
+  if (w->rows == 0)
+    return;
+  matmul(e, p->rows, x, w, gate);
+  for (int64_t i = 0; i < p->rows * w->rows; i++)
+    gate[i] = (float)(1 / (1 + exp(-(double)gate[i])));
+}
+
+const float *lsp_attention_input(const lsp_run *e, const lsp_panel *p, int layer,
+                                 float *room) {
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  return input(e, l, &l->attention_norm, p->rows,
+               e->span.x + p->row * e->weights.model.width, room);
+}
+
+void lsp_open_gates(lsp_run *e, int layer, int64_t first, int64_t end) {
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
+  for (int64_t i = first; i < end; i++) {
+    const lsp_panel *p = &e->span.wave.panel[i];
+    open_gates(e, p, layer, lsp_attention_input(e, p, layer, lsp_scratch_of(e)));
+    lsp_poll(e);
+  }
+}
+
 static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_layer *l = &e->weights.model.layer[layer];
-  const int64_t D = e->weights.model.width, ld = l->qkv.matrix.rows;
+  const int64_t ld = l->qkv.matrix.rows;
   float *qkv = lsp_scratch_of(e), *normed = qkv + ld * LSP_PANEL;
-  const float *x =
-      input(e, l, &l->attention_norm, p->rows, e->span.x + p->row * D, normed);
+  const float *x = lsp_attention_input(e, p, layer, normed);
   matmul(e, p->rows, x, &l->qkv.matrix, qkv);
+  open_gates(e, p, layer, x);
   lsp_poll(e);
   if (l->qkv.bias != NULL)
     e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
@@ -125,7 +158,7 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   lsp_poll(e);
 }
 
-static void project(lsp_run *e, int layer, int64_t first, int64_t end) {
+void lsp_project(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
@@ -175,7 +208,7 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   lsp_poll(e);
 }
 
-static void feed(lsp_run *e, int layer, int64_t first, int64_t end) {
+void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   const double begin = MPI_Wtime();
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
   for (int64_t i = first; i < end; i++)
@@ -212,7 +245,7 @@ static int64_t tail_of(const lsp_run *e, int layer) {
   const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
                               e->job.ctx->size};
   lent_part t = {e, e->span.wave.panels};
-  lsp_plan_round_loans(&v, y->tiles, y->room, 0, extend_tail, &t);
+  lsp_plan_round_loans(&v, y->near_tiles, y->room, 0, extend_tail, &t);
   lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);
   return t.from;
 }
@@ -227,7 +260,7 @@ static int64_t border_of(const lsp_run *e, int layer) {
   if (w->panels == 0 || w->piece[0].start == 0)
     return 0;
   while (end < w->panels && w->panel[end].piece == &w->piece[0] &&
-         (waits || w->panel[end].start - y->reach < w->piece[0].start))
+         (waits || w->panel[end].start - y->near < w->piece[0].start))
     end++;
   return end;
 }
@@ -250,15 +283,47 @@ static void layer_rounds(lsp_run *e, int layer, int64_t border) {
   }
 }
 
+/* What is attended in one go: all that a query sees. */
+static const lsp_pass whole = {.opens = 1, .walks = 1, .closes = 1};
+
+/* A layer with picked blocks or pooled rows: both need all panels projected, and the panels
+ * are attended in batches as their blocks are fetched. */
+static void forward_far(lsp_run *e, int layer) {
+  const lsp_wave *w = &e->span.wave;
+  const int far = lsp_layer_picks(&e->weights.model.layer[layer]);
+  lsp_project(e, layer, 0, w->panels);
+  lsp_past_begin(e, layer, 0);
+  lsp_past_end(e);
+  lsp_strata_form(e, layer);
+  const int64_t batches = far ? lsp_picks_open(e, layer) : 1;
+  for (int64_t i = 0; i < batches; i++) {
+    const lsp_range batch =
+        far ? lsp_picks_fetch(e, layer, i) : (lsp_range){0, w->panels};
+    lsp_attend(e, layer, batch.first, batch.end, whole);
+    lsp_feed(e, layer, batch.first, batch.end);
+  }
+  lsp_past_keep_begin(e, layer);
+  lsp_past_keep_end(e, layer);
+  lsp_strata_keep(e, layer);
+}
+
 void lsp_forward_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
+  if (e->weights.model.two_sided) {
+    lsp_ahead_layer(e, layer);
+    return;
+  }
+  if (e->weights.layer[layer].is_far) {
+    forward_far(e, layer);
+    return;
+  }
   const int64_t tail = tail_of(e, layer), border = border_of(e, layer);
-  project(e, layer, tail, w->panels);
+  lsp_project(e, layer, tail, w->panels);
   lsp_past_begin(e, layer, 0);
-  project(e, layer, 0, tail);
+  lsp_project(e, layer, 0, tail);
   lsp_attend(e, layer, border, w->panels, (lsp_pass){.opens = 1, .closes = 1});
-  feed(e, layer, border, w->panels);
+  lsp_feed(e, layer, border, w->panels);
   layer_rounds(e, layer, border);
-  feed(e, layer, 0, border);
+  lsp_feed(e, layer, 0, border);
   lsp_past_keep_end(e, layer);
 }

@@ -6,6 +6,7 @@
  * Never in it: ranks, threads, waves, hosts, dates. */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
+#include "picking.h"
 
 #include "lsp/durable.h"
 #include "lsp/json.h"
@@ -23,7 +24,7 @@
 /* Changes when the definition of a kernel does, and with it bits. */
 static const char kernels_version[] = "1";
 
-enum { PAIRS_MAX = 32, VALUE_SIZE = 384 }; /* 32 ids */
+enum { PAIRS_MAX = 32, VALUE_SIZE = 640 }; /* 32 ids, 64 layers */
 
 typedef struct {
   const char *key[PAIRS_MAX];
@@ -72,6 +73,8 @@ static void put_model(const lsp_run *e, pairs *p) {
     put(p, "prefix", "%d", m->prefixes);
   if (m->prefixes > 0 && m->no_bos == NULL)
     put_prefix(m, p);
+  if (m->two_sided)
+    put(p, "predicts", "own"); /* a row its own token */
   if (e->text.has_tokenizer) {
     hex(e->text.tokenizer_hash, hash);
     put(p, "tokenizer", "%s", hash);
@@ -96,7 +99,7 @@ static void put_tokenizer(const lsp_run *e, pairs *p) {
   put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
 }
 
-/* "id nll hidden hidden:0,6": each layer takes at most 7 bytes. */
+/* "id nll hidden hidden:0,6 chosen:6": each layer takes at most 7 bytes. */
 static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
   int n =
       snprintf(text, VALUE_SIZE, "%s%s%s", (w->parts & LSP_WRITE_ID) != 0 ? "id" : "",
@@ -105,6 +108,25 @@ static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
   for (int i = 0; i < w->layers; i++)
     n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " hidden:" : ",",
                   w->layer[i]);
+  for (int i = 0; i < w->chosen_layers; i++)
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " chosen:" : ",",
+                  w->chosen_layer[i]);
+}
+
+/* The numbers of a row of each chosen_N: "0:2x5 3:2x1", layer 0 for each of 2 key/value
+ * heads 5 blocks. */
+static void put_choices(const lsp_run *e, pairs *p) {
+  const lsp_write *w = &e->job.write;
+  char text[VALUE_SIZE] = "";
+  int n = 0;
+  for (int i = 0; i < w->chosen_layers; i++) {
+    const lsp_layer *l = &e->weights.model.layer[w->chosen_layer[i]];
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d:%dx%d", i == 0 ? "" : " ",
+                  w->chosen_layer[i], l->heads.shared,
+                  lsp_choices_of(lsp_layer_chooser(l)));
+  }
+  if (n > 0)
+    put(p, "chosen", "%s", text);
 }
 
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
@@ -117,6 +139,7 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
   write_in_words(&e->job.write, write);
   put(p, "write", "%s", write);
+  put_choices(e, p);
   put(p, "snapshots", "%s", when[e->job.options->snapshots]);
   put(p, "snapshot_every", "%lld",
       (long long)lsp_max(0, e->job.options->snapshot_every));
@@ -203,35 +226,37 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                                 const lsp_attribute *attribute, int attributes,
                                 const char *identity) {
   const int64_t w = e->job.write.parts;
-  lsp_store_spec spec = {.path = e->job.options->output,
-                         .resume = e->job.options->resume != 0,
-                         .overwrite = e->job.options->overwrite != 0,
-                         .identity = identity,
-                         .plan = &e->text.plan,
-                         .output = {.tokens = lsp_plan_tokens(&e->text.plan),
-                                    .documents = e->text.plan.documents,
-                                    .panels = lsp_plan_panels(&e->text.plan),
-                                    .hidden_width = e->weights.model.width,
-                                    .write_id = (w & LSP_WRITE_ID) != 0,
-                                    .write_nll = (w & LSP_WRITE_NLL) != 0,
-                                    .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                                    .first_position = e->text.plan.first_position,
-                                    .token_start = a->token_start,
-                                    .n_bytes = a->bytes,
-                                    .name = a->name,
-                                    .attribute = attribute,
-                                    .attributes = attributes},
-                         .memory = {.snapshots = e->text.stops,
-                                    .layers = e->weights.model.layers,
-                                    .rows = e->span.sizes.reach,
-                                    .fixed = e->span.sizes.fixed_rows,
-                                    .layer_rows = a->layer_rows,
-                                    .width = memory_width(e),
-                                    .hidden_width = e->weights.model.width,
-                                    .document = a->document,
-                                    .position = a->position,
-                                    .attribute = attribute,
-                                    .attributes = attributes}};
+  lsp_store_spec spec = {
+      .path = e->job.options->output,
+      .resume = e->job.options->resume != 0,
+      .overwrite = e->job.options->overwrite != 0,
+      .identity = identity,
+      .plan = &e->text.plan,
+      .output = {.tokens = lsp_plan_tokens(&e->text.plan),
+                 .documents = e->text.plan.documents,
+                 .panels = lsp_plan_panels(&e->text.plan),
+                 .hidden_width = e->weights.model.width,
+                 .write_id = (w & LSP_WRITE_ID) != 0,
+                 .write_nll = (w & LSP_WRITE_NLL) != 0,
+                 .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
+                 .first_position = e->text.plan.first_position,
+                 .token_start = a->token_start,
+                 .n_bytes = a->bytes,
+                 .name = a->name,
+                 .attribute = attribute,
+                 .attributes = attributes},
+      .memory = {.snapshots = e->text.stops,
+                 .layers = e->weights.model.layers,
+                 .rows = e->span.sizes.reach,
+                 .fixed = e->span.sizes.fixed_rows + e->span.sizes.pooled_rows,
+                 .pooled = e->span.sizes.pooled_rows,
+                 .layer_rows = a->layer_rows,
+                 .width = memory_width(e),
+                 .hidden_width = e->weights.model.width,
+                 .document = a->document,
+                 .position = a->position,
+                 .attribute = attribute,
+                 .attributes = attributes}};
   spec.output.vocabulary = a->vocabulary.tokens;
   spec.output.vocabulary_start = a->vocabulary.start;
   spec.output.vocabulary_bytes = a->vocabulary.bytes;
@@ -239,6 +264,10 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
   spec.output.hidden_layers = e->job.write.layers;
   for (int i = 0; i < e->job.write.layers; i++)
     spec.output.hidden_layer[i] = e->job.write.layer[i];
+  spec.output.chosen_layers = e->job.write.chosen_layers;
+  spec.output.chosen_width = (int)lsp_written_choices(e);
+  for (int i = 0; i < e->job.write.chosen_layers; i++)
+    spec.output.chosen_layer[i] = e->job.write.chosen_layer[i];
   return spec;
 }
 
@@ -341,8 +370,9 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",   "gemm",   "context",
-                                       "segment",    "mem_len", "prefix", "prefix_ids"};
+static const char *const optional[] = {"model_type", "model",      "gemm",
+                                       "context",    "segment",    "mem_len",
+                                       "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {
   for (int i = 0; i < p->count; i++)
@@ -365,6 +395,13 @@ static lsp_status same_value(const char *path, const char *key, const char *was,
                   path, key, was, is);
 }
 
+/* As above, of means. */
+static int has_pooled(const lsp_model *model, int64_t rows, int64_t position) {
+  const int64_t needed = lsp_sizes_pooled(model, position);
+  return rows == needed ||
+         (rows > needed && lsp_sizes_pooled(model, INT64_MAX / 2) > needed);
+}
+
 static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   const char *path = e->job.options->from_snapshot;
   const lsp_memory_spec *m = &from->memory;
@@ -381,7 +418,8 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&
-      m->width == memory_width(e) && m->fixed == lsp_sizes_fixed(model) &&
+      m->width == memory_width(e) && m->fixed - m->pooled == lsp_sizes_fixed(model) &&
+      has_pooled(model, m->pooled, position) &&
       (m->rows == rows ||
        (m->rows > rows && lsp_sizes_reach(model, INT64_MAX) == INT64_MAX)))
     return LSP_OK;
@@ -442,7 +480,7 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
 static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
   lsp_ctx *ctx = e->job.ctx;
   lsp_memory_spec *m = &from->memory;
-  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed};
+  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed, m->pooled};
   lsp_bcast(ctx->comm, number, sizeof number);
   lsp_bcast(ctx->comm, from->extent, sizeof from->extent);
   lsp_bcast(ctx->comm, &e->text.start_position, sizeof e->text.start_position);
@@ -453,6 +491,7 @@ static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
   m->rows = number[2];
   m->width = (int)number[3];
   m->fixed = number[4];
+  m->pooled = number[5];
   from->fd = open(e->job.options->from_snapshot, O_RDONLY | O_CLOEXEC);
   if (from->fd >= 0)
     return LSP_OK;

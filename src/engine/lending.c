@@ -49,22 +49,50 @@ static void count_loan(const lsp_loan *loan, void *arg) {
   c->out->kind[loan->kind] = add_sent(c->out->kind[loan->kind], c->alike, sent);
 }
 
+/* Pooled rows: before the span, and what is kept. */
+static void count_pooled(const lsp_loan *loan, void *arg) {
+  counting *c = arg;
+  const int kind = LSP_LOAN_POOLED;
+  if (loan->from != c->rank || loan->to == c->rank)
+    return;
+  const lsp_sent sent = of_tiles(loan->end - loan->first, c->layer->pooled);
+  c->now = add_sent(c->now, 1, sent);
+  c->out->kind[kind] = add_sent(c->out->kind[kind], c->alike, sent);
+}
+
+static void count_strata(counting *c, const lsp_view_of_wave *v) {
+  for (int s = 0; s < c->layer->strata; s++) {
+    const lsp_stratum_sizes *z = &c->layer->stratum[s];
+    lsp_grain_past_loans(v, z->grain, z->reach, count_pooled, c);
+    lsp_grain_keep_loans(v, z->grain, z->reach, count_pooled, c);
+  }
+}
+
 static void count_layer(counting *c, const lsp_view_of_wave *v) {
   const lsp_layer_sizes *y = c->layer;
-  const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->tiles, y->room);
+  const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->near_tiles, y->room);
   c->now = (lsp_sent){0, 0};
   c->rank = v->rank;
   for (int64_t round = 0; round < rounds; round++)
-    lsp_plan_round_loans(v, y->tiles, y->room, round, count_loan, c);
+    lsp_plan_round_loans(v, y->near_tiles, y->room, round, count_loan, c);
   lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
   lsp_plan_keep_loans(v, y->tiles, count_loan, c);
+  count_strata(c, v);
   c->out->layer = more_of(c->out->layer, c->now);
   c->sum[v->rank] = add_sent(c->sum[v->rank], c->alike, c->now);
 }
 
+static int strata_lend_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
+  int alike = a->strata == b->strata && (a->strata == 0 || a->pooled == b->pooled);
+  for (int s = 0; alike && s < a->strata; s++)
+    alike = a->stratum[s].grain.unit == b->stratum[s].grain.unit &&
+            a->stratum[s].reach == b->stratum[s].reach;
+  return alike;
+}
+
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
-  return a->tiles == b->tiles && a->room == b->room && a->fixed == b->fixed &&
-         a->tile == b->tile;
+  return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
+         a->fixed == b->fixed && a->tile == b->tile && strata_lend_alike(a, b);
 }
 
 /* Layers that lend as layer i does; 0 if one before it does. */
@@ -113,26 +141,43 @@ static int count_waves(counting *c, int64_t budget) {
 
 /* --- bounds ---------------------------------------------------------------------- */
 
-/* What a rank lends at most in a layer of a wave. To spans that begin within the reach
- * after its own one, in rounds that may cut a loan in two; to all of them what it keeps,
- * and to those who keep it what it computed; and the first tiles to everyone. rows: what
- * the wave has at least. */
-static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
-                               int64_t rows) {
-  const int64_t P = z->request->ranks;
-  const int64_t reach = y->tiles * LSP_GRID_BLOCK, share = rows / P;
+/* Grains that a layer looks back to: how many, the floats of one, in how many rounds. */
+typedef struct {
+  lsp_grain grain;
+  int64_t reach, floats, rounds;
+} looking;
+
+/* What a rank lends at most of them in a wave. To spans that begin within the reach after
+ * its own one, in rounds that may cut a loan in two; to all of them what it keeps, and to
+ * those who keep it what it computed. rows: what the wave has at least. */
+static lsp_sent bound_of_past(const lsp_sizing *z, looking l, int64_t rows) {
+  const int64_t P = z->request->ranks, share = rows / P;
+  const int64_t reach = l.reach * l.grain.unit;
   int64_t spans = lsp_min(P, lsp_divide_up(reach, LSP_PANEL) + 4);
   if (share > 0)
     spans = lsp_min(spans, (reach + LSP_PANEL) / share + 2);
+  if (l.reach == 0)
+    return (lsp_sent){0, 0};
+  const int64_t groups = lsp_divide_up(l.reach, l.grain.group) + 2;
+  const lsp_sent all = of_tiles(l.reach, l.floats);
+  /* a borrower gets groups and spans, cut where rounds end */
+  return (lsp_sent){add_times(groups, spans, groups + 2 * l.rounds + all.messages + 2),
+                    add_times(all.bytes, 2 * spans, all.bytes)};
+}
+
+/* What a rank lends at most in a layer: tiles, pooled rows, and the first tiles to
+ * everyone. */
+static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
+                               int64_t rows) {
+  const int64_t P = z->request->ranks;
+  const looking tiles = {lsp_grain_tile(), y->tiles, y->tile,
+                         lsp_divide_up(y->tiles, lsp_max(1, y->room))};
   if (P == 1)
     return (lsp_sent){0, 0};
-  const int64_t groups = lsp_divide_up(y->tiles, LSP_GROUP) + 2;
-  const int64_t rounds = lsp_divide_up(y->tiles, lsp_max(1, y->room));
-  const lsp_sent all = of_tiles(y->tiles, y->tile);
-  lsp_sent sent = {0, 0};
-  if (y->tiles > 0) { /* a borrower gets groups and spans, cut where rounds end */
-    sent.messages = add_times(groups, spans, groups + 2 * rounds + all.messages + 2);
-    sent.bytes = add_times(all.bytes, 2 * spans, all.bytes);
+  lsp_sent sent = bound_of_past(z, tiles, rows);
+  for (int s = 0; s < y->strata; s++) {
+    const looking means = {y->stratum[s].grain, y->stratum[s].reach, y->pooled, 1};
+    sent = add_sent(sent, 1, bound_of_past(z, means, rows));
   }
   return add_sent(sent, 2 * P, of_tiles(y->fixed, y->tile));
 }

@@ -5,7 +5,7 @@
  *            = log p_head(column of its cluster) + log p_cluster(w)      else
  *
  * A hidden row predicts its successor, so a rank computes the nll of the token after
- * its last one, and a document's first token has none. Never more logits at once than a
+ * its last one, and a document's first token has none (two-sided: a row predicts its own). Never more logits at once than a
  * panel of rows by LSP_HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in
  * the panel, go through the block kernel, whose bits do not depend on a row's place. */
 #include "engine_internal.h"
@@ -184,13 +184,14 @@ static float written(lsp_run *e, double nll, int64_t token) {
   return NAN;
 }
 
-/* One panel of the span: targets are the tokens after its rows, as far as the document
- * goes. */
+/* One panel of the span: targets are the tokens after its rows, or their own, as far as the
+ * document goes. */
 static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t f = p->piece->frame;
   const int64_t origin = lsp_plan_origin(plan, f), end = lsp_plan_end(plan, f);
   const int64_t base = plan->token_start[f] - origin; /* of position 0 */
+  const int ahead = !plan->framing.own; /* from a row to what it predicts */
   int any = 0;
   head_work w = {
       .e = e, .rows = p->rows, .hidden = e->span.x + p->row * e->weights.model.width};
@@ -198,9 +199,10 @@ static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   double nll[LSP_PANEL];
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
-    const int asked = position >= p->piece->first && position + 1 >= origin &&
-                      position + 1 < end && lsp_plan_predicts(plan, f, position + 1);
-    target[r] = asked ? e->span.id[base + position + 1 - e->span.wave.token_first] : -1;
+    const int64_t at = position + ahead;
+    const int asked = position >= p->piece->first && at >= origin && at < end &&
+                      lsp_plan_predicts(plan, f, at);
+    target[r] = asked ? e->span.id[base + at - e->span.wave.token_first] : -1;
     any = any || asked;
   }
   if (!any)
@@ -211,7 +213,7 @@ static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   for (int r = 0; r < p->rows; r++)
     if (target[r] >= 0) {
       const int64_t token = base + p->start + r;
-      e->span.nll[token + 1 - e->span.wave.nll_first] =
+      e->span.nll[token + ahead - e->span.wave.nll_first] =
           written(e, nll[r], lsp_max(token, plan->token_start[f]));
     }
 }

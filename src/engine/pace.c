@@ -66,9 +66,9 @@ int64_t lsp_pace_rows(lsp_run *e) {
 }
 
 void lsp_pace_note(lsp_run *e, double seconds) {
-  const lsp_range *range = &e->span.wave.range;
-  e->job.pace.rows = lsp_plan_rows_before(&e->text.plan, range->end) -
-                     lsp_plan_rows_before(&e->text.plan, range->first);
+  const lsp_range range = lsp_wave_taken(e);
+  e->job.pace.rows = lsp_plan_rows_before(&e->text.plan, range.end) -
+                     lsp_plan_rows_before(&e->text.plan, range.first);
   e->job.pace.seconds = seconds;
 }
 

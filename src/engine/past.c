@@ -56,14 +56,15 @@ int lsp_past_enters(const lsp_run *e, int layer) {
   return t.first < t.end && t.first < w->piece[0].start / LSP_BLOCK;
 }
 
-static const lsp_piece *piece_of(const lsp_wave *w, int64_t frame) {
+const lsp_piece *lsp_past_piece(const lsp_wave *w, int64_t frame) {
   const lsp_piece *last = &w->piece[w->pieces - 1];
   return last->frame == frame ? last : &w->piece[0];
 }
 
 lsp_tiles lsp_past_round(const lsp_run *e, int layer, int64_t round) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  return lsp_plan_round(&e->text.plan, e->span.wave.span, y->tiles, y->room, round);
+  return lsp_plan_round(&e->text.plan, e->span.wave.span, y->near_tiles, y->room,
+                        round);
 }
 
 static float *halo_tile(const lsp_run *e, int layer, int64_t round, int64_t tile) {
@@ -91,7 +92,7 @@ const float *lsp_past_fixed(const lsp_run *e, int layer) {
 static const float *lent_from(const lending *l, const lsp_loan *loan) {
   if (loan->kind == LSP_LOAN_KEPT)
     return lsp_kept_tile(l->e, l->layer, loan->first);
-  return lsp_own_tile(l->e, l->layer, piece_of(&l->e->span.wave, loan->frame),
+  return lsp_own_tile(l->e, l->layer, lsp_past_piece(&l->e->span.wave, loan->frame),
                       loan->first);
 }
 
@@ -127,7 +128,7 @@ static lsp_view_of_wave view_of(const lsp_run *e) {
 
 int64_t lsp_past_rounds(const lsp_run *e, int layer) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  return lsp_plan_rounds(&e->text.plan, e->span.wave.range, y->tiles, y->room);
+  return lsp_plan_rounds(&e->text.plan, e->span.wave.range, y->near_tiles, y->room);
 }
 
 /* Those of the entered frame that earlier waves computed. */
@@ -145,7 +146,7 @@ void lsp_past_begin(lsp_run *e, int layer, int64_t round) {
   const lsp_view_of_wave v = view_of(e);
   lending l = {e, layer, round};
   lsp_exchange_clear(e->span.exchange);
-  lsp_plan_round_loans(&v, y->tiles, y->room, round, enlist, &l);
+  lsp_plan_round_loans(&v, y->near_tiles, y->room, round, enlist, &l);
   if (round == 0) {
     copy_kept_fixed(e, layer);
     lsp_plan_fixed_loans(&v, y->fixed, enlist, &l);

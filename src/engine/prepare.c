@@ -164,6 +164,8 @@ lsp_status lsp_prepare_open(lsp_weights *w, lsp_failure *why) {
   for (int i = 0; i < m->layers; i++) {
     lsp_prepared *made = &w->layer[i];
     made->views = lsp_layer_views(&m->layer[i], made->view);
+    made->strata = lsp_layer_strata(&m->layer[i], made->stratum);
+    made->is_far = made->strata > 0 || (lsp_layer_picks(&m->layer[i]) && !m->two_sided);
     if (m->layer[i].position.rotated > 0) {
       lsp_rotary_steps(m->layer[i].position.rotated / 2, m->layer[i].position.frequency,
                        turn);

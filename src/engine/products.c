@@ -24,7 +24,7 @@ void lsp_multiply(const lsp_job *job, const lsp_matrix *w, int64_t rows, const f
 
 /* --- packing --------------------------------------------------------------------- */
 
-enum { OF_A_LAYER = 5 };
+enum { OF_A_LAYER = 7 };
 
 /* Matrices of a layer that rows are multiplied with; NULL where it has none. */
 static void matrices_of(lsp_layer *l, lsp_matrix *list[OF_A_LAYER]) {
@@ -33,6 +33,8 @@ static void matrices_of(lsp_layer *l, lsp_matrix *list[OF_A_LAYER]) {
   list[2] = &l->up.matrix;
   list[3] = &l->down.matrix;
   list[4] = l->position.kind == LSP_POSITION_RELATIVE ? &l->position.relative : NULL;
+  list[5] = l->input_gate.rows > 0 ? &l->input_gate : NULL;
+  list[6] = l->global.matrix.rows > 0 ? &l->global.matrix : NULL;
 }
 
 /* The weights lie in a block of the run's own. */

@@ -74,29 +74,34 @@ static double cpu_seconds(void) {
 
 /* What a layer of this wave sent. */
 static void count_sent(lsp_run *e, lsp_traffic before) {
-  const lsp_traffic now = lsp_exchange_traffic(e->span.exchange);
+  const lsp_traffic now = lsp_run_traffic(e);
   lsp_sent *most = &e->job.clock.sent;
   most->messages = lsp_max(most->messages, now.messages - before.messages);
   most->bytes = lsp_max(most->bytes, now.bytes - before.bytes);
 }
 
-static void compute(lsp_run *e) {
-  const double cpu = cpu_seconds();
-  e->span.lowest.token = INT64_MAX;
-  double begin = MPI_Wtime();
+static void compute_layers(lsp_run *e) {
+  const double cpu = cpu_seconds(), begin = MPI_Wtime();
+  if (!e->weights.model.two_sided) /* there some may wait for their turn */
+    e->span.lowest.token = INT64_MAX;
   lsp_forward_embed(e);
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
-    const lsp_traffic before = lsp_exchange_traffic(e->span.exchange);
+    const lsp_traffic before = lsp_run_traffic(e);
     lsp_written_layer(e, layer);
     lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);
+    lsp_written_chosen(e, layer);
     lsp_snapshot_layer(e, layer);
     count_sent(e, before);
     lsp_report_progress(e, layer, 0);
   }
-  begin = MPI_Wtime();
+  e->job.clock.cpu += cpu_seconds() - cpu;
+}
+
+static void predict(lsp_run *e) {
+  const double cpu = cpu_seconds(), begin = MPI_Wtime();
   lsp_beat_phase("log-probabilities", -1);
   lsp_logprobs_span(e);
   if (e->progress.has_start_hidden && e->span.wave.pieces > 0 &&
@@ -108,11 +113,9 @@ static void compute(lsp_run *e) {
   count_flops(e);
 }
 
-static lsp_status run_wave(lsp_run *e, int64_t rows) {
-  lsp_beat_phase("reading tokens", -1);
-  lsp_wave_open(e, e->progress.commit.panel_end, rows);
-  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
-  compute(e);
+/* Results of the wave, or of the panels that are ready with it. */
+static lsp_status finish_wave(lsp_run *e) {
+  predict(e);
   lsp_beat_phase("writing", -1);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
@@ -130,6 +133,22 @@ static lsp_status run_wave(lsp_run *e, int64_t rows) {
   e->job.clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
   e->progress.commit = next;
   return LSP_OK;
+}
+
+static lsp_status run_wave(lsp_run *e, int64_t rows) {
+  lsp_beat_phase("reading tokens", -1);
+  if (e->weights.model.two_sided)
+    lsp_stages_wave(e, rows);
+  else
+    lsp_wave_open(e, e->progress.commit.panel_end, rows);
+  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
+  compute_layers(e);
+  if (!e->weights.model.two_sided)
+    return finish_wave(e);
+  if (e->span.wave.range.first == e->span.wave.range.end)
+    return LSP_OK; /* all still waits for what is ahead of it */
+  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
+  return finish_wave(e);
 }
 
 static lsp_status run_waves(lsp_run *e) {
@@ -206,6 +225,8 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   LSP_TRY(lsp_agree(e->job.ctx, load_memory(e, state, from)));
   find_next_document(e);
   e->progress.first_token = e->progress.commit.token_end;
+  e->span.lowest.token = INT64_MAX;
+  lsp_stages_begin(e);
   const lsp_status st = run_waves(e);
   if (st != LSP_OK) {
     if (st == LSP_E_STOPPED)

@@ -233,27 +233,42 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
+  float *choices = NULL;
   const struct {
     float **at;
     int64_t floats;
-  } buffer[] = {{&p->x, z->x},
-                {&p->q, z->q},
-                {&p->tiles, z->tiles},
-                {&p->halo, z->halo},
-                {&p->fixed, z->fixed},
-                {&p->partials, z->partials},
-                {&p->memory_rows, z->memory_rows},
-                {&p->scratch, e->job.threads * z->scratch},
-                {&p->nll, z->tokens},
-                {&id, z->tokens},
-                {&lead, z->lead},
-                {&starts, z->starts},
-                {&sums, z->sums},
-                {&shares, z->shares},
-                {&e->kept.rings, z->rings},
-                {&e->kept.fixed, z->kept_fixed},
-                {&e->progress.start_hidden, e->weights.model.width},
-                {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0}};
+  } buffer[] = {
+      {&p->x, z->x},
+      {&p->q, z->q},
+      {&p->tiles, z->tiles},
+      {&p->gates, z->gates},
+      {&p->halo, z->halo},
+      {&p->fixed, z->fixed},
+      {&p->partials, z->partials},
+      {&p->picked, z->picked},
+      {&choices, z->choices},
+      {&p->memory_rows, z->memory_rows},
+      {&p->scratch, e->job.threads * z->scratch},
+      {&p->nll, z->tokens},
+      {&id, z->tokens},
+      {&lead, z->lead},
+      {&starts, z->starts},
+      {&sums, z->sums},
+      {&shares, z->shares},
+      {&e->kept.rings, z->rings},
+      {&e->kept.fixed, z->kept_fixed},
+      {&p->strata, z->strata},
+      {&e->kept.strata, z->strata_rings},
+      {&e->kept.waiting, z->waiting},
+      {&p->x_next, z->moved},
+      {&p->q_next, z->moved},
+      {&p->globals, z->globals},
+      {&p->global_q, z->global_q},
+      {&p->global_tiles, z->global_tiles},
+      {&p->global_rows, z->global_rows},
+      {&e->progress.start_hidden, e->weights.model.width},
+      {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
+      {&e->kept.strata_opening, e->job.ctx->rank == 0 ? z->strata_opening : 0}};
   size_t bytes = 0;
   for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
     bytes += lsp_arena_size(buffer[i].floats);
@@ -262,6 +277,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   }
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
+  p->choice = (int32_t *)(void *)choices;
   p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
@@ -283,6 +299,8 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .threads = threads,
                                .longest = lsp_plan_longest(&e->text.plan),
                                .hidden_layers = e->job.write.layers,
+                               .chosen_layers = e->job.write.chosen_layers,
+                               .chosen_width = lsp_written_choices(e),
                                .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};
@@ -292,6 +310,8 @@ lsp_status lsp_run_size(lsp_run *e) {
   LSP_TRY(
       lsp_sizes_layers(z.model, request.longest, request.ranks, e->span.layer, why));
   lsp_status st = lsp_sizes_choose(&z, &e->span.sizes, why);
+  lsp_model_settle(&e->weights.model); /* after the sizes, which `plan` says without
+                                          any weights */
   if (st == LSP_OK)
     st = check_room(e, lsp_sizes_rank(&e->span.sizes),
                     e->span.sizes.node *
@@ -304,6 +324,8 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   lsp_failure *why = &e->job.ctx->why;
   const size_t blocks = (size_t)(e->span.sizes.span_rows / LSP_BLOCK);
   lsp_status st = lsp_arena_open(&e->span.arena, deal_buffers(e, NULL), why);
+  if (st == LSP_OK)
+    st = lsp_stages_open(e, why);
   e->span.wave.piece = calloc(blocks + 1, sizeof *e->span.wave.piece);
   e->span.wave.panel = calloc(blocks + 1, sizeof *e->span.wave.panel);
   if (e->job.ctx->rank == 0) {
@@ -319,14 +341,17 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
     st = lsp_fail(why, LSP_E_MEMORY, "no memory for the panels of a wave");
   LSP_TRY(lsp_agree(e->job.ctx, st));
   (void)deal_buffers(e, &e->span.arena);
-  return lsp_exchange_open(e->job.ctx, &e->span.exchange);
+  LSP_TRY(lsp_exchange_open(e->job.ctx, &e->span.exchange));
+  return lsp_picking_open(e);
 }
 
 void lsp_run_close(lsp_run *e) {
+  lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);
+  lsp_stages_close(e);
   lsp_arena_close(&e->span.arena);
   lsp_plan_close(&e->text.plan);
   lsp_corpus_close(&e->text.corpus);

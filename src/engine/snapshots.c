@@ -13,6 +13,7 @@
 #include "engine_internal.h"
 
 #include "lsp/durable.h"
+#include "strata_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +54,8 @@ lsp_status lsp_list_stops(lsp_run *e) {
                             ? e->job.options->snapshot_every * e->weights.model.segment
                             : 0;
   e->text.stops = 0;
-  if (e->text.plan.framing.tokens > 0)
-    return LSP_OK; /* nothing continues a chunk */
+  if (e->text.plan.framing.tokens > 0 || e->weights.model.two_sided)
+    return LSP_OK; /* nothing continues a chunk, or a text seen from both sides */
   while (last >= 0 &&
          e->text.plan.token_start[last + 1] == e->text.plan.token_start[last])
     last--;
@@ -67,8 +68,7 @@ lsp_status lsp_list_stops(lsp_run *e) {
   return LSP_OK;
 }
 
-/* First stop of a document with a position above `position`. */
-static int64_t stop_after(const lsp_run *e, int64_t document, int64_t position) {
+int64_t lsp_snapshot_after(const lsp_run *e, int64_t document, int64_t position) {
   int64_t low = 0, high = e->text.stops;
   while (low < high) {
     const int64_t middle = low + (high - low) / 2;
@@ -146,7 +146,8 @@ typedef struct {
   int64_t frame, from, end;
   int64_t first; /* row of the frame that this wave, or the snapshot, begins with */
   int begins;    /* the frame is new to the ring */
-  int fixed;     /* so are its first rows, or some of them: all go there anew */
+  int fixed;     /* so are its first rows, or some of them, or there are pooled rows:
+                    all of these go there anew */
 } addition;
 
 static addition addition_of(const lsp_run *e) {
@@ -166,7 +167,8 @@ static addition addition_of(const lsp_run *e) {
     a.first = lsp_panel_start(w->range.first - start +
                               lsp_panel_of(lsp_plan_begin(plan, a.frame)));
   a.from = lsp_max(a.first, a.end - R);
-  a.fixed = e->span.sizes.fixed_rows > (a.begins ? 0 : a.first);
+  a.fixed = e->span.sizes.pooled_rows > 0 ||
+            e->span.sizes.fixed_rows > (a.begins ? 0 : a.first);
   return a;
 }
 
@@ -187,8 +189,9 @@ void lsp_snapshot_commit(lsp_run *e, lsp_commit *next) {
   const addition a = addition_of(e);
   const int goes_on = a.end > 0;
   const int64_t n = a.end - a.from, R = e->span.sizes.reach;
+  const int64_t F = e->span.sizes.fixed_rows, Q = e->span.sizes.pooled_rows;
   next->fixed_new = goes_on && a.fixed;
-  next->fixed_rows = goes_on ? lsp_min(e->span.sizes.fixed_rows, a.end) : 0;
+  next->fixed_rows = !goes_on ? 0 : Q > 0 ? F + Q : lsp_min(F, a.end);
   next->memory_end += n;
   next->memory_rows = !goes_on ? 0 : a.begins ? n : lsp_min(R, next->memory_rows + n);
 }
@@ -219,6 +222,7 @@ void lsp_snapshot_before(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   if (w->range.first != 0 || e->text.plan.first_position == 0)
     return;
+  lsp_strata_save_kept(e, layer);
   for (int64_t s = 0; s < e->text.stops && e->text.stop[s].document == 0; s++) {
     const target past = past_of_stop(e, layer, s), fixed = fixed_of_stop(e, s);
     write_kept(e, layer, &past);
@@ -234,7 +238,7 @@ void lsp_snapshot_before(lsp_run *e, int layer) {
 
 /* A piece to the stops of its document that want rows of it. */
 static void write_to_stops(lsp_run *e, int layer, const lsp_piece *p) {
-  for (int64_t s = stop_after(e, p->frame, p->first);
+  for (int64_t s = lsp_snapshot_after(e, p->frame, p->first);
        s < e->text.stops && e->text.stop[s].document == p->frame; s++) {
     const target past = past_of_stop(e, layer, s);
     const target fixed = fixed_of_stop(e, s);
@@ -248,11 +252,14 @@ static void write_to_stops(lsp_run *e, int layer, const lsp_piece *p) {
 
 void lsp_snapshot_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
-  for (int64_t i = 0; i < w->pieces; i++)
+  for (int64_t i = 0; i < w->pieces; i++) {
     write_to_stops(e, layer, &w->piece[i]);
+    lsp_strata_save_piece(e, layer, &w->piece[i]);
+  }
   const addition a = addition_of(e);
   if (a.end == 0)
     return;
+  lsp_strata_save_slot(e, layer, a.end);
   const target past = ring_of(e, layer, &a), fixed = ring_fixed(e, &a);
   if (a.fixed && !a.begins && e->job.ctx->rank == 0) /* those of earlier waves */
     write_rows(e, &fixed, layer, lsp_kept_fixed(e, layer, 0), 0, 0, a.first);
@@ -273,7 +280,7 @@ void lsp_snapshot_ends(lsp_run *e) {
   const int64_t D = e->weights.model.width;
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    for (int64_t s = stop_after(e, p->frame, p->first);
+    for (int64_t s = lsp_snapshot_after(e, p->frame, p->first);
          s < e->text.stops && e->text.stop[s].document == p->frame &&
          e->text.stop[s].position <= p->end;
          s++) {
@@ -310,17 +317,25 @@ static lsp_status read_file(const source *f, int layer, int64_t row, int64_t row
                      f->file->extent[LSP_SNAPSHOT_VALUES].offset + at, why);
 }
 
+lsp_status lsp_snapshot_read_fixed(lsp_run *e, const lsp_file_view *file, int layer,
+                                   int64_t first, int64_t rows, float *keys,
+                                   float *values) {
+  const source f = {e, file, 0};
+  if (file != NULL)
+    return read_file(&f, layer, first, rows, keys, values);
+  return lsp_store_read_fixed(e->progress.store, layer, first, rows, keys, values);
+}
+
 /* Positions [first, end), of the past or fixed. */
 static lsp_status read_rows(const source *f, int layer, int fixed, int64_t first,
                             int64_t end, float *keys, float *values) {
   const int64_t n = end - first, back = f->position - first;
   lsp_store *store = f->e->progress.store;
-  if (f->file != NULL)
-    return read_file(
-        f, layer, fixed ? first : f->file->memory.fixed + f->file->memory.rows - back,
-        n, keys, values);
   if (fixed)
-    return lsp_store_read_fixed(store, layer, first, n, keys, values);
+    return lsp_snapshot_read_fixed(f->e, f->file, layer, first, n, keys, values);
+  if (f->file != NULL)
+    return read_file(f, layer, f->file->memory.fixed + f->file->memory.rows - back, n,
+                     keys, values);
   return lsp_store_read_memory(store, layer, f->e->span.sizes.reach - back, n, keys,
                                values);
 }
@@ -358,7 +373,7 @@ static lsp_status load_layer(const source *f, lsp_tiles all, int layer) {
     /* Fixed rows may be here, too, and before those within reach. */
     LSP_TRY(load_tile(&fixed, layer, 1, t, 0, to));
   }
-  return LSP_OK;
+  return lsp_strata_load(e, f->file, layer, f->position, border * LSP_BLOCK);
 }
 
 /* What this rank keeps of the memory before the first wave. */

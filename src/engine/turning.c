@@ -19,17 +19,23 @@ static void norm_heads(const lsp_kernels *k, const lsp_norm *n, int heads, int w
     k->rms_norm(&rms);
 }
 
-void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv) {
+void lsp_norm_block(const lsp_run *e, int layer, float *qkv) {
   const lsp_layer *l = &e->weights.model.layer[layer];
   const lsp_kernels *k = &e->job.kernels;
   const lsp_heads h = l->heads;
+  if (l->query_norm.kind == LSP_NORM_NONE && l->key_norm.kind == LSP_NORM_NONE)
+    return;
+  for (int i = 0; i < LSP_BLOCK; i++) {
+    float *row = qkv + i * l->qkv.matrix.rows;
+    norm_heads(k, &l->query_norm, h.query, h.width, row);
+    norm_heads(k, &l->key_norm, h.shared, h.width, row + (int64_t)h.query * h.width);
+  }
+}
+
+void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv) {
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  const lsp_heads h = l->heads;
   const int64_t ld = l->qkv.matrix.rows;
-  if (l->query_norm.kind != LSP_NORM_NONE || l->key_norm.kind != LSP_NORM_NONE)
-    for (int i = 0; i < LSP_BLOCK; i++) {
-      float *row = qkv + i * ld;
-      norm_heads(k, &l->query_norm, h.query, h.width, row);
-      norm_heads(k, &l->key_norm, h.shared, h.width, row + (int64_t)h.query * h.width);
-    }
   if (l->position.kind != LSP_POSITION_ROTARY)
     return;
   const int64_t pairs = l->position.rotated / 2;
@@ -38,7 +44,8 @@ void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv) {
   lsp_rotary_table((int)pairs, l->position.frequency, e->weights.layer[layer].turn,
                    position, cosine, sine);
   for (int head = 0; head < h.query + h.shared; head++)
-    k->rotate(LSP_BLOCK, pairs, cosine, sine, qkv + (int64_t)head * h.width, ld);
+    e->job.kernels.rotate(LSP_BLOCK, pairs, cosine, sine, qkv + (int64_t)head * h.width,
+                          ld);
 }
 
 void lsp_turn_back(const lsp_run *e, int layer, int64_t position, int64_t to,

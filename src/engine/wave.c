@@ -20,10 +20,10 @@ static void list_pieces(lsp_wave *w, const lsp_plan *plan) {
   }
 }
 
-void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {
+void lsp_wave_of(lsp_run *e, lsp_range panels) {
   lsp_wave *w = &e->span.wave;
   const lsp_plan *plan = &e->text.plan;
-  w->range = lsp_plan_wave(plan, first_panel, rows);
+  w->range = panels;
   w->span = lsp_plan_span(plan, w->range, e->job.ctx->rank, e->job.ctx->size);
   w->rows = lsp_plan_rows_before(plan, w->span.end) -
             lsp_plan_rows_before(plan, w->span.first);
@@ -36,6 +36,10 @@ void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {
     w->nll_end = w->nll_first;
   w->next = lsp_plan_past(plan, w->range.end, LSP_TILES_ALL);
   list_pieces(w, plan);
+}
+
+void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {
+  lsp_wave_of(e, lsp_plan_wave(&e->text.plan, first_panel, rows));
 }
 
 void lsp_wave_lists_free(lsp_wave *w) {

@@ -26,11 +26,18 @@ static lsp_status narrow(const char *path, const lsp_context *c, int layer,
                     "--context sinks:%lld: layer %d of %s has fixed keys of its own; "
                     "leave the sinks out",
                     (long long)c->sinks, layer, path);
-  default:
+  case LSP_PATTERN_RECURRENCE:
     return lsp_fail(why, LSP_E_USAGE,
                     "--context window:%lld: layer %d of %s has a memory (recurrence), "
                     "not a window; --mem-len changes it",
                     (long long)c->window, layer, path);
+  default:
+    return lsp_fail(
+        why, LSP_E_USAGE,
+        "--context window:%lld: layer %d of %s has a branch of type \"%s\", "
+        "which a window does not narrow (only full and local ones); leave "
+        "it out",
+        (long long)c->window, layer, path, lsp_pattern_of(p)->name);
   }
 }
 
@@ -55,6 +62,12 @@ static lsp_status check_turned(const char *path, const lsp_context *c,
 static lsp_status add_sinks(const char *path, const lsp_context *c, int layer,
                             lsp_model *model, lsp_failure *why) {
   lsp_layer *l = &model->layer[layer];
+  if (model->two_sided)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--context sinks:%lld: %s looks to both sides (causal false), and "
+                    "sinks stand before the window of a causal model; leave the sinks "
+                    "out",
+                    (long long)c->sinks, path);
   LSP_TRY(check_turned(path, c, model, layer, why));
   if (l->merge != LSP_MERGE_SOFTMAX || l->branches != 1)
     return lsp_fail(why, LSP_E_USAGE,

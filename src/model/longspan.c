@@ -89,6 +89,29 @@ static void describe_layer(const span_config *c, lsp_layer *l) {
   l->down.matrix = lsp__matrix(D, F);
 }
 
+/* What branches and merge need beside them: weights, and windows that weights decide. */
+static lsp_status describe_branches(const span_config *c, lsp_layer *l,
+                                    lsp_failure *why) {
+  const int64_t D = c->hidden_size, H = c->num_attention_heads;
+  if (l->merge == LSP_MERGE_INPUT)
+    l->input_gate = lsp__matrix(l->branches * H, D);
+  for (int b = 0; b < l->branches; b++) {
+    lsp_pattern *p = &l->branch[b];
+    if (p->own_projections)
+      l->global.matrix = lsp__matrix(l->qkv.matrix.rows, D);
+    if (p->kind != LSP_PATTERN_DYNAMIC)
+      continue;
+    l->span_windows = malloc((size_t)H * sizeof *l->span_windows);
+    if (l->span_windows == NULL)
+      return lsp_fail(why, LSP_E_MEMORY, "no memory for spans of %lld heads",
+                      (long long)H);
+    for (int64_t h = 0; h < H; h++)
+      l->span_windows[h] = p->window + p->ramp;
+    p->windows = l->span_windows;
+  }
+  return LSP_OK;
+}
+
 /* --- options --------------------------------------------------------------------- */
 
 static lsp_pattern *first_recurrence(const lsp_model *model) {
@@ -162,6 +185,7 @@ static void describe_rest(const span_config *c, lsp_model *model) {
   model->width = (int)c->hidden_size;
   model->embed_scale = (float)c->embedding_scale;
   model->logit_cap = (float)c->logit_cap;
+  model->two_sided = !c->causal;
   model->bytes_tokenizer = c->tokenizer == SPAN_BYTES;
   if (c->position == SPAN_LEARNED)
     model->positions_most = c->max_position;
@@ -187,8 +211,10 @@ static lsp_status describe(const json_t *config, const char *path,
   LSP_TRY(make_tables(c, why));
   LSP_TRY(lsp__model_tables(model, (int)c->num_hidden_layers, 1, why));
   LSP_TRY(lsp__span_layers(&s, c, model));
-  for (int i = 0; i < model->layers; i++)
+  for (int i = 0; i < model->layers; i++) {
     describe_layer(c, &model->layer[i]);
+    LSP_TRY(describe_branches(c, &model->layer[i], why));
+  }
   describe_words(c, &model->words);
   describe_rest(c, model);
   LSP_TRY(lsp__span_hash(&s, hash));
@@ -201,9 +227,9 @@ static void release(lsp_model *model) {
   span_config *c = model->own;
   if (c == NULL)
     return;
-  for (span_windows *w = c->windows, *next; w != NULL; w = next) {
-    next = w->next;
-    free(w);
+  for (span_list *list = c->lists, *next; list != NULL; list = next) {
+    next = list->next;
+    free(list);
   }
   free(c->frequency);
   free(c->slope);

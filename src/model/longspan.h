@@ -39,6 +39,7 @@ enum { SPAN_WIDTH_MAX = 1 << 20, SPAN_INNER_MAX = 1 << 24 };
 
 /* key, default */
 #define SPAN_SWITCHES(X)                                                               \
+  X(causal, 1)                                                                         \
   X(norm_bias, 1)                                                                      \
   X(query_key_norm, 0)                                                                 \
   X(attention_bias, 0)                                                                 \
@@ -64,11 +65,11 @@ enum { SPAN_RELATIVE, SPAN_ROTARY, SPAN_LEARNED, SPAN_ALIBI, SPAN_NONE };
 enum { SPAN_HALF, SPAN_ADJACENT };
 enum { SPAN_RELU, SPAN_GELU, SPAN_GELU_TANH, SPAN_SILU };
 
-/* Windows of the heads of a local branch. */
-typedef struct span_windows span_windows;
-struct span_windows {
-  span_windows *next;
-  int64_t window[]; /* (H) */
+/* Numbers of a branch that are a list: windows of the heads, positions of global rows. */
+typedef struct span_list span_list;
+struct span_list {
+  span_list *next;
+  int64_t value[];
 };
 
 /* config.json, and what the description points into. */
@@ -85,7 +86,7 @@ typedef struct {
 #undef SPAN_FIELD
   int64_t prefix[LSP_PREFIX_MAX];
   int prefixes;
-  span_windows *windows;
+  span_list *lists;
   double *frequency; /* (rotary_width / 2) */
   float *slope;      /* (H) */
   float *inv_freq;   /* (D / 2) */
@@ -98,6 +99,13 @@ lsp_status lsp__span_config(const lsp_source *s, span_config *c);
 
 /* Branches and merge of every layer. */
 lsp_status lsp__span_layers(const lsp_source *s, span_config *c, lsp_model *model);
+
+/* One branch, an object of a layer's list. Lists of it are owned by the config. */
+lsp_status lsp__span_branch(const lsp_source *s, span_config *c, lsp_pattern *p);
+
+/* What the branches of a layer and their merge must be to go together. s: the layer. */
+lsp_status lsp__span_together(const lsp_source *s, const span_config *c,
+                              const lsp_layer *l);
 
 /* XXH3-128 of the canonical JSON: keys sorted, no spaces, without those that say nothing
  * of the model. */

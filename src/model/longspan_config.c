@@ -108,6 +108,10 @@ static lsp_status settle_rotary(const lsp_source *s, span_config *c) {
 }
 
 static lsp_status settle_positions(const lsp_source *s, const span_config *c) {
+  if (c->position == SPAN_RELATIVE && !c->causal)
+    return lsp__source_refuse(s, "position", lsp__source_get(s, "position"),
+                              "\"rotary\", \"learned\", \"alibi\" or \"none\", since "
+                              "\"causal\" is false");
   if (c->position == SPAN_RELATIVE && c->hidden_size % 2 != 0)
     return lsp__source_refuse(
         s, "hidden_size", lsp__source_get(s, "hidden_size"),

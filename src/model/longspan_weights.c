@@ -29,16 +29,19 @@ static void order_pairs(const span_config *c, lsp_slot *s) {
   s->head_rows = (int)c->head_dim;
 }
 
-/* Queries, keys and values, one behind another; cols 0: their biases. */
-static void projection_slots(const place *p, const float **view, int64_t cols) {
+/* Queries, keys and values, one behind another, `of` being what their names begin with;
+ * cols 0: their biases. */
+static void projection_slots(const place *p, const float **view, int64_t cols,
+                             const char *of) {
   const span_config *c = p->config;
   const int64_t H = c->num_attention_heads, G = c->num_key_value_heads, E = c->head_dim;
   const char *kind = cols > 0 ? "weight" : "bias";
-  order_pairs(c, lsp_slot_add(p->list, view, H * E, cols, "layers.%d.attention.q.%s",
-                              p->layer, kind));
-  order_pairs(c, lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.k.%s",
-                               p->layer, kind));
-  (void)lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.v.%s", p->layer, kind);
+  order_pairs(c, lsp_slot_add(p->list, view, H * E, cols, "layers.%d.attention.%sq.%s",
+                              p->layer, of, kind));
+  order_pairs(c, lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.%sk.%s",
+                               p->layer, of, kind));
+  (void)lsp_slot_join(p->list, G * E, cols, "layers.%d.attention.%sv.%s", p->layer, of,
+                      kind);
 }
 
 static void head_norm_slot(const place *p, lsp_norm *norm, const char *name) {
@@ -71,17 +74,36 @@ static void linear_slots(const place *p, lsp_linear *linear, int biased,
                        p->layer, name);
 }
 
+static void linear_projection_slots(const place *p, lsp_linear *linear,
+                                    const char *of) {
+  projection_slots(p, &linear->matrix.data, p->config->hidden_size, of);
+  if (p->config->attention_bias)
+    projection_slots(p, &linear->bias, 0, of);
+}
+
+/* What merges branches, and what branches have of their own. */
+static void branch_slots(const place *p, lsp_layer *l) {
+  const int64_t H = p->config->num_attention_heads;
+  if (l->merge == LSP_MERGE_GATE)
+    (void)lsp_slot_add(p->list, &l->gate, l->branches, H, "layers.%d.attention.gate",
+                       p->layer);
+  if (l->merge == LSP_MERGE_INPUT)
+    (void)lsp_slot_add(p->list, &l->input_gate.data, l->input_gate.rows,
+                       l->input_gate.cols, "layers.%d.attention.gate_input.weight",
+                       p->layer);
+  if (l->global.matrix.rows > 0)
+    linear_projection_slots(p, &l->global, "global_");
+  if (l->span_windows != NULL)
+    (void)lsp_slot_add(p->list, &l->span, H, 0, "layers.%d.attention.span", p->layer);
+}
+
 static void attention_slots(const place *p, lsp_layer *l) {
   const span_config *c = p->config;
-  projection_slots(p, &l->qkv.matrix.data, c->hidden_size);
-  if (c->attention_bias)
-    projection_slots(p, &l->qkv.bias, 0);
+  linear_projection_slots(p, &l->qkv, "");
   head_norm_slot(p, &l->query_norm, "q_norm");
   head_norm_slot(p, &l->key_norm, "k_norm");
   position_slots(p, &l->position);
-  if (l->merge == LSP_MERGE_GATE)
-    (void)lsp_slot_add(p->list, &l->gate, l->branches, c->num_attention_heads,
-                       "layers.%d.attention.gate", p->layer);
+  branch_slots(p, l);
   linear_slots(p, &l->output, c->output_bias, "attention.o");
 }
 

@@ -5,6 +5,7 @@
 
 #include "family.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,8 @@ lsp_status lsp_model_describe(const char *dir, const char *text,
 void lsp_model_close(lsp_model *model) {
   if (model->family != NULL && model->family->release != NULL)
     model->family->release(model);
+  for (int i = 0; i < model->layers && model->layer != NULL; i++)
+    free(model->layer[i].span_windows);
   free(model->layer);
   free(model->words.cut);
   free(model->words.cluster);
@@ -119,19 +122,29 @@ lsp_matrix lsp__matrix(int64_t rows, int64_t cols) {
   return (lsp_matrix){.rows = rows, .cols = cols, .storage = LSP_STORED_F32};
 }
 
+/* Rows that a layer keeps, means among them; what has no bound is the text's. */
+static int64_t rows_of(const lsp_layer *layer) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(layer, stratum);
+  int64_t rows = lsp_max(0, lsp_layer_reach(layer));
+  for (int s = 0; s < strata; s++)
+    rows += lsp_max(0, stratum[s].reach);
+  return rows;
+}
+
 lsp_status lsp__model_limits(const char *path, const lsp_model *model,
                              lsp_failure *why) {
   const lsp_heads heads = model->layer[0].heads;
   const double row = 2.0 * sizeof(float) * heads.shared * heads.width;
   int64_t widest = 0;
   for (int i = 0; i < model->layers; i++)
-    widest = lsp_max(widest, lsp_layer_reach(&model->layer[i]));
+    widest = lsp_max(widest, rows_of(&model->layer[i]));
   if (row * model->layers * (double)widest <= 0x1p56)
     return LSP_OK;
   return lsp_fail(why, LSP_E_LIMIT,
                   "%s: keys and values of %d layers, %d heads of width %d and %lld "
-                  "positions take more than 2^56 bytes; use smaller windows, memories "
-                  "or segments",
+                  "positions take more than 2^56 bytes; use smaller windows, memories, "
+                  "segments or reaches",
                   path, model->layers, heads.shared, heads.width, (long long)widest);
 }
 
@@ -151,14 +164,46 @@ int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
 
 /* --- what a layer looks at ------------------------------------------------------- */
 
-/* Puts a branch into a view. Fixed keys are a beginning of the document, so that the
- * longest holds the others. */
+/* Fixed keys are a beginning of the document, so that the longest holds the others. */
+static void look_at_sinks(lsp_view *view, const lsp_pattern *branch) {
+  const lsp_pattern **sinks =
+      view->fixed != NULL && view->fixed->kind == LSP_PATTERN_GLOBAL ? &view->sinks
+                                                                     : &view->fixed;
+  if (*sinks == NULL || branch->sinks > (*sinks)->sinks)
+    *sinks = branch;
+}
+
+/* Puts a branch into a view. */
 static void look_at(lsp_view *view, const lsp_pattern *branch) {
   view->normalize = branch->normalize;
-  if (branch->kind != LSP_PATTERN_FIXED)
-    view->run[view->runs++] = branch;
-  else if (view->fixed == NULL || branch->sinks > view->fixed->sinks)
+  switch (branch->kind) {
+  case LSP_PATTERN_GLOBAL:
+    view->sinks = view->fixed;
     view->fixed = branch;
+    return;
+  case LSP_PATTERN_FIXED:
+    look_at_sinks(view, branch);
+    return;
+  case LSP_PATTERN_RANDOM:
+    view->picked[view->picks++] = branch;
+    return;
+  case LSP_PATTERN_CHOSEN:
+  case LSP_PATTERN_SELECTED:
+    view->picked[view->picks++] = branch;
+    break;
+  case LSP_PATTERN_COMPRESSED:
+    view->pooled = branch;
+    return;
+  case LSP_PATTERN_LEVELS:
+    view->pooled = branch;
+    break;
+  case LSP_PATTERN_DYNAMIC:
+    view->soft = branch;
+    break;
+  default:
+    break;
+  }
+  view->run[view->runs++] = branch;
 }
 
 int lsp_layer_views(const lsp_layer *layer, lsp_view view[LSP_BRANCHES_MAX]) {
@@ -169,24 +214,94 @@ int lsp_layer_views(const lsp_layer *layer, lsp_view view[LSP_BRANCHES_MAX]) {
   return merged ? 1 : layer->branches;
 }
 
-int64_t lsp_layer_reach(const lsp_layer *layer) {
-  int64_t reach = 0;
+/* The most of any branch. */
+static int64_t most_of(const lsp_layer *layer, int64_t (*of)(const lsp_pattern *p)) {
+  int64_t most = 0;
   for (int b = 0; b < layer->branches; b++) {
-    const lsp_pattern *p = &layer->branch[b];
-    const int64_t of_branch = lsp_pattern_of(p)->reach(p);
-    if (of_branch == LSP_REACH_ALL)
+    const int64_t rows = of(&layer->branch[b]);
+    if (rows == LSP_REACH_ALL)
       return LSP_REACH_ALL;
-    reach = lsp_max(reach, of_branch);
+    most = lsp_max(most, rows);
   }
-  return reach;
+  return most;
+}
+
+static int64_t reach_of(const lsp_pattern *p) {
+  return lsp_pattern_of(p)->reach(p);
+}
+
+int64_t lsp_layer_reach(const lsp_layer *layer) {
+  return most_of(layer, reach_of);
+}
+
+int64_t lsp_layer_near(const lsp_layer *layer) {
+  return most_of(layer, lsp_pattern_near);
+}
+
+int64_t lsp_layer_ahead(const lsp_layer *layer) {
+  return most_of(layer, lsp_pattern_ahead);
+}
+
+static int64_t fixed_rows(const lsp_pattern *p) {
+  if (p->kind == LSP_PATTERN_GLOBAL && p->positions != NULL)
+    return p->positions[p->position_count - 1] + 1;
+  return p->kind == LSP_PATTERN_FIXED || p->kind == LSP_PATTERN_GLOBAL ? p->sinks : 0;
 }
 
 int64_t lsp_layer_fixed(const lsp_layer *layer) {
-  int64_t fixed = 0;
+  return most_of(layer, fixed_rows);
+}
+
+const lsp_pattern *lsp_layer_chooser(const lsp_layer *layer) {
   for (int b = 0; b < layer->branches; b++)
-    if (layer->branch[b].kind == LSP_PATTERN_FIXED)
-      fixed = lsp_max(fixed, layer->branch[b].sinks);
-  return fixed;
+    if (layer->branch[b].kind == LSP_PATTERN_CHOSEN ||
+        layer->branch[b].kind == LSP_PATTERN_SELECTED)
+      return &layer->branch[b];
+  return NULL;
+}
+
+int lsp_layer_picks(const lsp_layer *layer) {
+  for (int b = 0; b < layer->branches; b++)
+    if (lsp_pattern_picks(&layer->branch[b]))
+      return 1;
+  return 0;
+}
+
+int lsp_layer_strata(const lsp_layer *layer, lsp_stratum stratum[LSP_STRATA_MAX]) {
+  int n = 0;
+  for (int b = 0; b < layer->branches; b++) {
+    const lsp_pattern *p = &layer->branch[b];
+    for (int l = 1; l <= lsp_pattern_levels(p); l++, n++)
+      stratum[n] = (lsp_stratum){.unit = lsp_level_unit(p, l),
+                                 .pool = p->pool,
+                                 .below = l == 1 ? -1 : n - 1,
+                                 .reach = lsp_level_reach(p, l)};
+  }
+  for (int b = 0; b < layer->branches; b++)
+    if (layer->branch[b].kind == LSP_PATTERN_CHOSEN)
+      stratum[n++] = (lsp_stratum){.unit = LSP_BLOCK,
+                                   .pool = LSP_BLOCK,
+                                   .below = -1,
+                                   .reach = layer->branch[b].block_reach,
+                                   .routing = 1};
+  return n;
+}
+
+void lsp_model_settle(lsp_model *model) {
+  for (int i = 0; i < model->layers; i++) {
+    lsp_layer *l = &model->layer[i];
+    for (int b = 0; b < l->branches; b++) {
+      const lsp_pattern *p = &l->branch[b];
+      for (int h = 0; p->kind == LSP_PATTERN_DYNAMIC && h < l->heads.query; h++)
+        l->span_windows[h] =
+            (int64_t)ceil((double)lsp_layer_span(l, p, h) + (double)p->ramp);
+    }
+  }
+}
+
+float lsp_layer_span(const lsp_layer *layer, const lsp_pattern *p, int head) {
+  const float part = layer->span[head];
+  return (float)p->window * (part > 1 ? 1.0f : part > 0 ? part : 0.0f);
 }
 
 /* --- work ------------------------------------------------------------------------ */
@@ -198,7 +313,8 @@ double lsp_model_flops_of_layers(const lsp_model *model) {
     const lsp_layer *l = &model->layer[i];
     const double rows = l->heads.query + 2.0 * l->heads.shared;
     sum += rows * l->heads.width * D + (double)l->heads.query * l->heads.width * D +
-           (l->gated ? 3 : 2) * D * l->inner;
+           (l->gated ? 3 : 2) * D * l->inner + (double)l->input_gate.rows * D +
+           (double)l->global.matrix.rows * D;
   }
   return 2 * sum;
 }
@@ -215,7 +331,7 @@ double lsp_model_flops_per_token(const lsp_model *model) {
 
 static int heads_differ(const lsp_view *v) {
   for (int i = 0; i < v->runs; i++)
-    if (v->run[i]->kind == LSP_PATTERN_LOCAL && v->run[i]->windows != NULL)
+    if (v->run[i]->windows != NULL)
       return 1;
   return 0;
 }

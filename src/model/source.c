@@ -77,6 +77,18 @@ lsp_status lsp__source_int(const lsp_source *s, const char *key, int required,
   return st;
 }
 
+lsp_status lsp__source_ints(const lsp_source *s, const char *key, int64_t low,
+                            int64_t high, int64_t *values, int most, int *count) {
+  char label[LSP_LABEL_SIZE];
+  json_t *one = labelled(s, key, lsp__source_label(s, key, label));
+  if (one == NULL)
+    return no_memory(s);
+  const lsp_status st =
+      lsp_json_ints(one, s->path, label, 0, low, high, values, most, count, s->why);
+  json_decref(one);
+  return st;
+}
+
 lsp_status lsp__source_real(const lsp_source *s, const char *key, double low,
                             double high, double *value) {
   char label[LSP_LABEL_SIZE];

@@ -35,6 +35,10 @@ lsp_status lsp__source_unable(const lsp_source *s, const char *key, const json_t
 
 lsp_status lsp__source_int(const lsp_source *s, const char *key, int required,
                            int64_t low, int64_t high, int64_t *value);
+/* A list of at most `most` integers into values (lent), their number into *count; a missing
+ * one leaves both. */
+lsp_status lsp__source_ints(const lsp_source *s, const char *key, int64_t low,
+                            int64_t high, int64_t *values, int most, int *count);
 /* As Python takes truth: 0, 1 and null will do, too. */
 lsp_status lsp__source_truth(const lsp_source *s, const char *key, int *value);
 /* What is neither 0 nor a normal number in float32 is refused. */

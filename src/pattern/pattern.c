@@ -16,22 +16,162 @@ const lsp_pattern_row lsp_pattern_table[LSP_PATTERNS] = {
     [LSP_PATTERN_LOCAL] = LSP_PATTERN_ROW(local),
     [LSP_PATTERN_FIXED] = LSP_PATTERN_ROW(fixed),
     [LSP_PATTERN_RECURRENCE] = LSP_PATTERN_ROW(recurrence),
+    [LSP_PATTERN_GLOBAL] = LSP_PATTERN_ROW(global),
+    [LSP_PATTERN_RANDOM] = LSP_PATTERN_ROW(random),
+    [LSP_PATTERN_CHOSEN] = LSP_PATTERN_ROW(chosen),
+    [LSP_PATTERN_COMPRESSED] = LSP_PATTERN_ROW(compressed),
+    [LSP_PATTERN_SELECTED] = LSP_PATTERN_ROW(selected),
+    [LSP_PATTERN_LEVELS] = LSP_PATTERN_ROW(levels),
+    [LSP_PATTERN_DYNAMIC] = LSP_PATTERN_ROW(dynamic),
 };
+
+lsp_keys lsp__no_keys(int64_t position) {
+  return (lsp_keys){position + 1, position + 1};
+}
+
+lsp_keys lsp__block_keys(int64_t position) {
+  return (lsp_keys){lsp_block_of(position) * LSP_GRID_BLOCK, position + 1};
+}
+
+double lsp__block_pairs(int64_t first, int64_t end) {
+  double pairs = 0;
+  for (int64_t i = first, next; i < end; i = next) {
+    const int64_t in_block = i % LSP_GRID_BLOCK;
+    const int64_t blocks = (end - i) / LSP_GRID_BLOCK;
+    if (in_block == 0 && blocks > 0) {
+      next = i + blocks * LSP_GRID_BLOCK;
+      pairs += (double)blocks * (LSP_GRID_BLOCK * (LSP_GRID_BLOCK + 1) / 2);
+      continue;
+    }
+    next = lsp_min(end, i - in_block + LSP_GRID_BLOCK);
+    const double n = (double)(next - i);
+    pairs += n * (double)(in_block + 1) + n * (n - 1) / 2;
+  }
+  return pairs;
+}
+
+/* Of the numbers 0 .. n - 1. */
+static lsp__sum quotients(int64_t n, int64_t unit) {
+  const lsp__sum whole = n / unit, rest = n % unit;
+  return whole * (whole - 1) / 2 * unit + whole * rest;
+}
+
+lsp__sum lsp__whole_means(int64_t first, int64_t end, int64_t start, int64_t unit) {
+  return quotients(lsp_max(0, end - start), unit) -
+         quotients(lsp_max(0, first - start), unit);
+}
+
+/* Blocks of query block b. Some (two-sided: those ahead) are always there; those before
+ * become more until they are as many as are picked. */
+static int64_t picked_of(const lsp_pattern *p, int64_t b) {
+  const int64_t side = p->block_reach - p->beyond;
+  const int64_t before = lsp_max(0, lsp_min(b - p->beyond, side));
+  return lsp_min(p->blocks, before + (p->two_sided ? side : 0));
+}
+
+double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end) {
+  const int64_t settled =
+      LSP_GRID_BLOCK * (p->beyond + lsp_min(p->blocks, p->block_reach - p->beyond));
+  double pairs = 0;
+  int64_t i = first;
+  for (int64_t next; i < lsp_min(end, settled); i = next) {
+    const int64_t b = lsp_block_of(i);
+    next = lsp_min(end, (lsp_max(b, p->beyond) + 1) * LSP_GRID_BLOCK);
+    pairs += (double)(next - i) * LSP_GRID_BLOCK * (double)picked_of(p, b);
+  }
+  if (i < end)
+    pairs += (double)(end - i) * LSP_GRID_BLOCK * (double)picked_of(p, lsp_block_of(i));
+  return pairs;
+}
+
+int lsp_pattern_picks(const lsp_pattern *p) {
+  return p->kind == LSP_PATTERN_RANDOM || p->kind == LSP_PATTERN_CHOSEN ||
+         p->kind == LSP_PATTERN_SELECTED;
+}
+
+int64_t lsp_pattern_near(const lsp_pattern *p) {
+  if (p->two_sided)
+    return lsp_pattern_of(p)->reach(p);
+  switch (p->kind) {
+  case LSP_PATTERN_RANDOM:
+    return 0;
+  case LSP_PATTERN_CHOSEN:
+  case LSP_PATTERN_SELECTED:
+    return LSP_GRID_BLOCK - 1;
+  default:
+    return lsp_pattern_of(p)->reach(p);
+  }
+}
+
+int64_t lsp_pattern_ahead(const lsp_pattern *p) {
+  if (!p->two_sided)
+    return 0;
+  switch (p->kind) {
+  case LSP_PATTERN_FULL:
+  case LSP_PATTERN_GLOBAL:
+    return LSP_REACH_ALL;
+  case LSP_PATTERN_LOCAL:
+    return p->window;
+  case LSP_PATTERN_RANDOM:
+    return LSP_GRID_BLOCK * (p->block_reach + 1) - 1;
+  default:
+    return 0;
+  }
+}
 
 lsp_keys lsp_view_run(const lsp_view *v, int head, int64_t position) {
   lsp_keys all = {position + 1, position + 1};
   for (int i = 0; i < v->runs; i++) {
     const lsp_keys k = lsp_pattern_of(v->run[i])->keys(v->run[i], head, position);
     all.first = lsp_min(all.first, k.first);
+    all.end = lsp_max(all.end, k.end);
   }
   return all;
 }
 
-lsp_keys lsp_view_fixed(const lsp_view *v, int head, int64_t position) {
+lsp_keys lsp_keys_outside(lsp_keys k, lsp_keys run, int above) {
+  if (above)
+    return (lsp_keys){lsp_max(k.first, run.end), k.end};
+  return (lsp_keys){k.first, lsp_min(k.end, run.first)};
+}
+
+/* Two-sided: what is before the run, and what is after it. */
+static int parts_of(const lsp_pattern *p) {
+  return p->two_sided ? 2 : 1;
+}
+
+/* The beginning of the frame (0: there is none), then single positions. */
+static int beginnings(const lsp_view *v) {
+  return v->fixed->positions == NULL || v->sinks != NULL;
+}
+
+int lsp_view_fixed_ranges(const lsp_view *v) {
+  if (v->fixed == NULL)
+    return 0;
+  return parts_of(v->fixed) * (beginnings(v) + v->fixed->position_count);
+}
+
+/* Keys of the fixed source, whatever the run holds of them. A global row of a causal model
+ * sees all before it. */
+static lsp_keys fixed_keys(const lsp_view *v, int n, int64_t position) {
+  const lsp_pattern *p = v->fixed;
+  const int64_t most = p->two_sided ? INT64_MAX / 4 : position + 1;
+  const int64_t sinks = lsp_max(p->sinks, v->sinks != NULL ? v->sinks->sinks : 0);
+  if (p->kind == LSP_PATTERN_GLOBAL && !p->two_sided &&
+      lsp_pattern_is_global(p, position))
+    return (lsp_keys){0, n == 0 ? most : 0};
+  if (n < beginnings(v))
+    return (lsp_keys){0, lsp_min(sinks, most)};
+  const int64_t at = p->positions[n - beginnings(v)];
+  return (lsp_keys){lsp_max(at, sinks), lsp_min(at + 1, most)};
+}
+
+lsp_keys lsp_view_fixed_range(const lsp_view *v, int n, int head, int64_t position) {
   if (v->fixed == NULL)
     return (lsp_keys){0, 0};
-  const lsp_keys k = lsp_pattern_of(v->fixed)->keys(v->fixed, head, position);
-  return (lsp_keys){k.first, lsp_min(k.end, lsp_view_run(v, head, position).first)};
+  const int parts = parts_of(v->fixed);
+  return lsp_keys_outside(fixed_keys(v, n / parts, position),
+                          lsp_view_run(v, head, position), n % parts);
 }
 
 /* --- pairs ----------------------------------------------------------------------- */
@@ -89,7 +229,7 @@ static int64_t period_of(const lsp_view *v, int64_t *settled) {
   int64_t period = 1;
   *settled = v->fixed != NULL ? v->fixed->sinks : 0;
   for (int i = 0; i < v->runs; i++) {
-    const int64_t reach = lsp_pattern_of(v->run[i])->reach(v->run[i]);
+    const int64_t reach = lsp_pattern_near(v->run[i]);
     const int64_t own = lsp_pattern_of(v->run[i])->period(v->run[i]);
     int64_t a = period, b = own;
     while (b != 0) {
@@ -105,14 +245,46 @@ static int64_t period_of(const lsp_view *v, int64_t *settled) {
   return period;
 }
 
-double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
+static double pairs_of(const lsp_pattern *p, int head, int64_t first, int64_t end) {
+  return lsp_pattern_of(p)->pairs(p, head, first, end);
+}
+
+/* What comes beside run and fixed keys. A pattern that has a run in it, too, has told its
+ * pairs there. */
+static double more_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
+  double pairs = 0;
+  for (int i = 0; i < v->picks; i++) {
+    pairs += pairs_of(v->picked[i], head, first, end);
+    if (v->picked[i]->kind != LSP_PATTERN_RANDOM)
+      pairs -= lsp__block_pairs(first, end);
+  }
+  if (v->pooled != NULL && v->pooled->kind == LSP_PATTERN_COMPRESSED)
+    pairs += pairs_of(v->pooled, head, first, end);
+  return pairs;
+}
+
+/* Global rows go beyond what walks in steps can count: they and two-sided views are
+ * counted branch by branch. */
+static int is_counted_apart(const lsp_view *v) {
+  return (v->fixed != NULL && v->fixed->kind == LSP_PATTERN_GLOBAL) ||
+         (v->runs > 0 && v->run[0]->two_sided) ||
+         (v->pooled != NULL && v->pooled->kind == LSP_PATTERN_LEVELS);
+}
+
+static double run_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
   int64_t settled;
+  if (is_counted_apart(v)) {
+    double pairs = v->fixed == NULL ? 0 : pairs_of(v->fixed, head, first, end);
+    if (v->sinks != NULL)
+      pairs += pairs_of(v->sinks, head, first, end);
+    for (int i = 0; i < v->runs; i++)
+      pairs += pairs_of(v->run[i], head, first, end);
+    return pairs;
+  }
   if (v->runs == 0)
-    return v->fixed == NULL
-               ? 0
-               : lsp_pattern_of(v->fixed)->pairs(v->fixed, head, first, end);
-  if (v->runs == 1 && v->fixed == NULL)
-    return lsp_pattern_of(v->run[0])->pairs(v->run[0], head, first, end);
+    return v->fixed == NULL ? 0 : pairs_of(v->fixed, head, first, end);
+  if (v->runs == 1 && v->fixed == NULL && v->picks == 0)
+    return pairs_of(v->run[0], head, first, end);
   const int64_t period = period_of(v, &settled);
   settled = lsp_min(end, lsp_max(first, settled));
   double pairs = walked_pairs(v, head, first, settled);
@@ -124,17 +296,46 @@ double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
   return pairs + walked_pairs(v, head, settled, settled + (end - settled) % period);
 }
 
-/* --- tiles ----------------------------------------------------------------------- */
-
-static int64_t tiles_of(int64_t first, int64_t end) {
-  return first < end ? lsp_block_of(end - 1) - lsp_block_of(first) + 1 : 0;
+double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end) {
+  return run_pairs(v, head, first, end) + more_pairs(v, head, first, end);
 }
 
-int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end) {
-  int64_t run_first = end, fixed_end = 0;
-  for (int64_t i = first; i < end; i++) {
-    run_first = lsp_min(run_first, lsp_view_run(v, head, i).first);
-    fixed_end = lsp_max(fixed_end, lsp_view_fixed(v, head, i).end);
+/* --- tiles ----------------------------------------------------------------------- */
+
+/* Widens `all` by the keys of k that exist. */
+static void widen(lsp_keys *all, lsp_keys k, int64_t rows) {
+  k.end = lsp_min(k.end, rows);
+  if (k.first >= k.end)
+    return;
+  all->first = lsp_min(all->first, k.first);
+  all->end = lsp_max(all->end, k.end);
+}
+
+static int64_t tiles_of(lsp_keys k) {
+  return k.first < k.end ? lsp_block_of(k.end - 1) - lsp_block_of(k.first) + 1 : 0;
+}
+
+int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
+                       int64_t rows) {
+  static const lsp_keys none = {INT64_MAX, 0};
+  const int two_sided = (v->runs > 0 && v->run[0]->two_sided) ||
+                        (v->fixed != NULL && v->fixed->two_sided);
+  const int64_t most = two_sided ? rows : end;
+  lsp_keys run = none;
+  int64_t tiles = 0;
+  for (int64_t i = first; i < end; i++)
+    widen(&run, lsp_view_run(v, head, i), most);
+  for (int n = 0; n < lsp_view_fixed_ranges(v); n++) {
+    lsp_keys fixed = none;
+    for (int64_t i = first; i < end; i++)
+      widen(&fixed, lsp_view_fixed_range(v, n, head, i), most);
+    tiles += tiles_of(fixed);
   }
-  return tiles_of(v->runs > 0 ? run_first : end, end) + tiles_of(0, fixed_end);
+  for (int l = 1; v->pooled != NULL && l <= lsp_pattern_levels(v->pooled); l++) {
+    lsp_keys means = none;
+    for (int64_t i = first; i < end; i++)
+      widen(&means, lsp_pooled_keys(v->pooled, l, i), INT64_MAX);
+    tiles += tiles_of(means);
+  }
+  return tiles_of(run) + tiles;
 }

@@ -16,9 +16,33 @@ LSP_PATTERN_FUNCTIONS(full)
 LSP_PATTERN_FUNCTIONS(local)
 LSP_PATTERN_FUNCTIONS(fixed)
 LSP_PATTERN_FUNCTIONS(recurrence)
+LSP_PATTERN_FUNCTIONS(global)
+LSP_PATTERN_FUNCTIONS(random)
+LSP_PATTERN_FUNCTIONS(chosen)
+LSP_PATTERN_FUNCTIONS(compressed)
+LSP_PATTERN_FUNCTIONS(selected)
+LSP_PATTERN_FUNCTIONS(levels)
+LSP_PATTERN_FUNCTIONS(dynamic)
+
+/* What patterns without a run of their own, or with the query's block as their run, have in
+ * common. */
+lsp_keys lsp__no_keys(int64_t position);
+lsp_keys lsp__block_keys(int64_t position);
+double lsp__block_pairs(int64_t first, int64_t end); /* of the query's block */
 
 /* Sum over i in [first, end) of min(i + 1, most): a run that grows with the position
  * until it is whole. */
 double lsp__growing_pairs(int64_t first, int64_t end, int64_t most);
+
+/* The same two-sided, pairs counting at the later position. */
+double lsp__growing_both(int64_t first, int64_t end, int64_t most);
+
+/* Sum over x in [first, end) of max(0, floor((x - start) / unit)): means that are whole.
+ * Sums over a trillion positions are exact. */
+__extension__ typedef __int128 lsp__sum;
+lsp__sum lsp__whole_means(int64_t first, int64_t end, int64_t start, int64_t unit);
+
+/* Pairs with the blocks that are picked (random, chosen), the own one not among them. */
+double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end);
 
 #endif

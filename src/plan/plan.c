@@ -139,7 +139,7 @@ int64_t lsp_plan_lead(const lsp_plan *plan, int64_t f) {
 
 int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position) {
   const lsp_framing *c = &plan->framing;
-  if (position <= lsp_plan_begin(plan, f))
+  if (!c->own && position <= lsp_plan_begin(plan, f))
     return 0;
   return !c->half ||
          (lsp_plan_tokens_of(plan, f) == c->tokens && position > c->tokens / 2);
@@ -199,8 +199,8 @@ int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
 
 /* What the panel before predicts reaches one token beyond it. */
 int64_t lsp_plan_predicted_before(const lsp_plan *plan, int64_t panel) {
-  if (panel == lsp_plan_panels(plan))
-    return lsp_plan_tokens(plan);
+  if (plan->framing.own || panel == lsp_plan_panels(plan))
+    return lsp_plan_tokens_before(plan, panel);
   const int64_t f = lsp_plan_frame(plan, panel);
   const int64_t position = lsp_panel_start(local_panel(plan, f, panel));
   return panel == plan->panel_start[f]

@@ -53,8 +53,10 @@ typedef struct {
   int64_t text_bytes;             /* width of LSP__TEXT */
   const lsp_attribute *attribute;
   int attributes;
-  const char *own_key; /* an attribute of the format itself; NULL: none */
-  char own_value[24];
+  struct {
+    const char *key; /* an attribute of the format itself; NULL: none */
+    char value[24];
+  } own[2];
   int64_t offset[LSP__ROWS]; /* result; -1: no bytes in the file */
 } drawing;
 
@@ -176,8 +178,10 @@ static int draw_root(const tools *t, const drawing *d) {
   if (write_attribute(t, "format", d->schema->format) != 0 ||
       write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
     return -1;
-  if (d->own_key != NULL && write_attribute(t, d->own_key, d->own_value) != 0)
-    return -1;
+  for (int i = 0; i < 2; i++)
+    if (d->own[i].key != NULL &&
+        write_attribute(t, d->own[i].key, d->own[i].value) != 0)
+      return -1;
   for (int i = 0; i < d->attributes; i++)
     if (write_attribute(t, d->attribute[i].key, d->attribute[i].value) != 0)
       return -1;
@@ -448,11 +452,17 @@ static void add_vocabulary(const lsp_output_spec *spec, drawing *d) {
   d->content[OUT_TOKEN_BYTES_START] = spec->vocabulary_start;
 }
 
+static void set_own(drawing *d, int i, const char *key, int64_t value) {
+  d->own[i].key = key;
+  (void)snprintf(d->own[i].value, sizeof d->own[i].value, "%lld", (long long)value);
+}
+
 static drawing output_drawing(const lsp_output_spec *spec) {
   drawing d = {.schema = lsp__schema_output(),
                .attribute = spec->attribute,
                .attributes = spec->attributes};
   LSP_ASSERT(spec->hidden_layers >= 0 && spec->hidden_layers <= LSP_HIDDEN_MOST);
+  LSP_ASSERT(spec->chosen_layers >= 0 && spec->chosen_layers <= LSP_HIDDEN_MOST);
   for (int i = 0; i < OUT_ROWS; i++)
     d.wanted[i] = !lsp__schema_output()->row[i].optional;
   d.wanted[OUT_ID] = spec->write_id;
@@ -464,16 +474,20 @@ static drawing output_drawing(const lsp_output_spec *spec) {
     d.wanted[OUT_HIDDEN_LAYER + i] = 1;
     d.number[OUT_HIDDEN_LAYER + i] = spec->hidden_layer[i];
   }
+  d.wanted[OUT_CHOICE] = spec->chosen_layers > 0;
+  for (int i = 0; i < spec->chosen_layers; i++) {
+    d.wanted[OUT_CHOSEN_LAYER + i] = 1;
+    d.number[OUT_CHOSEN_LAYER + i] = spec->chosen_layer[i];
+  }
   d.extent[OUT_TOKEN] = spec->tokens;
   d.extent[OUT_FEATURE] = spec->hidden_width;
+  d.extent[OUT_CHOICE] = spec->chosen_width;
   d.extent[OUT_DOCUMENT] = spec->documents;
   d.extent[OUT_PANEL] = spec->panels;
   d.extent[OUT_WORD] = LSP__SUM_WORDS;
   if (spec->vocabulary > 0)
     add_vocabulary(spec, &d);
-  d.own_key = "first_position";
-  (void)snprintf(d.own_value, sizeof d.own_value, "%lld",
-                 (long long)spec->first_position);
+  set_own(&d, 0, "first_position", spec->first_position);
   d.content[OUT_TOKEN_START] = spec->token_start;
   d.content[OUT_N_BYTES] = spec->n_bytes;
   return d;
@@ -520,10 +534,10 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
   for (int i = 0; i < MEM_ROWS; i++)
     d.wanted[i] = 1;
   d.wanted[MEM_LAYER_ROWS] = spec->layer_rows != NULL;
-  if (spec->fixed > 0) {
-    d.own_key = "fixed_rows";
-    (void)snprintf(d.own_value, sizeof d.own_value, "%lld", (long long)spec->fixed);
-  }
+  if (spec->fixed > 0)
+    set_own(&d, 0, "fixed_rows", spec->fixed);
+  if (spec->pooled > 0)
+    set_own(&d, 1, "pooled_rows", spec->pooled);
   d.extent[MEM_SNAPSHOT] = spec->snapshots;
   d.extent[MEM_LAYER] = spec->layers;
   d.extent[MEM_ROW] = spec->fixed + spec->rows;

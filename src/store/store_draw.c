@@ -58,7 +58,7 @@ static lsp_status draw_slot(lsp__opening *o) {
   const int64_t nowhere = 0;
   lsp_memory_spec spec = o->spec->memory;
   spec.rows = 2 * spec.fixed + 3 * spec.rows;
-  spec.fixed = 0;
+  spec.fixed = spec.pooled = 0;
   spec.layer_rows = NULL;
   spec.snapshots = 1;
   spec.document = spec.position = &nowhere;

@@ -108,7 +108,10 @@ typedef struct {
   float *nll;          /* (panels * LSP_PANEL + 1) */
   float *hidden;       /* (panels * LSP_PANEL, width) */
   int64_t *start;      /* (panels * LSP_PANEL) */
-  int layers;          /* how many hidden_N there are */
+  int hidden_layers;   /* how many hidden_N there are, */
+  int layers;          /* and chosen_N besides */
+  int64_t choices;     /* numbers of a row of those */
+  int32_t *chosen;     /* (panels * LSP_PANEL, choices) */
   uint64_t *layer_sum; /* (panels, layers) */
 } tokens;
 
@@ -170,18 +173,30 @@ static int read_if_there(const lsp_verification *v, int dataset, int64_t first,
   return read_rows(v, dataset, first, has(v, dataset) ? n : 0, data);
 }
 
-/* The sums of the rows of each hidden_N, panel by panel; uses t->hidden. */
+/* Rows of hidden_N or chosen_N number i; 0: they cannot be read. */
+static int read_layer(const lsp_verification *v, const tokens *t, int i,
+                      const lsp_panel_output *all) {
+  const int hidden = i < t->hidden_layers;
+  return read_rows(v,
+                   hidden ? LSP_TOKENS_HIDDEN_LAYER + i
+                          : LSP_TOKENS_CHOSEN_LAYER + i - t->hidden_layers,
+                   all->token, all->token_end - all->token,
+                   hidden ? (void *)t->hidden : (void *)t->chosen);
+}
+
+/* The sums of the rows of each hidden_N and chosen_N, panel by panel; uses t->hidden. */
 static int read_layers(const lsp_verification *v, const tokens *t, int64_t end,
                        const lsp_panel_output *all) {
   for (int i = 0; i < t->layers; i++) {
-    if (!read_rows(v, LSP_TOKENS_HIDDEN_LAYER + i, all->token,
-                   all->token_end - all->token, t->hidden))
+    if (!read_layer(v, t, i, all))
       return 0;
     for (int64_t p = t->first; p < end; p++) {
       const lsp_panel_output r = rows_of(v, p, p + 1);
+      const int64_t at = r.token - all->token, n = r.token_end - r.token;
       t->layer_sum[(p - t->first) * t->layers + i] =
-          lsp_sum_hidden(t->hidden + (r.token - all->token) * t->width,
-                         (r.token_end - r.token) * t->width);
+          i < t->hidden_layers
+              ? lsp_sum_hidden(t->hidden + at * t->width, n * t->width)
+              : lsp_sum_chosen(t->chosen + at * t->choices, n * t->choices);
     }
   }
   return 1;
@@ -206,30 +221,43 @@ static void verify_panels(const lsp_verification *v, tokens *t, damage *d,
       mark_panels(v, d, p, p + 1, 0);
 }
 
+/* Which hidden_N and chosen_N there are, and how wide they are. */
+static void count_layers(const lsp_verification *v, tokens *t) {
+  const int hidden =
+      has(v, LSP_TOKENS_HIDDEN) ? LSP_TOKENS_HIDDEN : LSP_TOKENS_HIDDEN_LAYER;
+  while (t->hidden_layers < LSP_HIDDEN_MOST &&
+         has(v, LSP_TOKENS_HIDDEN_LAYER + t->hidden_layers))
+    t->hidden_layers++;
+  t->layers = t->hidden_layers;
+  while (t->layers - t->hidden_layers < LSP_HIDDEN_MOST &&
+         has(v, LSP_TOKENS_CHOSEN_LAYER + t->layers - t->hidden_layers))
+    t->layers++;
+  if (has(v, hidden))
+    t->width = v->extent[hidden].row_bytes / (int64_t)sizeof(float);
+  if (t->layers > t->hidden_layers)
+    t->choices =
+        v->extent[LSP_TOKENS_CHOSEN_LAYER].row_bytes / (int64_t)sizeof(int32_t);
+}
+
 static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   const int64_t first = cut(v->panel_end, v->part, v->parts);
   const int64_t end = cut(v->panel_end, v->part + 1, v->parts);
   tokens t = {.width = 0};
   if (first == end)
     return LSP_OK;
-  while (t.layers < LSP_HIDDEN_MOST && has(v, LSP_TOKENS_HIDDEN_LAYER + t.layers))
-    t.layers++;
-  if (has(v, LSP_TOKENS_HIDDEN) || t.layers > 0)
-    t.width = v->extent[has(v, LSP_TOKENS_HIDDEN) ? LSP_TOKENS_HIDDEN
-                                                  : LSP_TOKENS_HIDDEN_LAYER]
-                  .row_bytes /
-              (int64_t)sizeof(float);
-  const int64_t row = (int64_t)sizeof(float) * (4 + t.width);
+  count_layers(v, &t);
+  const int64_t row = (int64_t)sizeof(float) * (4 + t.width + t.choices);
   t.panels = lsp_max(1, lsp_min(end - first, PIECE / row / LSP_PANEL));
   const size_t rows = (size_t)t.panels * LSP_PANEL;
   t.sum = calloc((size_t)t.panels, sizeof *t.sum);
   t.id = malloc(rows * sizeof *t.id);
   t.nll = malloc((rows + 1) * sizeof *t.nll);
   t.hidden = malloc((rows * (size_t)t.width + 1) * sizeof *t.hidden);
+  t.chosen = malloc((rows * (size_t)t.choices + 1) * sizeof *t.chosen);
   t.start = malloc(rows * sizeof *t.start);
   t.layer_sum = malloc(((size_t)t.panels * (size_t)t.layers + 1) * sizeof *t.layer_sum);
   lsp_status status = LSP_OK;
-  if (!t.sum || !t.id || !t.nll || !t.hidden || !t.start || !t.layer_sum) {
+  if (!t.sum || !t.id || !t.nll || !t.hidden || !t.chosen || !t.start || !t.layer_sum) {
     status = no_memory(v, why);
   } else {
     damage d = {.v = v, .tell = tell_tokens};
@@ -241,6 +269,7 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   free(t.id);
   free(t.nll);
   free(t.hidden);
+  free(t.chosen);
   free(t.start);
   free(t.layer_sum);
   return status;
@@ -302,6 +331,8 @@ typedef struct {
   int64_t first, there, end;
 } row_range;
 
+enum { ROW_RANGES = 4 };
+
 typedef struct {
   int64_t rows; /* at most, of a piece */
   unsigned char *keys, *values;
@@ -334,21 +365,27 @@ static int64_t rows_of_a_layer(const lsp_verification *v) {
   return v->memory->fixed + v->memory->rows;
 }
 
-/* A row is there with the token of its position. Three ranges: fixed rows, fixed rows
- * that the document is too short for, rows of the past. */
-static void ranges_of(const lsp_verification *v, int64_t place, row_range r[3]) {
+/* A row is there with the token of its position. Four ranges: fixed rows, fixed rows that
+ * the document is too short for, rows of the past, and pooled rows: what a pooled row
+ * averages is not known here, but all are there with the snapshot's last token. */
+static void ranges_of(const lsp_verification *v, int64_t place,
+                      row_range r[ROW_RANGES]) {
   const lsp_memory_spec *m = v->memory;
   const int64_t snapshot = place / m->layers, position = m->position[snapshot];
   const int layer = (int)(place % m->layers);
   const int64_t end = rows_of_a_layer(v);
-  const int64_t fixed = lsp_min(lsp_memory_layer_fixed(m, layer), position);
+  const int64_t all = lsp_memory_layer_fixed(m, layer);
+  const int64_t positions = lsp_memory_layer_first(m, layer);
+  const int64_t fixed = lsp_min(positions, position);
   const int64_t past = lsp_min(lsp_memory_layer_rows(m, layer), position);
   r[0] = (row_range){place, 0, 0, fixed};
-  r[1] = (row_range){place, fixed, m->fixed, m->fixed};
+  r[1] = (row_range){place, fixed, m->fixed, all > 0 ? positions : m->fixed};
   r[2] = (row_range){place, m->fixed, end - past, end};
+  r[3] = (row_range){place, positions, positions, all};
   if (v->plan != NULL) {
     const int64_t done = position_done(v, m->document[snapshot]);
     r[0].end = lsp_max(0, lsp_min(fixed, done));
+    r[3].end = done < position ? positions : all;
     r[2].end = lsp_max(r[2].there, end - lsp_max(0, position - done));
   }
 }
@@ -399,9 +436,9 @@ static void verify_range(const lsp_verification *v, const cache *c, damage *d,
 
 static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
                          int64_t place) {
-  row_range r[3];
+  row_range r[ROW_RANGES];
   ranges_of(v, place, r);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < ROW_RANGES; i++)
     verify_range(v, c, d, &r[i]);
 }
 

@@ -160,10 +160,12 @@ static void walk(bench *b, const lsp_queries *q, int64_t position, int fixed,
     lowest = lsp_min(lowest, k.first), most = lsp_max(most, k.end);
   }
   const lsp_seen seen = {first, end};
+  const int shared = q->head / (q->heads.query / q->heads.shared);
   int64_t n = 0;
   for (int64_t t = lsp_divide_up(most, LSP_BLOCK) - 1; t >= lsp_block_of(lowest); t--)
-    visit[n++] =
-        (lsp_visit){b->tiles + t * lsp_tile_floats(b->heads), position / LSP_BLOCK - t};
+    visit[n++] = (lsp_visit){.tile = b->tiles + t * lsp_tile_floats(b->heads) +
+                                     shared * lsp_tile_head(b->heads),
+                             .back = position / LSP_BLOCK - t};
   work->strip = -2;
   lsp_attend_empty(q, to);
   lsp_attend_walk(q, &seen, visit, n, work, to);
@@ -196,7 +198,8 @@ static void attend(bench *b, int head, int64_t position) {
     walk(b, &q, position, 1, &work, &sinks);
     b->kernels.softmax_merge(LSP_BLOCK, Ep, &p, &sinks);
   }
-  lsp_attend_finish(&q, &p, 1, 0, b->out + (int64_t)head * width, ld);
+  lsp_attend_finish(&q, &p, (lsp_weight){.all = 1}, 0, b->out + (int64_t)head * width,
+                    ld);
 }
 
 static double attention_rate(bench *b) {
@@ -230,7 +233,7 @@ static void print_case(bench *b, float *room) {
   for (int head = 0; head < b->heads.query; head++) {
     pairs += lsp_view_pairs(&b->view, head, b->it->first, b->it->end);
     for (int64_t at = b->it->first; at < b->it->end; at += LSP_BLOCK)
-      least += lsp_view_tiles(&b->view, head, at, at + LSP_BLOCK);
+      least += lsp_view_tiles(&b->view, head, at, at + LSP_BLOCK, 0);
   }
   const double visits = (double)b->visits;
   printf("%-30s E %3d %-7s %6.3f %7.3f %7.3f\n", b->it->name, b->heads.width,

@@ -4,8 +4,9 @@
  *   forward_pass [MODEL] [TOKENS [D L W F THREADS]]    default transfo-xl 16384
  *                                                      512 12 512 2048 1
  *
- * MODEL is one of random_model.h: transfo-xl, or rotary, whose F is 1408 by default, so
- * that its three matrices of the feed-forward are about as large as the two of F 2048.
+ * MODEL is transfo-xl or one of the table below, whose F is 1408 by default, so that its
+ * three matrices of the feed-forward are about as large as the two of F 2048; W is of
+ * transfo-xl.
  * Under mpirun every rank runs; the exchange's wait is printed beside the imbalance of
  * the ranks' CPU time. Useful FLOPs only: none masked, padded or doubled. */
 #include "blas_core.h"
@@ -23,6 +24,31 @@
 #include <unistd.h>
 
 enum { CUBE = 2048 };
+
+/* Models of type longspan, by what their layers look at. */
+static const struct {
+  const char *name, *layers;
+  int two_sided, gates;
+} models[] = {
+    {"rotary", "{\"branches\":[{\"type\":\"local\",\"window\":512}]}", 0, 0},
+    {"two-sided", "{\"branches\":[{\"type\":\"local\",\"window\":256}]}", 1, 0},
+    {"full", "{\"branches\":[{\"type\":\"full\"}]}", 0, 0},
+    {"random",
+     "{\"branches\":[{\"type\":\"local\",\"window\":128},{\"type\":\"random\","
+     "\"blocks\":6,\"reach\":64,\"beyond\":2}]}",
+     0, 0},
+    {"chosen",
+     "{\"branches\":[{\"type\":\"local\",\"window\":128},{\"type\":\"chosen\","
+     "\"blocks\":6,\"reach\":64,\"beyond\":2}]}",
+     0, 0},
+    {"levels",
+     "{\"branches\":[{\"type\":\"levels\",\"window\":128,\"pool\":8,\"levels\":2}]}", 0,
+     0},
+    {"nsa",
+     "{\"merge\":\"input_gate\",\"branches\":[{\"type\":\"compressed\",\"pool\":64},"
+     "{\"type\":\"selected\",\"blocks\":8},{\"type\":\"local\",\"window\":256}]}",
+     0, 3}};
+enum { MODELS = sizeof models / sizeof models[0] };
 
 typedef struct {
   double wall, cpu; /* FLOP/s: of all threads, of one second of CPU time */
@@ -133,10 +159,12 @@ static lsp_options options_of(const char *model, const char *output,
 }
 
 int main(int argc, char **argv) {
-  int rotary = 0;
+  int model = -1; /* transfo-xl */
   if (argc > 1 && (argv[1][0] < '0' || argv[1][0] > '9')) {
-    rotary = strcmp(argv[1], "rotary") == 0;
-    if (!rotary && strcmp(argv[1], "transfo-xl") != 0) {
+    for (int i = 0; i < MODELS; i++)
+      if (strcmp(argv[1], models[i].name) == 0)
+        model = i;
+    if (model < 0 && strcmp(argv[1], "transfo-xl") != 0) {
       (void)fprintf(stderr, "forward_pass: no model %s\n", argv[1]);
       return 2;
     }
@@ -144,12 +172,14 @@ int main(int argc, char **argv) {
   }
   const int tokens = argument(argc, argv, 1, 16384);
   const int d = argument(argc, argv, 2, 512);
-  const random_model m = {.rotary = rotary,
+  const random_model m = {.layers = model < 0 ? NULL : models[model].layers,
+                          .two_sided = model >= 0 && models[model].two_sided,
+                          .gates = model < 0 ? 0 : models[model].gates,
                           .d_model = d,
                           .n_head = d / 64,
                           .n_layer = argument(argc, argv, 3, 12),
                           .mem_len = argument(argc, argv, 4, 512),
-                          .d_inner = argument(argc, argv, 5, rotary ? 1408 : 2048),
+                          .d_inner = argument(argc, argv, 5, model < 0 ? 2048 : 1408),
                           .tgt_len = 128,
                           .same_length = 1};
   const int threads = argument(argc, argv, 6, 1);

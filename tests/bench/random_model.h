@@ -2,8 +2,9 @@
  * runs. Weights are small enough that nothing overflows.
  *
  *   transfo-xl   relative positions, relu, layer norm after, heads of 64
- *   rotary       model_type longspan: rotary positions, a window, two key heads for eight
- *                query heads, silu with a gate, RMS norm before, heads of 64 */
+ *   others       model_type longspan: rotary positions, two key heads for eight query
+ *                heads, silu with a gate, RMS norm before, heads of 64; the branches of all
+ *                layers as they stand in config.json */
 #ifndef LSP_BENCH_RANDOM_MODEL_H
 #define LSP_BENCH_RANDOM_MODEL_H
 
@@ -13,7 +14,9 @@
 #include <string.h>
 
 typedef struct {
-  int rotary; /* 0: transfo-xl */
+  const char *layers; /* of a longspan model; NULL: transfo-xl */
+  int two_sided;
+  int gates; /* of views, by input: so many a head; 0: none */
   int d_model, n_head, d_inner, n_layer;
   int mem_len; /* keys that a query sees */
   int tgt_len, same_length;
@@ -42,7 +45,8 @@ static void random_tensor(random_list *l, const char *name, int64_t rows,
   l->offset += bytes;
 }
 
-/* A tensor of a layer. 0 none, 1 D, 2 A, 3 3A, 4 F, 5 heads, 6 head width, 7 G E */
+/* A tensor of a layer. 0 none, 1 D, 2 A, 3 3A, 4 F, 5 heads, 6 head width, 7 G E, 8 gates
+ * of the heads */
 typedef struct {
   const char *name;
   int rows, cols;
@@ -51,9 +55,15 @@ typedef struct {
 static void random_layer(random_list *l, const random_model *m, const char *prefix,
                          const random_part *part, int parts, int i) {
   const int width = m->d_model / m->n_head;
-  const int64_t size[] = {
-      0,          m->d_model, m->d_model, 3 * (int64_t)m->d_model,
-      m->d_inner, m->n_head,  width,      (int64_t)width * random_shared(m)};
+  const int64_t size[] = {0,
+                          m->d_model,
+                          m->d_model,
+                          3 * (int64_t)m->d_model,
+                          m->d_inner,
+                          m->n_head,
+                          width,
+                          (int64_t)width * random_shared(m),
+                          (int64_t)m->gates * m->n_head};
   char name[128];
   for (int k = 0; k < parts; k++) {
     (void)snprintf(name, sizeof name, "%slayers.%d.%s", prefix, i, part[k].name);
@@ -76,32 +86,32 @@ static void random_transfo_xl(random_list *l, const random_model *m) {
   random_tensor(l, "crit.out_layers.0.bias", 256, 0);
 }
 
-static void random_rotary(random_list *l, const random_model *m) {
+static void random_longspan(random_list *l, const random_model *m) {
   static const random_part part[] = {
       {"attention_norm.weight", 1, 0}, {"attention.q.weight", 2, 1},
       {"attention.k.weight", 7, 1},    {"attention.v.weight", 7, 1},
       {"attention.o.weight", 1, 2},    {"feed_norm.weight", 1, 0},
       {"feed.up.weight", 4, 1},        {"feed.gate.weight", 4, 1},
-      {"feed.down.weight", 1, 4}};
+      {"feed.down.weight", 1, 4},      {"attention.gate_input.weight", 8, 1}};
+  const int parts = (int)(sizeof part / sizeof part[0]) - (m->gates == 0);
   random_tensor(l, "embed.weight", 256, m->d_model);
   for (int i = 0; i < m->n_layer; i++)
-    random_layer(l, m, "", part, (int)(sizeof part / sizeof part[0]), i);
+    random_layer(l, m, "", part, parts, i);
   random_tensor(l, "norm.weight", m->d_model, 0);
 }
 
 static void random_config(FILE *f, const random_model *m) {
   const int width = m->d_model / m->n_head;
-  if (m->rotary)
+  if (m->layers != NULL)
     (void)fprintf(
         f,
         "{\"model_type\":\"longspan\",\"tokenizer\":\"bytes\",\"vocab_size\":256,"
         "\"hidden_size\":%d,\"num_hidden_layers\":%d,\"num_attention_heads\":%d,"
         "\"num_key_value_heads\":%d,\"head_dim\":%d,\"intermediate_size\":%d,"
         "\"norm\":\"rms\",\"position\":\"rotary\",\"activation\":\"silu\","
-        "\"gated\":true,\"layers\":{\"branches\":[{\"type\":\"local\",\"window\":%d}]}}"
-        "\n",
+        "\"gated\":true,\"causal\":%s,\"layers\":%s}\n",
         m->d_model, m->n_layer, m->n_head, random_shared(m), width, m->d_inner,
-        m->mem_len);
+        m->two_sided ? "false" : "true", m->layers);
   else
     (void)fprintf(
         f,
@@ -136,8 +146,8 @@ static int random_model_write(const random_model *m, const char *dir) {
   random_list l = {open_memstream(&header, &bytes), 0};
   if (l.header == NULL)
     return 0;
-  if (m->rotary)
-    random_rotary(&l, m);
+  if (m->layers != NULL)
+    random_longspan(&l, m);
   else
     random_transfo_xl(&l, m);
   (void)fputc('}', l.header);

@@ -68,6 +68,41 @@ says gate 'a window of 8, every position before (without a softmax) and the firs
   'weighed by a gate' 'layer norm before and after each sublayer' \
   'learned; there are 2,000, and a longer document is refused' \
   'scores at 30, logits at 20'
+
+levels='{"branches": [{"type": "levels", "window": 64, "pool": 8, "levels": 3}]}'
+nsa='{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 5},
+  {"type": "local", "window": 32}], "merge": "input_gate"}'
+chosen='{"branches": [{"type": "chosen", "blocks": 4, "reach": 1000, "beyond": 2},
+  {"type": "local", "window": 32}]}'
+drawn='{"branches": [{"type": "random", "blocks": 1, "reach": 50, "beyond": 1},
+  {"type": "global", "tokens": 2}, {"type": "local", "window": 32}]}'
+listed='{"branches": [{"type": "global", "positions": [5, 9, 400]},
+  {"type": "local", "window": 32}], "merge": "sum"}'
+learned='{"branches": [{"type": "dynamic", "window": 200, "ramp": 32}]}'
+model levels "$levels, $learned, $levels"
+says levels \
+  'layers 0, 2: a window of 64 and before it 3 levels of as many means of 8, back over 37,440' \
+  'layer 1: a window as long as each head has learned, up to 200, that ends over 32' \
+  'back 231 positions to 37,440 in a layer' 'the farthest of them in means' ', at most '
+model nsa "$nsa, $nsa"
+says nsa 'means of 16 positions, all before; its block of 64 and the 4 before it that the' \
+  'a window of 32; each weighed by gates of the token' 'layers 0, 1 look back without end' \
+  'after a million positions: it grows with the text'
+model picked "$chosen, $drawn, $listed"
+says picked \
+  'its block of 64 and the best 4 of the 1,000 before it but for the nearest 2 and a window' \
+  '1 block of 64 drawn from the 50 before it but for the nearest; the first 2 positions,' \
+  'which see every position before; a window of 32; in one softmax' \
+  '3 positions from 5 to 400, which see every position before; a window of 32; added' \
+  'at the first 2 positions at any distance; and at 3 positions of a list at any distance'
+model sides "$local, $drawn" '"causal": false,'
+says sides 'a window of 512 to each side' 'drawn from the 50 to each side but for the' \
+  'each predicts its own token ("causal" is false)' \
+  'layer 1 needs all of a document, which is one wave' 'back and ahead 512 positions to' \
+  'snapshot none'
+model whole "$full" '"causal": false,'
+says whole 'layer 0: every position ' 'look at all of its document: layer 0 sees every' \
+  'within it grows with the document: 2.56 in one of 10,000, 256 in one of 1,000,000'
 passed "words"
 
 # drawn NAME PICTURES: an SVG that is well-formed, has so many pictures, refers to nothing
@@ -119,6 +154,165 @@ assert past == sorted((i, j) for i in range(16) for j in range(1, i - 1)), past
 END
 passed "pictures"
 
+# Without a model: an example of each kind of attention, which is the picture of README.md.
+"$LONGSPAN" info --pattern examples.svg >said || fail "no examples"
+grep -q '^  drawn  *an example of each kind of attention, in examples.svg$' said ||
+  { cat said >&2 && fail "the examples are not said"; }
+cmp examples.svg "$FIXTURES/../../data/patterns.svg" ||
+  fail "data/patterns.svg is not what 'longspan info --pattern data/patterns.svg' draws"
+cat >examples.py <<'END'
+"""Every cell of the examples against the formulas of the branches: a cell of 8 keys is what
+the last of its 8 queries sees of any of its keys, and of a global query what that sees."""
+import re
+import xml.etree.ElementTree as tree
+
+N, EACH, B = 512, 8, 64
+tone = ["-", "unseen", "third", "second", "first", *(f"{w}/8" for w in range(1, 8)),
+        "random", "chosen", "fixed", "run", "global"]  # the later one is drawn
+colour = {"#e8edf3": "unseen", "#84bebb": "third", "#51a69f": "second", "#1f8f83": "first",
+          "#8e5bb5": "random", "#c0395a": "chosen", "#dd7a16": "fixed", "#2b6cb0": "run",
+          "#e0a800": "global"}
+faint = "#d0ddeb #b9cde2 #a1bdda #8aacd2 #729cc9 #5a8cc1 #437cb8".split()
+colour.update((of, f"{w}/8") for w, of in enumerate(faint, 1))
+
+
+def mix(z):
+    z = (z + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def drawn(b, blocks, r):
+    """Of seed, layer and head 0."""
+    key, taken = mix(mix(mix(mix(0) ^ 0) ^ 0) ^ b), []
+    r = min(r, len(blocks))
+    for t in range(r):
+        m = len(blocks) - r + t
+        x = mix((key + t * 0x9E3779B97F4A7C15) % 2**64) * (m + 1) >> 64
+        taken.append(m if x in taken else x)
+    return [blocks[k] for k in taken]
+
+
+def block(c, how):
+    return [(j, how) for j in range(B * c, B * c + B)]
+
+
+def local(i, w):
+    return [(j, "run") for j in range(max(0, i - w + 1), i + 1)]
+
+
+def around(i, w):
+    return [(j, "run") for j in range(N) if abs(i - j) <= w]
+
+
+def fixed(i):
+    return [(j, "fixed") for j in range(min(16, i + 1))]
+
+
+def all_global(i):
+    return [(j, "global") for j in range(N if i < 16 else 16)]
+
+
+def random(i):
+    b = i // B
+    near = drawn(b, range(max(0, b - 6), b), 2)
+    return fixed(i) + local(i, 32) + sum((block(c, "random") for c in near), [])
+
+
+def two_sided(i):
+    b = i // B
+    near = drawn(b, [c for c in range(N // B) if abs(c - b) > 1], 1)
+    return all_global(i) + around(i, 48) + sum((block(c, "random") for c in near), [])
+
+
+def levels(i):
+    """A level ends where the finer one begins."""
+    w, p, names = 8, 4, ("first", "second", "third")
+    f = max(0, (i - w + 1) // p * p)
+    seen = [(j, "run") for j in range(f, i + 1)]
+    for level, name in enumerate(names, 1):
+        unit, e = p**level, f // p**level
+        assert e * unit == f
+        a = max(0, e - w) if name == "third" else max(0, (e - w) // p * p)
+        seen += [(j, name) for j in range(a * unit, e * unit)]
+        f = a * unit
+    return seen
+
+
+def dynamic(i):
+    seen = []
+    for j in range(i + 1):
+        eighths = -(-8 * (160 + 96 - (i - j)) // 160)  # rounded up
+        if eighths > 0:
+            seen.append((j, "run" if eighths >= 8 else f"{eighths}/8"))
+    return seen
+
+
+def example(picture, sees, two_sided=False, rows=0, content=0):
+    """rows: those that are global. content: blocks that are chosen, nobody knows which."""
+    cells = {}
+    for path in picture.iter("{http://www.w3.org/2000/svg}path"):
+        if path.get("fill") is None:
+            continue
+        for x0, y0, x1, y1 in re.findall(r"M(\d+) (\d+)H(\d+)V(\d+)H\d+z", path.get("d")):
+            for y in range(int(y0), int(y1)):
+                for x in range(int(x0), int(x1)):
+                    assert (y, x) not in cells, "drawn twice"
+                    cells[y, x] = colour[path.get("fill")]
+    for y in range(N // EACH):
+        i = y * EACH if y * EACH < rows else y * EACH + EACH - 1
+        row = ["unseen" if two_sided or x <= y else "-" for x in range(N // EACH)]
+        for j, how in sees(i):
+            row[j // EACH] = max(row[j // EACH], how, key=tone.index)
+        got = [cells.get((y, x), "-") for x in range(N // EACH)]
+        if content:
+            chosen = {x * EACH // B for x, how in enumerate(got) if how == "chosen"}
+            assert len(chosen) == min(content, i // B), (y, chosen)
+            assert all(c < i // B for c in chosen), (y, chosen)
+            for c in chosen:
+                for x in range(c * B // EACH, (c + 1) * B // EACH):
+                    if row[x] != "run":
+                        row[x] = "chosen"
+        assert got == row, (y, got, row)
+
+
+def by_block(i):
+    return [(j, "run") for j in range(i // B * B, i + 1)]
+
+
+def by_token(i):
+    pooled = [(j, "first") for j in range((i + 1) // 32 * 32)]
+    return pooled + by_block(i) + local(i, 32)
+
+
+svg = tree.parse("examples.svg").getroot()
+p = [g for g in svg.iter("{http://www.w3.org/2000/svg}g") if g.get("class") == "picture"]
+assert len(p) == 12, len(p)
+example(p[0], lambda i: local(i, N))
+example(p[1], lambda i: local(i, 96))
+example(p[2], lambda i: around(i, 48), two_sided=True)
+example(p[3], lambda i: fixed(i) + local(i, 96))
+example(p[4], lambda i: [(j, "run") for j in range(max(0, i // 64 * 64 - 96), i + 1)])
+example(p[5], lambda i: all_global(i) + around(i, 48), two_sided=True, rows=16)
+example(p[6], random)
+example(p[7], two_sided, two_sided=True, rows=16)
+example(p[8], by_block, content=2)
+example(p[9], by_token, content=1)
+example(p[10], levels)
+example(p[11], dynamic)
+# An average that is wider than a cell begins at a border, and has none within.
+for k, width, how in ((9, 32, "first"), (10, 16, "second"), (10, 64, "third")):
+    paths = [path for path in p[k].iter() if path.get("stroke-width") in (".2", ".3")]
+    within = [path for path in paths if colour.get(path.get("stroke")) == how]
+    borders = paths[paths.index(within[0]) + 1]
+    for path, inside in ((within[0], True), (borders, False)):
+        at = {int(x) * EACH for x in re.findall(r"M(\d+) ", path.get("d"))}
+        assert at and all((x % width > 0) == inside for x in at), (how, at)
+END
+"$python" examples.py || fail "examples.svg: not the cells"
+passed "examples"
+
 # A file of that name is replaced; what cannot be written is said in one line.
 bad() {
   expected=$1 pattern=$2
@@ -138,5 +332,8 @@ bad 2 '--pattern: needs a value' tiny --pattern
 bad 2 '--pattern: .*tiny.svg is no model folder' --pattern x.svg tiny.svg
 bad 2 '--patern: no such option; did you mean --pattern?' --patern x.svg tiny
 bad 2 'info takes one PATH' tiny tiny
+bad 2 'info takes one PATH' --pattern x.svg tiny tiny
+bad 2 'info takes one PATH'
+bad 1 'absent/x.svg' --pattern absent/x.svg
 [ ! -e x.svg ] || fail "x.svg was written"
 passed "what is refused"

@@ -122,6 +122,86 @@ says '^Bits per byte: plain$' '^Bits per byte: book$' '^  CHAPTER III '
 says '^Bits per byte: book$'
 passed "texts"
 
+# Bits by how long ago a word was last seen: at the borders of each row, and one byte
+# beyond. In another document it was never seen.
+cat >make_since.py <<'END'
+distances = [100, 101, 1000, 1001, 10000, 10001, 100000, 100001]
+text = b"Anne" + b"".join(b"." * n + b"Anne" for n in distances)
+text += b". anne Anne's Anne'' \xe2\x80\x9cAnne\xe2\x80\x9d An\xc3\xa9"
+open("since", "wb").write(text)
+open("after", "wb").write(b"Anne, rock'n'roll rock'n'roll'")
+END
+"$python" make_since.py
+run 1 --model "$FIXTURES/law" --output since.h5 since after
+cp since.h5 since_base.h5
+
+# A word has as many bits as its number in the text, at its last byte; a byte between
+# words has a quarter of a bit. The baseline has half a bit more for each word.
+cat >set_since.py <<'END'
+import re
+import h5py
+import numpy as np
+text = b"".join(open(name, "rb").read() for name in ("since", "after"))
+word = rb"(?:Anne's|Anne|anne|An\xc3\xa9|rock'n'roll)"
+bits = np.full(len(text), 0.25)
+found = list(re.finditer(word, text))
+base = bits.copy()
+for number, m in enumerate(found):
+    bits[m.start():m.end()] = 0
+    bits[m.end() - 1] = number
+    base[m.start():m.end()] = 0
+    base[m.end() - 1] = number + 0.5
+for name, value in (("since.h5", bits), ("since_base.h5", base)):
+    with h5py.File(name, "r+") as f:
+        f["tokens/nll"][:] = (value * np.log(2)).astype(np.float32)
+# number 0 is Anne, 1 to 8 are the distances, then anne, Anne's, Anne, Anne, Ané, and of
+# the other document Anne, rock'n'roll twice.
+rows = {"up to 100 bytes": [1, 11, 12, 16], "up to 1,000": [2, 3], "up to 10,000": [4, 5],
+        "up to 100,000": [6, 7], "longer ago": [8], "never before": [0, 9, 10, 13, 14, 15]}
+assert len(found) == 17
+for name, numbers in rows.items():
+    n = sum(len(found[k].group()) for k in numbers)
+    print(f"{name} {len(numbers)} {100 * n / len(text):.2f} % {sum(numbers) / n:.3f} "
+          f"{-0.5 * len(numbers) / n:+.3f} {sum(numbers) / len(numbers):.2f}")
+words = sum(len(m.group()) for m in found)
+print(f"between words - {100 - 100 * words / len(text):.2f} % 0.250 -0.000 -")
+print(f"all - 100.00 % {bits.mean():.3f} {-0.5 * 17 / len(text):+.3f} -")
+END
+"$python" set_since.py | sed 's/+0\.000\|-0\.000/0.000/' >expected
+table() {
+  sed -n '/^  last seen/,/^$/p' | sed '1d; /^$/d; s/^  *//; s/[+-]0\.000/0.000/' | tr -s ' '
+}
+"$LONGSPAN" show since.h5 --baseline since_base.h5 >said
+table <said | diff expected - || fail "not the bits by distance, with a baseline"
+"$LONGSPAN" show since.h5 since after >said
+says '^Bits per byte by how long ago a word was last seen$' '^  Distances are in bytes, '
+table <said >got
+awk '{ $(NF - 1) = ""; print }' expected | tr -s ' ' | diff - got ||
+  fail "not the bits by distance"
+
+# Of many words, and of words longer than what is kept of one, each is known again.
+cat >many.py <<'END'
+import itertools
+words = ["".join(w) for w in itertools.product("abcdefgh", repeat=4)]
+words += ["x" * 254 + end for end in ("yz", "yy", "y", "")]
+words += words[::-1]
+open("many", "w").write(" ".join(words))
+at, last, count = 0, {}, [0] * 6
+for w in words:
+    far = at - last[w] if w in last else 1 << 62
+    count[sum(far > most for most in (100, 1000, 10000, 100000, 1 << 61))] += 1
+    at += len(w)
+    last[w] = at
+    at += 1
+print(*[f"{n:,}" for n in count])
+END
+"$python" many.py >expected
+run 1 --model "$FIXTURES/law" --output many.h5 many
+"$LONGSPAN" show many.h5 >said
+[ "$(table <said | sed 6q | awk '{ print $(NF - 4) }' | xargs)" = "$(cat expected)" ] ||
+  { cat expected said >&2 && fail "not the many words"; }
+passed "how long ago"
+
 # Without a text the output is read alone, and says the same.
 "$LONGSPAN" show out.h5 book --baseline base.h5 --html page.html >said
 "$LONGSPAN" show out.h5 --baseline base.h5 --html alone.html >alone

@@ -71,6 +71,42 @@ done
 [ "$(sed -n '/each  word/,/^$/p' said | wc -l)" -eq 3 ] || { cat said >&2 && fail "not one word"; }
 passed "chapters, sentences, words"
 
+# What a token has counts for the word in which its place lies, and is put where that word
+# was last seen.
+cat >table.py <<'END'
+import re
+import h5py
+import numpy as np
+text = open("book", "rb").read()
+with h5py.File("out.h5") as f:
+    start = f["tokens/byte_start"][:f["documents/token_count"][0]]
+    nll = f["tokens/nll"][:len(start)]
+blank = np.array([text[s:s + 1] == b" " for s in start])
+place = start + (blank & (np.append(start[1:], len(text)) - start > 1))
+bits = np.zeros(len(text))
+bits[place] = nll / np.log(2)
+rows = {100: "up to 100 bytes", 1000: "up to 1,000", 10000: "up to 10,000",
+        100000: "up to 100,000", 1 << 62: "longer ago", None: "never before"}
+found = {name: [] for name in rows.values()}
+last, between = {}, np.full(len(text), True)
+for m in re.finditer(rb"(?:[A-Za-z]|(?!\xe2\x80)[\xc2-\xf4][\x80-\xbf]+)+", text):
+    far = m.start() - last[m.group()] if m.group() in last else None
+    found[rows[far and min(r for r in rows if r and r >= far)]].append(m.span())
+    last[m.group()] = m.end()
+    between[m.start():m.end()] = False
+for name, spans in found.items():
+    n, has = sum(b - a for a, b in spans), sum(bits[a:b].sum() for a, b in spans)
+    print(name, len(spans), f"{100 * n / len(text):.2f} %",
+          f"{has / n:.3f} {has / len(spans):.2f}" if spans else "- -")
+print(f"between words - {100 * between.mean():.2f} % {bits[between].mean():.3f} -")
+print(f"all - 100.00 % {bits.mean():.3f} -")
+END
+"$python" table.py >table
+"$LONGSPAN" show out.h5 book >said
+sed -n '/^  last seen/,/^$/p' said | sed '1d; /^$/d; s/^  *//' | tr -s ' ' | diff table - ||
+  fail "not the bits by how long ago"
+passed "how long ago"
+
 cat >check_page.py <<'END'
 from html.parser import HTMLParser
 class Page(HTMLParser):

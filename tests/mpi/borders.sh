@@ -109,9 +109,32 @@ rounds() {
   same "a past in three rounds" "1 600" "2 5000" "3 600" "7 1000000"
 }
 
+# ---- Blocks that are picked one by one, means of levels
+
+# Spans and waves end within what blocks are drawn and chosen from, within the positions
+# of a mean, and between levels; a block is chosen from before the wave and from other
+# spans.
+picked() {
+  rm -rf text
+  mkdir text
+  book 700 49 >text/a
+  book 4500 50 >text/b
+  book 130 51 >text/c
+  random='{"type": "random", "blocks": 2, "reach": 40, "beyond": 1}'
+  chosen='{"type": "chosen", "blocks": 3, "reach": 50}'
+  levels='{"type": "levels", "window": 64, "pool": 4, "levels": 4}'
+  two_layers "$levels" "$(local_of 64 65 130 1), $(fixed_of 3), $random, $chosen" ''
+  same "levels, drawn and chosen blocks" "2 256" "3 512" "7 700" "4 1000000" "3 1800"
+  means='{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 4}'
+  two_layers "$chosen, {\"type\": \"global\", \"tokens\": 70}" \
+    "$means, $(local_of 3 64 128 200)" ', "merge": "sum"'
+  same "chosen and selected blocks, means" "2 256" "3 512" "7 700" "5 1000000"
+}
+
 core=$last
 use "$core"
 (edges)
+(picked)
 rounds
 for core in $available; do break; done
 use "$core"

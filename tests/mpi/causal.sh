@@ -1,7 +1,7 @@
 #!/bin/sh
 # Causal means causal: what comes after a token changes nothing before it.
 #
-# For every model of fixtures/branches: a text, and the same text with another token j,
+# For every model of fixtures/branches that is not two-sided: a text, and the same text with another token j,
 # as documents of one corpus. Compared, with the text unchanged: the bytes of
 # /tokens/hidden and /tokens/nll. The first that differs has to lie in the row of token
 # j: rows before it are the same in every bit, and its own are not (so that this
@@ -20,20 +20,26 @@ change() { # change FILE J WIDTH
   tail -c +$(($2 * $3 + 2)) "$1"
 }
 
-# Two corpora: bytes, and ids of 16 bits below 1000. Document 0 is the text.
+# Corpora of bytes, and of ids of 16 bits below 1000 and 61. Document 0 is the text.
+numbers() { # numbers MOST: none is 7
+  awk -v n=$length -v most="$1" 'BEGIN {
+    for (i = 0; i < n; i++)
+      printf "\\%03o\\%03o", 8 + (i * i + 11 * i) % (most - 8), (most > 61 ? i % 3 : 0)
+  }' >escapes
+  # shellcheck disable=SC2059 # octal escapes are the text
+  printf "$(cat escapes)"
+}
 book $length 3 >text
-awk -v n=$length 'BEGIN {
-  for (i = 0; i < n; i++)
-    printf "\\%03o\\%03o", 8 + (i * i + 11 * i) % 223, i % 3
-}' >escapes
-# shellcheck disable=SC2059 # octal escapes are the text
-printf "$(cat escapes)" >halves
-mkdir bytes ids
-cp text bytes/0
-cp halves ids/0
+numbers 231 >ids-of-1000
+numbers 61 >ids-of-61
+mkdir 256 1000 61
+cp text 256/0
+cp ids-of-1000 1000/0
+cp ids-of-61 61/0
 for j in $places; do
-  change text "$j" 1 >"bytes/$((j + 1000))"
-  change halves "$j" 2 >"ids/$((j + 1000))"
+  change text "$j" 1 >"256/$((j + 1000))"
+  change ids-of-1000 "$j" 2 >"1000/$((j + 1000))"
+  change ids-of-61 "$j" 2 >"61/$((j + 1000))"
 done
 
 # first_difference DATASET DOCUMENT: the row in which a document first differs from the
@@ -51,8 +57,9 @@ first_difference() {
 documents=8 models=0
 for folder in "$FIXTURES"/branches/*/; do
   folder=${folder%/}
-  model=${folder##*/} corpus=bytes
-  case $model in ids-*) corpus="ids --input-format u16" ;; esac
+  model=${folder##*/} corpus=$(vocabulary "$folder")
+  case $model in two_sided*) continue ;; esac
+  [ "$corpus" -eq 256 ] || corpus="$corpus --input-format u16"
   # shellcheck disable=SC2086 # a list of words
   run 1 --model "$folder" --output o.h5 --overwrite --write nll,hidden \
     --snapshots none $corpus
@@ -73,5 +80,5 @@ for folder in "$FIXTURES"/branches/*/; do
   done
   models=$((models + 1))
 done
-[ $models -ge 25 ] || fail "only $models models"
+[ $models -ge 48 ] || fail "only $models models"
 passed "$models models: no token changes anything before it, each changes its own row"

@@ -41,17 +41,21 @@ snapshot() {
 # volumes MODEL CUT...: the book in volumes that end at these positions has the bits of
 # the whole.
 volumes() {
-  model=$1
+  model=$1 text=$(given "$1" book.txt) width=2
   shift
+  [ "${text#* }" != "$text" ] || width=1
+  format=${text#"${text%% *}"} text=${text%% *}
+  # shellcheck disable=SC2086 # lists of words
   run 2 --model "$model" $results --output whole.h5 --overwrite \
-    --wave-tokens 1100 book.txt
+    --wave-tokens 1100 $text $format
   tokens_of whole
   at=0 before='' ranks=1
   for cut in "$@" $tokens; do
-    tail -c +$((at + 1)) book.txt | head -c $((cut - at)) >volume.txt
+    tail -c +$((width * at + 1)) $text | head -c $((width * (cut - at))) >volume.txt
     # shellcheck disable=SC2086 # lists of words
     run $ranks --model "$model" $results --output "part-$cut.h5" --overwrite \
-      --wave-tokens $((260 * ranks)) ${before:+--from-snapshot "$before"} volume.txt
+      --wave-tokens $((260 * ranks)) ${before:+--from-snapshot "$before"} volume.txt \
+      $format
     tokens_of "part-$cut"
     for dataset in id nll hidden; do
       row=$(($(wc -c <whole.$dataset) / tokens))
@@ -82,6 +86,15 @@ volumes "$branches/sinks-window-heads" 2 1333
 volumes "$branches/sinks-text" 3 64 512 1000
 volumes "$branches/gate" 511 1535
 volumes "$branches/plain-sum" 63 257
+volumes "$branches/levels" 1 63 300 1000
+volumes "$branches/levels-gate" 65 129 514
+volumes "$branches/chosen-local" 2 127 700
+volumes "$branches/chosen-random" 64 321
+volumes "$branches/nsa" 50 129 1000
+volumes "$branches/compressed" 31 400
+volumes "$branches/random-two" 100 513
+volumes "$branches/dynamic" 7 256
+volumes "$branches/global" 3 70 900
 
 # More sinks than the first panels hold: they come and are kept over several volumes.
 mkdir sinks-300
@@ -107,7 +120,7 @@ killed() {
     export LSP_FAULT_AT="$2" OMPI_MCA_odls_base_sigkill_timeout=0
     LONGSPAN=$work/faulty
     start "$1" --model "$model" --output "$work/parts.h5" --resume $results \
-      --snapshots documents --wave-tokens $((256 * $1)) docs
+      --snapshots documents --wave-tokens $((256 * $1)) $(given "$model" "$work/docs")
   ) >said 2>&1 || status=$?
   case $status in
   1 | 2 | 75 | 124) complain "exit status $status of $1 ranks, the last one killed" ;;
@@ -120,14 +133,15 @@ killed() {
 resumed() {
   model=$1 kills=0
   run 2 --model "$model" --output whole.h5 --overwrite $results \
-    --snapshots documents docs
+    --snapshots documents $(given "$model" docs)
   rm -f parts.*
   killed 1 30
   killed 3 12
   killed 2 15
   killed 1 20
   [ $kills -eq 4 ] || fail "${model##*/}: only $kills kills"
-  run 3 --model "$model" --output parts.h5 --resume $results --snapshots documents docs
+  run 3 --model "$model" --output parts.h5 --resume $results --snapshots documents \
+    $(given "$model" docs)
   [ "$(hash parts)" = "$(hash whole)" ] ||
     fail "$core: ${model##*/}: resumed: other bytes"
   passed "$core: ${model##*/}: killed 4 times, resumed on 1, 2, 3 ranks"
@@ -142,13 +156,18 @@ resumed "$branches/layers"
 resumed "$branches/sinks-window-heads"
 resumed "$branches/recurrence-prefix"
 resumed sinks-300
+resumed "$branches/levels-two"
+resumed "$branches/chosen-random"
+resumed "$branches/nsa"
 
 # ---- A document among others
 
 # alone MODEL: document c alone, and as one of the four.
 alone() {
-  run 1 --model "$1" --output alone.h5 --overwrite $results --wave-tokens 900 docs/c
-  run 3 --model "$1" --output among.h5 --overwrite $results --wave-tokens 900 docs
+  run 1 --model "$1" --output alone.h5 --overwrite $results --wave-tokens 900 \
+    $(given "$1" docs/c)
+  run 3 --model "$1" --output among.h5 --overwrite $results --wave-tokens 900 \
+    $(given "$1" docs)
   for dataset in id nll hidden; do
     rows alone.h5 /tokens/$dataset 3001 0 3001 >expected
     rows among.h5 /tokens/$dataset 4023 765 3001 >got
@@ -157,7 +176,7 @@ alone() {
   done
 }
 for model in full layers recurrence-prefix sinks-window-heads norms-relative \
-  plain-sum; do
+  plain-sum levels chosen-local nsa random dynamic global-gate; do
   alone "$branches/$model"
 done
 passed "$core: a document is the same alone and among others"

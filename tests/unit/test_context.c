@@ -161,6 +161,30 @@ static void test_layers_without_a_window_refuse_one(void **state) {
   expect_no("{\"type\": \"full\"}, {\"type\": \"fixed\", \"sinks\": 2}",
             "window:30,sinks:4", "fixed keys of its own");
   expect_no("{\"type\": \"full\"}", "window:30,sinks:5000", "at most 4096");
+  static const char *const others[] = {
+      "{\"type\": \"global\", \"tokens\": 4}",
+      "{\"type\": \"random\", \"blocks\": 1, \"reach\": 4}",
+      "{\"type\": \"chosen\", \"blocks\": 1, \"reach\": 4}",
+      "{\"type\": \"compressed\"}",
+      "{\"type\": \"levels\", \"window\": 8, \"pool\": 4, \"levels\": 2}",
+      "{\"type\": \"dynamic\", \"window\": 8, \"ramp\": 4}"};
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    expect_no(others[i], "window:30", "which a window does not narrow");
+  expect_no(others[4], "window:30",
+            "layer 0 of dir/config.json has a branch of type "
+            "\"levels\"");
+}
+
+/* To each side. */
+static void test_windows_narrow_what_looks_to_both_sides(void **state) {
+  (void)state;
+  static const char both[] =
+      "{\"type\": \"full\"}]}, \"causal\": false, \"_rest\": {\"of\": [";
+  const lsp_layer l = layer_of(both, "window:30");
+  assert_int_equal(l.branch[0].kind, LSP_PATTERN_LOCAL);
+  assert_int_equal(l.branch[0].window, 30);
+  assert_int_equal(l.branch[0].two_sided, 1);
+  expect_no(both, "window:30,sinks:4", "looks to both sides (causal false)");
 }
 
 static void test_sinks_need_positions_that_turn_and_one_window(void **state) {
@@ -199,5 +223,6 @@ LSP_TESTS(
     cmocka_unit_test(test_chunks_that_do_not_fit_are_refused),
     cmocka_unit_test(test_windows_narrow_what_a_layer_sees),
     cmocka_unit_test(test_layers_without_a_window_refuse_one),
+    cmocka_unit_test(test_windows_narrow_what_looks_to_both_sides),
     cmocka_unit_test(test_sinks_need_positions_that_turn_and_one_window),
     cmocka_unit_test(test_what_is_longer_than_the_training_is_refused_with_advice))

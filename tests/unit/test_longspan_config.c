@@ -8,11 +8,26 @@
 
 #include "../../src/model/family.h"
 
+#include <math.h>
+
 #define LAYERS(branches) "\"layers\": {\"branches\": [" branches "]}"
 #define MERGED(how, branches)                                                          \
   "\"layers\": {\"merge\": \"" how "\", \"branches\": [" branches "]}"
 #define LOCAL(window) "{\"type\": \"local\", \"window\": " window "}"
 #define SINKS(more) "{\"type\": \"fixed\", \"sinks\": 4" more "}"
+#define TWO_SIDED "\"causal\": false, "
+#define RELATIVE "\"position\": \"relative\", "
+#define GLOBAL(more) "{\"type\": \"global\"" more "}"
+#define RANDOM(numbers) "{\"type\": \"random\", " numbers "}"
+#define CHOSEN(numbers) "{\"type\": \"chosen\", " numbers "}"
+#define FEW "\"blocks\": 2, \"reach\": 9"
+#define COMPRESSED(more) "{\"type\": \"compressed\"" more "}"
+#define SELECTED(blocks) "{\"type\": \"selected\", \"blocks\": " blocks "}"
+#define LEVELS(numbers) "{\"type\": \"levels\", " numbers "}"
+#define THREE "\"window\": 16, \"pool\": 4, \"levels\": 3"
+#define DYNAMIC(numbers) "{\"type\": \"dynamic\", " numbers "}"
+#define SOFT "\"window\": 50, \"ramp\": 8"
+#define FULL "{\"type\": \"full\"}"
 #define RECURRENCE "{\"type\": \"recurrence\", \"segment\": 6, \"memory\": 10}"
 
 static const char base[] =
@@ -64,9 +79,11 @@ static const char *fact(const lsp_model *m, const char *key) {
 /* --- what is refused ------------------------------------------------------------- */
 
 /* keys, and what the message says: key and value, what is allowed */
-static const struct {
+typedef struct {
   const char *keys, *value, *allowed;
-} bad[] = {
+} bad_keys;
+
+static const bad_keys bad[] = {
     {"\"vocab_size\": null", "\"vocab_size\" is null", "add it"},
     {"\"vocab_size\": 0", "\"vocab_size\" is 0", "from 1 to 2147483647"},
     {"\"vocab_size\": 2147483648", "is 2147483648", "from 1 to 2147483647"},
@@ -145,9 +162,9 @@ static const struct {
             "{\"type\":\"full\"},{\"type\":\"full\"},{\"type\":\"full\"}"),
      "\"layers.branches\" is a long list", "1 to 8 branches"},
     {LAYERS("{\"window\": 3}"), "\"layers.branches[0].type\" is missing",
-     "\"full\", \"local\", \"fixed\" or \"recurrence\""},
+     "\"levels\" or \"dynamic\""},
     {LAYERS("{\"type\": \"dilated\"}"), "\"layers.branches[0].type\" is \"dilated\"",
-     "\"full\", \"local\", \"fixed\" or \"recurrence\""},
+     "\"levels\" or \"dynamic\""},
     {LAYERS("{\"type\": \"full\", \"window\": 3}"),
      "\"layers.branches[0].window\" is not known", "known are \"type\", \"normalize\""},
     {LAYERS(LOCAL("-1")), "\"layers.branches[0].window\" is -1", "an integer from 1"},
@@ -172,7 +189,7 @@ static const struct {
             "\"same_length\": true}"),
      "branches[0].memory\" is 0", "an integer from 1"},
     {MERGED("mean", "{\"type\": \"full\"}"), "\"layers.merge\" is \"mean\"",
-     "\"softmax\", \"gate\" or \"sum\""},
+     "\"softmax\", \"gate\", \"sum\" or \"input_gate\""},
     {LAYERS(LOCAL("8") ", {\"type\": \"full\", \"normalize\": \"none\"}"),
      "\"layers.branches[1].normalize\" is \"none\"", "expected \"softmax\""},
     {LAYERS("{\"type\": \"full\", \"normalize\": \"l2\"}"),
@@ -190,21 +207,176 @@ static const struct {
      "\"layers.branches\"", "merge \"softmax\""},
 };
 
-static void test_every_bad_value_is_named_with_what_is_allowed(void **state) {
-  (void)state;
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+/* The types that pick, average, learn or look ahead. */
+static const bad_keys bad_branch[] = {
+    {"\"causal\": 0", "\"causal\" is 0", "true or false"},
+    {TWO_SIDED LAYERS(RECURRENCE), "branches[0].type\" is \"recurrence\"",
+     "\"full\", \"local\", \"fixed\", \"global\" or \"random\", since \"causal\" is "
+     "false"},
+    {TWO_SIDED LAYERS(CHOSEN(FEW)), "type\" is \"chosen\"",
+     "since \"causal\" is false"},
+    {TWO_SIDED LAYERS(COMPRESSED("")), "is \"compressed\"",
+     "since \"causal\" is false"},
+    {TWO_SIDED LAYERS(SELECTED("2")), "is \"selected\"", "since \"causal\" is false"},
+    {TWO_SIDED LAYERS(LEVELS(THREE)), "type\" is \"levels\"",
+     "since \"causal\" is false"},
+    {TWO_SIDED LAYERS(DYNAMIC(SOFT)), "is \"dynamic\"", "since \"causal\" is false"},
+    {TWO_SIDED LAYERS(LOCAL("8") ", " SINKS(", \"place\": \"window\"")),
+     "branches[1].place\" is \"window\"", "\"text\", since \"causal\" is false"},
+    {TWO_SIDED "\"position\": \"relative\"", "\"position\" is \"relative\"",
+     "\"rotary\", \"learned\", \"alibi\" or \"none\", since \"causal\" is false"},
+
+    {LAYERS("{\"type\": \"local\", \"window\": 8, \"dilation\": 2}"),
+     "branches[0].dilation\" is 2",
+     "1: longspan has no dilated windows; use levels or random"},
+    {LAYERS("{\"type\": \"local\", \"window\": 8, \"dilation\": \"x\"}"),
+     "branches[0].dilation\" is \"x\"", "no dilated windows"},
+
+    {LAYERS(GLOBAL("")), "branches[0].tokens\" is missing", "\"positions\" (a list)"},
+    {LAYERS(GLOBAL(", \"tokens\": 0")), "branches[0].tokens\" is 0", "from 1 to 4096"},
+    {LAYERS(GLOBAL(", \"tokens\": 4097")), "tokens\" is 4097", "from 1 to 4096"},
+    {LAYERS(GLOBAL(", \"tokens\": 2, \"positions\": [7]")),
+     "branches[0].positions\" is [7]", "\"tokens\" (the first rows), not both"},
+    {LAYERS(GLOBAL(", \"positions\": []")), "positions\" is []", "at least one"},
+    {LAYERS(GLOBAL(", \"positions\": 5")), "positions\" is 5", "a list of integers"},
+    {LAYERS(GLOBAL(", \"positions\": [4, 9, 9]")), "positions\" is [4,9,9]",
+     "rising positions, but 9 comes after 9"},
+    {LAYERS(GLOBAL(", \"positions\": [4, 3]")), "positions\" is [4,3]",
+     "rising positions, but 3 comes after 4"},
+    {LAYERS(GLOBAL(", \"positions\": [4, 4096]")), "positions\"[1] is 4096",
+     "from 0 to 4095"},
+    {LAYERS(GLOBAL(", \"positions\": [-1]")), "positions\"[0] is -1", "from 0 to 4095"},
+    {LAYERS(GLOBAL(", \"tokens\": 2, \"projections\": \"mine\"")), "is \"mine\"",
+     "\"shared\" or \"own\""},
+    {LAYERS(GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")),
+     "branches[0].projections\" is \"own\"", "\"shared\": only in a two-sided model"},
+    {TWO_SIDED MERGED("sum", GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")),
+     "branches[0].projections\" is \"own\"", "\"shared\", or \"merge\" \"softmax\""},
+    {LAYERS(GLOBAL(", \"positions\": [0, 9]") ", " RANDOM(FEW)),
+     "branches[0].positions\" is [0,9]", "\"tokens\", or another \"merge\""},
+
+    {LAYERS(RANDOM("\"reach\": 9")), "branches[0].blocks\" is missing", "add it"},
+    {LAYERS(RANDOM("\"blocks\": 2")), "branches[0].reach\" is missing", "add it"},
+    {LAYERS(RANDOM("\"blocks\": 0, \"reach\": 9")), "blocks\" is 0", "from 1 to 64"},
+    {LAYERS(RANDOM("\"blocks\": 65, \"reach\": 90")), "blocks\" is 65", "from 1 to 64"},
+    {LAYERS(RANDOM("\"blocks\": 1, \"reach\": 0")), "reach\" is 0", "from 1 to 171798"},
+    {LAYERS(RANDOM(FEW ", \"beyond\": 9")), "branches[0].beyond\" is 9",
+     "less than \"reach\", which is 9"},
+    {LAYERS(RANDOM(FEW ", \"beyond\": 8")), "branches[0].blocks\" is 2",
+     "at most the 1 block in reach (\"reach\" less \"beyond\")"},
+    {TWO_SIDED LAYERS(RANDOM("\"blocks\": 9, \"reach\": 9, \"beyond\": 5")),
+     "branches[0].blocks\" is 9", "at most the 8 blocks in reach"},
+    {LAYERS(RANDOM(FEW ", \"seed\": 4294967296")), "branches[0].seed\" is 4294967296",
+     "from 0 to 4294967295"},
+    {LAYERS(RANDOM(FEW ", \"seed\": -1")), "branches[0].seed\" is -1", "from 0 to"},
+    {LAYERS(RANDOM(FEW ", \"pool\": 4")), "branches[0].pool\" is not known",
+     "\"seed\""},
+    {LAYERS(RANDOM(FEW) ", " FULL), "branches[0].type\" is \"random\"",
+     "no branch of type \"full\" beside it"},
+    {MERGED("sum", RECURRENCE ", " RANDOM(FEW)), "branches[1].type\" is \"random\"",
+     "no branch of type \"recurrence\" beside it"},
+
+    {LAYERS(CHOSEN("\"blocks\": 4, \"reach\": 3")), "branches[0].blocks\" is 4",
+     "at most the 3 blocks in reach"},
+    {LAYERS(CHOSEN(FEW ", \"seed\": 4")), "seed\" is not known", "\"beyond\""},
+    {LAYERS(CHOSEN(FEW) ", " CHOSEN(FEW)), "branches[1].type\" is \"chosen\"",
+     "at most one branch of it"},
+    {MERGED("gate", CHOSEN(FEW) ", " FULL), "branches[0].type\" is \"chosen\"",
+     "no branch of type \"full\" beside it"},
+    {LAYERS(GLOBAL(", \"tokens\": 2") ", " GLOBAL(", \"tokens\": 2")),
+     "branches[1].type\" is \"global\"", "at most one branch of it"},
+
+    {LAYERS(COMPRESSED(", \"pool\": 24")), "branches[0].pool\" is 24",
+     "a power of two from 2 to 64"},
+    {LAYERS(COMPRESSED(", \"pool\": 1")), "pool\" is 1", "a power of two from 2 to 64"},
+    {LAYERS(COMPRESSED(", \"pool\": 128")), "pool\" is 128", "a power of two from 2"},
+    {LAYERS(COMPRESSED(", \"pool\": -4")), "pool\" is -4", "a power of two from 2"},
+    {LAYERS(COMPRESSED(", \"pool\": \"4\"")), "pool\" is \"4\"",
+     "a power of two from 2"},
+    {LAYERS(COMPRESSED(", \"reach\": -1")), "reach\" is -1", "an integer from 0"},
+    {LAYERS(COMPRESSED("") ", " LOCAL("8")), "\"layers.merge\" is missing",
+     "\"gate\", \"sum\" or \"input_gate\", since a branch of type \"compressed\""},
+    {MERGED("gate", COMPRESSED("") ", " COMPRESSED("")),
+     "branches[1].type\" is \"compressed\"", "at most one branch of it"},
+
+    {MERGED("gate", SELECTED("2")), "branches[0].type\" is \"selected\"",
+     "a branch of type \"compressed\" beside it"},
+    {MERGED("gate", SELECTED("2") ", " LOCAL("8")),
+     "branches[0].type\" is \"selected\"", "a branch of type \"compressed\" beside it"},
+    {MERGED("softmax", SELECTED("2") ", " COMPRESSED("")),
+     "\"layers.merge\" is \"softmax\"",
+     "\"gate\", \"sum\" or \"input_gate\", since a branch of type \"selected\""},
+    {MERGED("gate", SELECTED("65") ", " COMPRESSED("")), "branches[0].blocks\" is 65",
+     "from 1 to 64"},
+    {MERGED("gate", SELECTED("4") ", " COMPRESSED(", \"pool\": 16, \"reach\": 8")),
+     "branches[0].blocks\" is 4",
+     "at most 3: the own block, and those that the compressed branch reaches (8 means "
+     "of 16)"},
+    {MERGED("gate", COMPRESSED("") ", " SELECTED("2") ", " FULL),
+     "branches[1].type\" is \"selected\"", "no branch of type \"full\" beside it"},
+    {MERGED("gate", COMPRESSED("") ", " SELECTED("2") ", " SELECTED("3")),
+     "branches[2].type\" is \"selected\"", "at most one branch of it"},
+
+    {LAYERS(LEVELS("\"window\": 16, \"levels\": 3")), "branches[0].pool\" is missing",
+     "a power of two from 2 to 64"},
+    {LAYERS(LEVELS("\"window\": 18, \"pool\": 4, \"levels\": 3")),
+     "branches[0].window\" is 18", "a multiple of \"pool\", which is 4"},
+    {LAYERS(LEVELS("\"window\": 16, \"pool\": 4, \"levels\": 9")), "levels\" is 9",
+     "from 1 to 8"},
+    {LAYERS(LEVELS("\"window\": 64, \"pool\": 64, \"levels\": 7")),
+     "branches[0].levels\" is 7", "at most 6: with \"pool\" 64"},
+    {LAYERS(LEVELS(THREE) ", " LOCAL("8")), "\"layers.merge\" is missing",
+     "since a branch of type \"levels\" is a softmax of its own"},
+    {MERGED("sum", LEVELS(THREE) ", " LEVELS(THREE)),
+     "branches[1].type\" is \"levels\"", "at most one branch of it"},
+
+    {LAYERS(DYNAMIC("\"window\": 50")), "branches[0].ramp\" is missing", "add it"},
+    {LAYERS(DYNAMIC("\"window\": 50, \"ramp\": 0")), "ramp\" is 0",
+     "an integer from 1"},
+    {LAYERS(DYNAMIC("\"window\": 16777217, \"ramp\": 1")), "window\" is 16777217",
+     "from 1 to 16777216"},
+    {LAYERS(FULL ", " DYNAMIC(SOFT)), "\"layers.merge\" is missing",
+     "since a branch of type \"dynamic\" is a softmax of its own"},
+
+    {RELATIVE LAYERS(RANDOM(FEW)), "branches[0].type\" is \"random\"",
+     "a \"clamp_len\" from 1 on in the model, since \"position\" is \"relative\": a "
+     "table of all distances takes 122 MiB"},
+    {RELATIVE LAYERS(CHOSEN(FEW)), "is \"chosen\"", "a \"clamp_len\" from 1 on"},
+    {RELATIVE LAYERS(GLOBAL(", \"tokens\": 2")), "is \"global\"", "\"clamp_len\""},
+    {RELATIVE "\"clamp_len\": 90, " LAYERS(LEVELS(THREE)), "is \"levels\"",
+     "one that goes with \"position\" \"relative\""},
+    {RELATIVE "\"clamp_len\": 90, " LAYERS(DYNAMIC(SOFT)), "is \"dynamic\"",
+     "one that goes with \"position\" \"relative\""},
+    {RELATIVE "\"clamp_len\": 90, " LAYERS(COMPRESSED("")), "is \"compressed\"",
+     "one that goes with \"position\" \"relative\""},
+    {RELATIVE "\"clamp_len\": 90, " MERGED("sum", SELECTED("2") ", " COMPRESSED("")),
+     "is \"selected\"", "one that goes with \"position\" \"relative\""},
+};
+
+static void expect_all_refused(const bad_keys *list, size_t n) {
+  for (size_t i = 0; i < n; i++) {
     lsp_model m;
     lsp_failure why;
-    const lsp_status st = describe(bad[i].keys, &nothing, &m, &why);
+    const lsp_status st = describe(list[i].keys, &nothing, &m, &why);
     if (st != LSP_E_FORMAT)
-      fail_msg("%s: status %d: %s", bad[i].keys, (int)st, why.text);
+      fail_msg("%s: status %d: %s", list[i].keys, (int)st, why.text);
     expect_message(&why, "dir/config.json: ");
-    expect_message(&why, bad[i].value);
-    expect_message(&why, bad[i].allowed);
+    expect_message(&why, list[i].value);
+    expect_message(&why, list[i].allowed);
     assert_null(strchr(why.text, '\n'));
     assert_null(strstr(why.text, " ... ")); /* nothing was left out */
     lsp_model_close(&m);
   }
+}
+
+static void test_every_bad_value_is_named_with_what_is_allowed(void **state) {
+  (void)state;
+  expect_all_refused(bad, sizeof bad / sizeof bad[0]);
+}
+
+static void test_branches_that_cannot_be_are_named_with_what_is_allowed(void **state) {
+  (void)state;
+  expect_all_refused(bad_branch, sizeof bad_branch / sizeof bad_branch[0]);
 }
 
 static void test_what_is_no_json_number_is_refused_by_place(void **state) {
@@ -311,6 +483,89 @@ static void test_layers_may_differ_and_branches_are_read(void **state) {
   lsp_model_close(&m);
 }
 
+/* The most branches that go together, and each number of theirs. */
+static void test_numbers_of_every_type_are_read(void **state) {
+  (void)state;
+  lsp_model m =
+      good(LAYERS(CHOSEN("\"blocks\": 7, \"reach\": 9, \"beyond\": 2") ", " RANDOM(
+          FEW
+          ", "
+          "\"beyon"
+          "d\": "
+          "3, "
+          "\"seed"
+          "\": "
+          "4294967"
+          "295") ", " RANDOM(FEW) ", " GLOBAL(", \"tokens\": 5") ", " SINKS("") ","
+                                                                                " " LOCAL(
+                                                                                    "8")));
+  const lsp_pattern *p = m.layer[1].branch;
+  assert_true(m.layer[1].branches == 6 && !m.two_sided);
+  assert_true(p[0].kind == LSP_PATTERN_CHOSEN && p[0].blocks == 7 && p[0].beyond == 2);
+  assert_true(p[0].block_reach == 9 && !p[0].two_sided);
+  assert_true(p[1].kind == LSP_PATTERN_RANDOM && p[1].blocks == 2);
+  assert_true(p[1].seed == UINT32_MAX && p[1].beyond == 3 && p[2].seed == 0);
+  assert_true(p[3].kind == LSP_PATTERN_GLOBAL && p[3].sinks == 5);
+  assert_true(p[3].positions == NULL && !p[3].own_projections);
+  lsp_model_close(&m);
+  m = good(LAYERS(LEVELS("\"window\": 192, \"pool\": 64, \"levels\": 6")));
+  p = m.layer[0].branch;
+  assert_true(p->window == 192 && p->pool == 64 && p->levels == 6);
+  lsp_model_close(&m);
+  m = good(LAYERS(COMPRESSED("")));
+  assert_true(m.layer[0].branch[0].pool == 64 && m.layer[0].branch[0].block_reach == 0);
+  lsp_model_close(&m);
+}
+
+static void test_a_model_may_look_to_both_sides(void **state) {
+  (void)state;
+  lsp_model m = good(TWO_SIDED LAYERS(LOCAL("8") ", " SINKS("") ", " GLOBAL(
+      ", \"positions\": [0, 7, 4095], \"projections\": \"own\"")));
+  const lsp_layer *l = &m.layer[1];
+  assert_int_equal(m.two_sided, 1);
+  for (int b = 0; b < l->branches; b++)
+    assert_int_equal(l->branch[b].two_sided, 1);
+  assert_true(l->branch[2].position_count == 3 && l->branch[2].positions[2] == 4095);
+  assert_true(l->branch[2].own_projections && l->global.matrix.rows == 64);
+  lsp_model_close(&m);
+  m = good(TWO_SIDED LAYERS(FULL ", " SINKS("")));
+  assert_true(m.layer[0].branch[1].two_sided && m.layer[0].global.matrix.rows == 0);
+  lsp_model_close(&m);
+  m = good(TWO_SIDED LAYERS(RANDOM("\"blocks\": 12, \"reach\": 9, \"beyond\": 3")));
+  assert_true(m.layer[1].branch[0].two_sided && m.layer[1].branch[0].blocks == 12);
+  lsp_model_close(&m);
+}
+
+/* Blocks are selected by what the compressed branch weighs, wherever it stands. */
+static void test_selected_knows_the_means_beside_it(void **state) {
+  (void)state;
+  lsp_model m = good(MERGED("input_gate", SELECTED("3") ", " LOCAL("8") ", " COMPRESSED(
+                                              ", \"pool\": 16, \"reach\": 8")));
+  const lsp_layer *l = &m.layer[1];
+  assert_true(l->branch[0].pool == 16 && l->branch[0].block_reach == 8);
+  assert_true(l->merge == LSP_MERGE_INPUT && l->input_gate.rows == 12);
+  assert_true(l->input_gate.cols == 32);
+  lsp_model_close(&m);
+}
+
+/* What a head has learned of the window decides how far it looks: a part of it, cut to
+ * 0 .. 1, and the ramp. Layers that one object describes have spans of their own. */
+static void test_learned_spans_become_windows(void **state) {
+  (void)state;
+  static const float spans[2][4] = {{0, -3, 1, 7}, {0.5f, 0.021f, 0.02f, (float)NAN}};
+  static const int64_t keys[2][4] = {{8, 8, 58, 58}, {33, 10, 9, 8}};
+  lsp_model m = good(LAYERS(DYNAMIC(SOFT)));
+  for (int h = 0; h < 4; h++)
+    assert_int_equal(lsp_window_of(&m.layer[1].branch[0], h), 58);
+  for (int i = 0; i < 2; i++)
+    m.layer[i].span = spans[i];
+  lsp_model_settle(&m);
+  for (int i = 0; i < 2; i++)
+    for (int h = 0; h < 4; h++)
+      assert_int_equal(lsp_window_of(&m.layer[i].branch[0], h), keys[i][h]);
+  lsp_model_close(&m);
+}
+
 static void test_other_words_choose_other_parts(void **state) {
   (void)state;
   lsp_model m = good(
@@ -382,6 +637,15 @@ static const struct {
     {"\"head_dim\": 20", 20, "layers.0.attention.o.weight[32,80]"},
     {MERGED("gate", LOCAL("8") ", {\"type\": \"full\"}"), 22,
      "layers.1.attention.gate[2,4]"},
+    {MERGED("input_gate", LOCAL("8") ", " FULL ", " SINKS("")), 22,
+     "layers.1.attention.gate_input.weight[12,32]"},
+    {LAYERS(DYNAMIC(SOFT)), 22, "layers.1.attention.span[4]"},
+    {TWO_SIDED LAYERS(GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")), 26,
+     "layers.0.attention.global_q.weight[32,32]"},
+    {TWO_SIDED "\"attention_bias\": true, " LAYERS(
+         GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")),
+     38, "layers.1.attention.global_v.bias[16]"},
+    {LAYERS(GLOBAL(", \"tokens\": 2")), 20, "norm.weight[32]"},
 };
 
 static void test_every_switch_has_its_tensors(void **state) {
@@ -446,9 +710,24 @@ static void test_absurd_sizes_are_refused(void **state) {
   refused("\"num_hidden_layers\": 4096, \"head_dim\": 4096, " LAYERS(
               LOCAL("1000000000000")),
           nothing, LSP_E_LIMIT, "take more than 2^56 bytes");
+  static const char *const far[] = {
+      RANDOM("\"blocks\": 1, \"reach\": 17179869184"),
+      CHOSEN("\"blocks\": 1, \"reach\": 17179869184"),
+      COMPRESSED(", \"reach\": 1099511627776"),
+      LEVELS("\"window\": 1099511627776, \"pool\": 2, \"levels\": 8")};
+  for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {
+    char keys[512];
+    (void)snprintf(keys, sizeof keys, "\"head_dim\": 4096, " LAYERS("%s"), far[i]);
+    refused(keys, nothing, LSP_E_LIMIT, "take more than 2^56 bytes");
+  }
 }
 
 LSP_TESTS(cmocka_unit_test(test_every_bad_value_is_named_with_what_is_allowed),
+          cmocka_unit_test(test_branches_that_cannot_be_are_named_with_what_is_allowed),
+          cmocka_unit_test(test_numbers_of_every_type_are_read),
+          cmocka_unit_test(test_a_model_may_look_to_both_sides),
+          cmocka_unit_test(test_selected_knows_the_means_beside_it),
+          cmocka_unit_test(test_learned_spans_become_windows),
           cmocka_unit_test(test_what_is_no_json_number_is_refused_by_place),
           cmocka_unit_test(test_keys_of_tools_and_remarks_are_passed_over),
           cmocka_unit_test(test_defaults_are_those_of_the_specification),
