@@ -35,6 +35,7 @@ typedef struct {
   int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
   int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
                      most for a batch of panels; 0: none are */
+  int64_t picks;   /* such blocks that a block of queries picks at most */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
   int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
   int64_t groups;  /* of its ring */
@@ -244,6 +245,9 @@ typedef struct {
                          counted */
   lsp_sent layer; /* in one layer of one wave */
   lsp_sent rank;  /* in the whole run */
+  /* of picked blocks beside that, which only the run knows: at most, in one layer of one
+   * wave */
+  lsp_sent fetched;
   /* of the whole run, all ranks, by kind of loan: -1 where it is not counted */
   lsp_sent kind[LSP_LOAN_KINDS];
 } lsp_lending;

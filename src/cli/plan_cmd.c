@@ -74,7 +74,10 @@ static const lsp_command plan_command = {
         "full_kept_bytes_a_rank; one_wave_layers (which need all of a document at "
         "once), picking_layers (which look at blocks one by one), pooled_rows (of "
         "each layer and stratum); flops_outside_attention, flops_of_attention, "
-        "flops_per_second, seconds; lending_is_exact (false: bounds); rank_bytes, "
+        "flops_per_second, seconds; lending_is_exact (false: bounds), "
+        "picked_messages_ and picked_bytes_a_layer_and_wave (of the rank that sends "
+        "most "
+        "of picked blocks, which comes on top: bounds); rank_bytes, "
         "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
         "null: not counted.",
     .option = plan_option,

@@ -24,6 +24,8 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"global_rows", "what global rows ask and see",
        floats(z->globals + z->global_q + z->global_tiles + z->global_rows)},
       {"pooled_rows", "pooled rows", floats(z->strata + z->strata_rings)},
+      {"fetched_blocks", "fetched blocks", floats(z->picked)},
+      {"choices", "blocks that queries chose", floats(z->choices)},
       {"partial_results", "results of attention in several rounds",
        floats(z->partials)},
       {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},

@@ -215,6 +215,29 @@ static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
   return add_sent(sent, 2 * P, of_tiles(y->fixed, y->tile));
 }
 
+/* What a rank sends for picked blocks at most, in a layer of a wave: what all other spans
+ * pick, and its own requests. In a batch it hears from each of them, and answers, once; two
+ * batches that follow each other pick more than there is room for, and where there is room
+ * for all within reach there is but one. */
+static lsp_sent bound_of_fetched(const counting *c, int layer) {
+  const lsp_layer_sizes *y = &c->sizing->layer[layer];
+  const lsp_heads heads = c->sizing->model->layer[layer].heads;
+  const int64_t P = c->sizing->request->ranks;
+  const int64_t blocks = lsp_divide_up(c->wave_rows, LSP_GRID_BLOCK);
+  const int64_t span = lsp_divide_up(blocks, P) + LSP_PANEL / LSP_GRID_BLOCK;
+  const int64_t part = lsp_tile_head(heads) * (int64_t)sizeof(float);
+  if (y->parts == 0)
+    return (lsp_sent){0, 0};
+  const int64_t picks = add_times(0, span, y->picks);
+  const int64_t batches =
+      y->parts == y->tiles * heads.shared ? 1 : lsp_min(span, picks / y->parts * 2 + 3);
+  const int64_t each = lsp_min(picks, add_times(0, batches, y->parts));
+  const int64_t all =
+      lsp_min(add_times(0, blocks, y->picks), add_times(0, P - 1, each));
+  return (lsp_sent){2 * batches * lsp_min(P - 1, all),
+                    add_times(0, all, part + (int64_t)sizeof(int64_t))};
+}
+
 static int64_t count_of_waves(const counting *c) {
   const lsp_plan *plan = c->sizing->plan;
   const lsp_model *m = c->sizing->model;
@@ -277,5 +300,7 @@ lsp_status lsp_sizes_lending(const lsp_sizing *z, int64_t wave_rows, int64_t bud
   free(c.sum);
   if (!out->exact)
     bound_all(&c);
+  for (int i = 0; i < z->model->layers; i++)
+    out->fetched = more_of(out->fetched, bound_of_fetched(&c, i));
   return LSP_OK;
 }

@@ -99,6 +99,7 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
   s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
   s.parts = parts_of(m, l, s.tiles, ranks);
+  s.picks = picks_of_block(l);
   s.choices = choices_of(l);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
