@@ -101,8 +101,14 @@ for name in levels-two levels-gate compressed global global-gate; do
   bounded $name flops visits messages_a_layer_and_wave bytes_a_layer_and_wave \
     messages_sent bytes_sent loans
 done
-for name in random-sum chosen two_sided_local; do
+for name in random-sum chosen; do
   bounded $name flops visits
+done
+bounded two_sided_local flops visits messages_a_layer_and_wave bytes_a_layer_and_wave \
+  messages_sent bytes_sent loans
+for name in two_sided_mixed two_sided_own; do
+  bounded $name flops messages_a_layer_and_wave bytes_a_layer_and_wave messages_sent \
+    bytes_sent loans
 done
 bounded dynamic --most flops visits # as long as spans can be
 for name in random random-two chosen-local nsa selected-reach two_sided_mixed; do
