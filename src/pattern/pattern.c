@@ -140,11 +140,15 @@ static int parts_of(const lsp_pattern *p) {
   return p->two_sided ? 2 : 1;
 }
 
-/* The beginning of the frame, then single positions. */
+/* The beginning of the frame (0: there is none), then single positions. */
+static int beginnings(const lsp_view *v) {
+  return v->fixed->positions == NULL || v->sinks != NULL;
+}
+
 int lsp_view_fixed_ranges(const lsp_view *v) {
   if (v->fixed == NULL)
     return 0;
-  return parts_of(v->fixed) * (1 + v->fixed->position_count);
+  return parts_of(v->fixed) * (beginnings(v) + v->fixed->position_count);
 }
 
 /* Keys of the fixed source, whatever the run holds of them. A global row of a causal model
@@ -156,9 +160,9 @@ static lsp_keys fixed_keys(const lsp_view *v, int n, int64_t position) {
   if (p->kind == LSP_PATTERN_GLOBAL && !p->two_sided &&
       lsp_pattern_is_global(p, position))
     return (lsp_keys){0, n == 0 ? most : 0};
-  if (n == 0)
+  if (n < beginnings(v))
     return (lsp_keys){0, lsp_min(sinks, most)};
-  const int64_t at = p->positions[n - 1];
+  const int64_t at = p->positions[n - beginnings(v)];
   return (lsp_keys){lsp_max(at, sinks), lsp_min(at + 1, most)};
 }
 
