@@ -13,8 +13,8 @@ with or without fused multiply-adds, is off by at most gamma(n) times the sum of
 and Stability of Numerical Algorithms, 3.1). `Rounded` carries that through norm, projection, norm of heads, turning,
 means, products and softmax, to first order; SECOND pays for products of errors. A block that was left out and scores
 higher than one that was taken by more than both their bounds is a fault. Where blocks enter the layer with the same
-bits, scores are equal exactly, and the lower block has to be taken. (With `--gemm packed`: by BLAS the same row has other
-bits in another place, so that ties are broken by rounding.)
+bits, scores are equal exactly, and the lower block has to be taken. (With `--gemm packed`: by BLAS a row may have other
+bits in another place, so that rounding breaks ties.)
 
 Then faults are planted into the choices of the run, one by one, and each check has to find its own.
 """
