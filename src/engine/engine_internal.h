@@ -61,14 +61,15 @@ typedef struct {
 /* Picked blocks of a layer (picking.h). */
 typedef struct lsp_picking lsp_picking;
 
+enum { LSP_PICKED_RANDOM, LSP_PICKED_CHOSEN, LSP_PICKED_SELECTED, LSP_PICKED_KINDS };
+
 /* What picking took, of all layers of this rank. */
 typedef struct {
   int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
-  int64_t hits;         /* parts that a batch wanted and that were still there */
-  int64_t
-      touched; /* pairs of a block of queries (of a head, or of the heads that choose
-                      together) and a block that any of the queries picked */
-  int64_t visible; /* and a block that they might have picked */
+  int64_t hits;         /* times that a block of queries wanted one that had come */
+  /* Pairs of a block of queries (of a head, or of the heads that choose together) and a
+   * block that any of the queries picked, or might have picked. */
+  int64_t touched[LSP_PICKED_KINDS], visible[LSP_PICKED_KINDS];
 } lsp_picked_counts;
 
 /* A panel of the span. */
@@ -230,8 +231,10 @@ typedef struct {
   int32_t *id;        /* (span_rows + 1) */
   int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
   int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
-  uint64_t *panel_sum;    /* (span_rows / 64) */
-  uint64_t *layer_sum;    /* (span_rows / 64, job.write.layers) of what enters layers */
+  uint64_t *panel_sum; /* (span_rows / 64) */
+  uint64_t
+      *layer_sum; /* (span_rows / 64, layers that are written) of what enters layers,
+                              then of what they choose */
   float *x_next, *q_next; /* like x and q: rows that have come to another rank */
   float *globals;         /* results of global rows: of panels, then of frames */
   float *global_q, *global_tiles, *global_rows;
@@ -464,6 +467,16 @@ lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
 lsp_status lsp_written_starts(lsp_run *e);
 /* Collective, before each layer: what enters it, if it is written. */
 void lsp_written_layer(lsp_run *e, int layer);
+/* Collective, after each layer: what its tokens chose, if it is written. */
+void lsp_written_chosen(lsp_run *e, int layer);
+/* Numbers that the choices of a token take, the most of any layer that writes them. */
+int64_t lsp_written_choices(const lsp_run *e);
+/* Local. Sums of what enters the layers that are written, in a panel of the span. */
+uint64_t *lsp_written_sums(const lsp_run *e, int64_t panel);
+/* Collective. Two-sided models, whose panels pass the layers in several waves: before the
+ * first layer of a wave, and after the last one. */
+void lsp_written_begin(lsp_run *e);
+void lsp_written_spread(lsp_run *e);
 /* Rows of hidden states as they will lie in the file, padding between pieces taken out;
  * to may be span.x: the span then has no further use for it. */
 void lsp_written_rows(const lsp_run *e, float *to);

@@ -41,6 +41,7 @@ struct lsp_picking {
   lsp_key_set want;     /* of the batch */
   int8_t *wanted;       /* (parts) 1: the batch wants what is in the slot */
   lsp_missing *missing; /* (parts) */
+  int64_t asked;        /* parts that blocks of queries want, one by one */
   int64_t hand;         /* slot that is given away next, if nobody wants it */
   int64_t *batch_end;   /* (panels) of the span: panels before the end of a batch */
   int64_t batches;      /* of this rank */
@@ -77,7 +78,7 @@ void lsp_choose_tokens(lsp_run *e, int layer, const lsp_pattern *p);
 const lsp_pattern *lsp_picks_pooled(const lsp_run *e, int layer);
 
 /* Choices that a query or block makes of each key/value head. */
-static inline int64_t lsp_choices_of(const lsp_pattern *p) {
+static inline int lsp_choices_of(const lsp_pattern *p) {
   return p->kind == LSP_PATTERN_CHOSEN     ? p->blocks
          : p->kind == LSP_PATTERN_SELECTED ? p->blocks - 1
                                            : 0;

@@ -99,6 +99,7 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
   s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
   s.parts = parts_of(m, l, s.tiles, ranks);
+  s.picks = picks_of_block(l);
   s.choices = choices_of(l);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
@@ -114,6 +115,20 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   if (m->two_sided)
     lsp_sizes_ahead(m, i, longest, ranks, &s);
   return s;
+}
+
+/* A record of the journal counts them in 31 bits. */
+static lsp_status check_pooled(const lsp_model *model, int64_t longest,
+                               lsp_failure *why) {
+  const int64_t rows = lsp_sizes_fixed(model) + lsp_sizes_pooled(model, longest);
+  if (rows <= INT32_MAX)
+    return LSP_OK;
+  return lsp_fail(
+      why, LSP_E_LIMIT,
+      "the model looks back to %lld means of keys and values, and a snapshot "
+      "holds at most 2147483647; give its compressed branches a smaller "
+      "reach, or a larger pool",
+      (long long)rows);
 }
 
 /* Rows of a stratum in the panel within which a run began, and what a mean has so far. */
@@ -159,7 +174,7 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
     opening += LSP_PANEL / LSP_BLOCK * s->tile;
     place_strata(s, &rows, &rows_opening);
   }
-  return LSP_OK;
+  return check_pooled(model, longest, why);
 }
 
 int64_t lsp_sizes_tail(const lsp_model *m, int i) {
@@ -217,7 +232,9 @@ int64_t lsp_sizes_fixed(const lsp_model *m) {
 
 /* Rows of a stratum in a snapshot, but for one that looks back without end: it has none. */
 static int64_t bounded_rows(const lsp_stratum *s) {
-  return (s->reach == LSP_REACH_ALL ? 0 : s->reach) + (s->below < 0);
+  const int64_t most = (int64_t)1
+                       << 40; /* no snapshot has more: their sum is a number */
+  return (s->reach == LSP_REACH_ALL ? 0 : lsp_min(s->reach, most)) + (s->below < 0);
 }
 
 int64_t lsp_sizes_pooled(const lsp_model *m, int64_t longest) {
@@ -459,6 +476,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   s->rooms = 1;
   if (z->request->hidden_layers > 0) /* on their way out (written.c) */
     s->q = s->x;
+  s->q = lsp_max(s->q, s->span_rows * z->request->chosen_width);
   for (int i = 0; i < z->model->layers; i++) {
     const lsp_layer *l = &z->model->layer[i];
     const lsp_layer_sizes *y = &z->layer[i];
@@ -528,7 +546,10 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
-  s.sums = blocks * (1 + z->request->hidden_layers) *
+  s.sum_panels =
+      z->model->two_sided ? (s.wave_rows + rows_behind(z)) / LSP_BLOCK + 1 : blocks;
+  s.sums = (blocks +
+            s.sum_panels * (z->request->hidden_layers + z->request->chosen_layers)) *
            (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
   add_layers(z, &s);

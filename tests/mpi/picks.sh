@@ -10,7 +10,8 @@
 set -eu
 . "$(dirname "$0")/../runs.sh"
 
-results="--write id,nll,hidden,hidden:1 --snapshots documents"
+hidden="--write id,nll,hidden,hidden:1 --snapshots documents"
+results=$hidden
 
 # model FIXTURE LAYERS: with these layers, in ./model.
 model() {
@@ -23,7 +24,7 @@ model() {
 }
 
 # same WHAT RUN...: runs "RANKS WAVE" of the documents in ./text, all like one rank and
-# one wave.
+# one wave. What others have is fetched in all of them but the first.
 same() {
   what=$1
   shift
@@ -36,6 +37,8 @@ same() {
       --wave-tokens ${set_of#* } --threads $((${set_of% *} % 2 + 1)) text
     [ "$(hash other)" = "$expected" ] ||
       fail "$core: $what: ${set_of% *} ranks, waves of ${set_of#* }"
+    [ "${set_of% *}" -eq 1 ] || [ "$(fact other parts_fetched)" -gt 0 ] ||
+      fail "$core: $what: ${set_of% *} ranks, waves of ${set_of#* }: nothing fetched"
   done
   passed "$core: $what: $# runs"
 }
@@ -72,6 +75,7 @@ texts() {
 
 drawn() {
   texts
+  results=$hidden
   first="$(random_of 2 6 0 1), $(local_of 100), $(fixed_of 70)"
   second="$(random_of 3 17 2 5), $(random_of 1 40 0 5), $(local_of 1)"
   model local-heads "[{\"branches\": [$first]}, {\"branches\": [$second]}]"
@@ -83,6 +87,7 @@ drawn() {
 
 chosen() {
   texts
+  results="$hidden --write id,hidden,hidden:1,chosen:0,chosen:1"
   first="$(chosen_of 2 6 0), $(local_of 100), $(fixed_of 70)"
   second="$(chosen_of 5 40 2), $(random_of 1 9 0 5)"
   model local-heads "[{\"branches\": [$first]}, {\"branches\": [$second]}]"
@@ -94,11 +99,29 @@ chosen() {
 
 selected() {
   texts
+  results="$hidden --write id,hidden,hidden:1,chosen:0,chosen:1"
   first="$(compressed_of 16 0), $(selected_of 4), $(local_of 100)"
   second="$(compressed_of 4 150), $(selected_of 9)"
   model local-heads "[{\"branches\": [$first], \"merge\": \"sum\"}, \
 {\"branches\": [$second], \"merge\": \"sum\"}]"
   same "selected blocks" "1 256" "2 256" "3 512" "4 700" "7 1300" "5 1000000"
+}
+
+# ---- More than there is room for
+
+# Heads of 8 in blocks of 6 KiB: 5,461 of them fit into 32 MiB, and there are 4 heads. Of
+# 200,000 tokens the second of two ranks wants nearly all 6,250 blocks that the first one
+# has; its panels are attended in batches.
+many() {
+  rm -rf text
+  book 200000 46 >text
+  first="$(random_of 12 2000 0 1), $(local_of 1)"
+  model full "[{\"branches\": [$first]}, {\"branches\": [$(local_of 1)]}]"
+  results="--write id,nll"
+  same "more than fits" "2 1000000" "3 1000000"
+  run 2 --model model --output other.h5 --overwrite --write id --wave-tokens 1000000 text
+  [ "$(fact other bytes_fetched)" -gt $((32 << 20)) ] ||
+    fail "$(fact other bytes_fetched) bytes fetched: they fit"
 }
 
 available=$(cores)
@@ -108,3 +131,4 @@ for core in $available; do
   chosen
   selected
 done
+(many)

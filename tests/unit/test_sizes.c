@@ -70,7 +70,7 @@ static void test_default_waves_fill_the_default_memory(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 64) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const lsp_sizes more = lsp_sizes_of(&s.z, most.wave_rows + LSP_PANEL * ranks);
     const int64_t memory = LSP_MEMORY_DEFAULT + kept_bytes(&most);
@@ -85,7 +85,7 @@ static void test_memory_is_never_exceeded_and_nearly_used(void **state) {
   (void)state;
   for (int64_t memory = 64 * mib; memory < 512 * mib; memory += 17 * mib + 123) {
     scene s;
-    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     assert_true(lsp_sizes_rank(&most) <= memory);
     assert_true(lsp_sizes_rank(&most) > memory - 3 * mib);
@@ -98,7 +98,7 @@ static void test_too_little_memory_is_refused_with_the_figures(void **state) {
   scene s;
   lsp_sizes sizes;
   lsp_failure why = {0};
-  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0});
+  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_MEMORY);
   expect_message(&why, "--memory 30M");
   expect_message(&why, "or more");
@@ -116,7 +116,7 @@ static void test_a_long_reach_gets_the_memory_it_needs(void **state) {
   scene s;
   for (int64_t ranks = 1; ranks <= 4; ranks *= 4) {
     open_scene(&s, LONG_RECURRENCE, 4, 1, &tokens,
-               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const int64_t groups = lsp_divide_up(1 + lsp_divide_up(2050 - 1, 32), ranks);
     assert_int_equal(s.layer[3].tiles, 2050);
@@ -135,7 +135,7 @@ static void test_an_endless_reach_is_that_of_the_longest_document(void **state) 
   const int64_t tokens[] = {700, 100000, 5};
   scene s;
   open_scene(&s, "{\"type\": \"full\"}, {\"type\": \"fixed\", \"sinks\": 4}", 1, 3,
-             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0});
+             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(s.layer[0].reach, 100000);
   assert_int_equal(s.layer[0].tiles, lsp_divide_up(100000, 64));
   assert_int_equal(s.layer[0].room, LSP_ROUND_TILES);
@@ -152,7 +152,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   lsp_sizes sizes;
   lsp_failure why = {0};
   open_long(&s, (int64_t)1 << 50,
-            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0});
+            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_LIMIT);
   close_scene(&s);
 }
@@ -162,6 +162,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
 typedef struct {
   int rank;
   int64_t tile;
+  int is_pooled;
   lsp_sent now, kind[LSP_LOAN_KINDS];
 } counted;
 
@@ -173,8 +174,9 @@ static void count(const lsp_loan *loan, void *arg) {
   const lsp_sent sent = {lsp_divide_up(floats, LSP_EXCHANGE_PIECE), 4 * floats};
   c->now.messages += sent.messages;
   c->now.bytes += sent.bytes;
-  c->kind[loan->kind].messages += sent.messages;
-  c->kind[loan->kind].bytes += sent.bytes;
+  const int kind = c->is_pooled ? (int)LSP_LOAN_POOLED : (int)loan->kind;
+  c->kind[kind].messages += sent.messages;
+  c->kind[kind].bytes += sent.bytes;
 }
 
 static lsp_sent most(lsp_sent a, lsp_sent b) {
@@ -191,6 +193,13 @@ static void count_layer(const scene *s, lsp_range wave, int layer, counted *one)
     lsp_plan_round_loans(&v, y->tiles, y->room, round, count, one);
   lsp_plan_fixed_loans(&v, y->fixed, count, one);
   lsp_plan_keep_loans(&v, y->tiles, count, one);
+  one->tile = (int64_t)2 * s->model.layer[layer].heads.shared *
+              s->model.layer[layer].heads.width;
+  one->is_pooled = 1;
+  for (int k = 0; k < y->strata; k++) {
+    lsp_grain_past_loans(&v, y->stratum[k].grain, y->stratum[k].reach, count, one);
+    lsp_grain_keep_loans(&v, y->stratum[k].grain, y->stratum[k].reach, count, one);
+  }
 }
 
 /* Every wave, rank and layer, one by one. */
@@ -242,7 +251,7 @@ static void check_lending(const scene *s, int64_t wave_rows) {
 /* Branches of a layer, at random. */
 static void random_branches(lsp_random *random, char *text, size_t size) {
   const int64_t memory = lsp_random_in(random, 1, 3000);
-  switch (lsp_random_in(random, 0, 3)) {
+  switch (lsp_random_in(random, 0, 5)) {
   case 0:
     (void)snprintf(text, size, "{\"type\": \"full\"}");
     break;
@@ -251,6 +260,18 @@ static void random_branches(lsp_random *random, char *text, size_t size) {
                    "{\"type\": \"local\", \"window\": %lld}, "
                    "{\"type\": \"fixed\", \"sinks\": %lld}",
                    (long long)memory, (long long)lsp_random_in(random, 1, 64));
+    break;
+  case 2:
+    (void)snprintf(text, size,
+                   "{\"type\": \"levels\", \"window\": %lld, \"pool\": 4, "
+                   "\"levels\": %lld}",
+                   (long long)(4 * lsp_random_in(random, 1, 40)),
+                   (long long)lsp_random_in(random, 1, 6));
+    break;
+  case 3:
+    (void)snprintf(text, size,
+                   "{\"type\": \"compressed\", \"pool\": 2, \"reach\": %lld}",
+                   (long long)(lsp_random_in(random, 0, 1) * memory));
     break;
   default:
     (void)snprintf(text, size,
@@ -285,7 +306,7 @@ static void test_lending_of_any_length_can_be_counted(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     for (int64_t wave = LSP_PANEL; wave <= (int64_t)1 << 50; wave *= 1024) {
       lsp_lending lending;
       lsp_failure why = {0};
