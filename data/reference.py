@@ -631,7 +631,7 @@ class Model(nn.Module):
     def save(self, folder, dtype=torch.float32):
         """Write config.json and model.safetensors."""
         os.makedirs(folder, exist_ok=True)
-        weights = {name: w.detach().to(dtype).contiguous() for name, w in self.state_dict().items()}
+        weights = {name: w.detach().to("cpu", dtype).contiguous() for name, w in self.state_dict().items()}
         save_file(weights, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
         with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
             file.write(json.dumps(self.config, indent=2) + "\n")

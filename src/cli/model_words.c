@@ -183,7 +183,7 @@ int lsp_words_heads_end(const lsp_layer *layer, int head) {
 static int has_comma(const lsp_layer *layer, int branch) {
   char text[WORDS_SIZE];
   lsp_words_branch(layer, branch, text, sizeof text);
-  return layer->branch[branch].kind != LSP_PATTERN_LOCAL && strchr(text, ',') != NULL;
+  return layer->branch[branch].kind != LSP_PATTERN_LOCAL && strstr(text, ", ") != NULL;
 }
 
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size) {

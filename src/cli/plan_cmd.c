@@ -275,9 +275,9 @@ static int64_t budget_of(const plan_estimate *e) {
 static int64_t tokens_of_wave(const plan_estimate *e) {
   if (e->lending.waves == 0)
     return 0;
-  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
+  lsp_range wave = lsp_sizes_wave(&e->model, &e->plan, 0, e->sizes.wave_rows);
   if (e->lending.waves > 2)
-    wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
+    wave = lsp_sizes_wave(&e->model, &e->plan, wave.end, e->sizes.wave_rows);
   return lsp_plan_tokens_before(&e->plan, wave.end) -
          lsp_plan_tokens_before(&e->plan, wave.first);
 }

@@ -168,24 +168,39 @@ static int reach_alike(const lsp_model *m, int of, int layer) {
          lsp_layer_picks(a) == lsp_layer_picks(b);
 }
 
+/* Two-sided: nothing is kept of what all that see it have seen. */
+static void sides_words(const plan_estimate *e, int i, char *text, size_t size) {
+  const lsp_layer_sizes *y = &e->layer[i];
+  const int64_t reach = lsp_layer_reach(&e->model.layer[i]);
+  char n[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position");
+  else
+    lsp_words_add(text, size, "%s positions to each side", lsp_grouped(reach, n));
+  if (y->fixed > 0)
+    lsp_words_add(text, size, ", and %s tile%s of the beginning",
+                  lsp_grouped(y->fixed, n), plural(y->fixed));
+  if (y->lag > 0)
+    lsp_words_add(text, size, "; up to %s block%s of a document wait for those ahead",
+                  lsp_grouped(y->lag, n), plural(y->lag));
+}
+
 static void reach_words(const plan_estimate *e, int i, char *text, size_t size) {
   const lsp_layer *l = &e->model.layer[i];
   const lsp_layer_sizes *y = &e->layer[i];
   const int64_t reach = lsp_layer_reach(l), pooled = pooled_rows(y);
   char n[LSP_NUMBER_SIZE];
   if (reach == LSP_REACH_ALL)
-    lsp_words_add(text, size, "every position%s, ",
-                  e->model.two_sided ? "" : " before");
+    lsp_words_add(text, size, "every position before, ");
   else
-    lsp_words_add(text, size, "%s positions%s, ", lsp_grouped(reach, n),
-                  e->model.two_sided ? " to each side" : "");
+    lsp_words_add(text, size, "%s positions, ", lsp_grouped(reach, n));
   lsp_words_add(text, size, "%s tile%s", lsp_grouped(y->tiles, n), plural(y->tiles));
   if (y->fixed > 0)
     lsp_words_add(text, size, ", and %s of the beginning", lsp_grouped(y->fixed, n));
   if (pooled > 0)
     lsp_words_add(text, size, ", and %s pooled row%s", lsp_grouped(pooled, n),
                   plural(pooled));
-  if (!lsp_layer_picks(l) || e->model.two_sided)
+  if (!lsp_layer_picks(l))
     return;
   lsp_words_add(text, size, "; blocks are fetched as they are picked");
   if (y->near_tiles > 0)
@@ -207,7 +222,10 @@ static void print_reach(const plan_estimate *e) {
     lsp_words_layers(m, reach_alike, i, layers, sizeof layers);
     text[0] = '\0';
     lsp_words_add(text, sizeof text, "%s: ", layers);
-    reach_words(e, i, text, sizeof text);
+    if (m->two_sided)
+      sides_words(e, i, text, sizeof text);
+    else
+      reach_words(e, i, text, sizeof text);
     lsp_print_fact(stdout, said++ == 0 ? "reach" : "", "%s", text);
   }
 }

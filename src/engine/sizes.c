@@ -546,7 +546,10 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
-  s.sums = blocks * (1 + z->request->hidden_layers + z->request->chosen_layers) *
+  s.sum_panels =
+      z->model->two_sided ? (s.wave_rows + rows_behind(z)) / LSP_BLOCK + 1 : blocks;
+  s.sums = (blocks +
+            s.sum_panels * (z->request->hidden_layers + z->request->chosen_layers)) *
            (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
   add_layers(z, &s);

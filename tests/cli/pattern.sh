@@ -68,6 +68,41 @@ says gate 'a window of 8, every position before (without a softmax) and the firs
   'weighed by a gate' 'layer norm before and after each sublayer' \
   'learned; there are 2,000, and a longer document is refused' \
   'scores at 30, logits at 20'
+
+levels='{"branches": [{"type": "levels", "window": 64, "pool": 8, "levels": 3}]}'
+nsa='{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 5},
+  {"type": "local", "window": 32}], "merge": "input_gate"}'
+chosen='{"branches": [{"type": "chosen", "blocks": 4, "reach": 1000, "beyond": 2},
+  {"type": "local", "window": 32}]}'
+drawn='{"branches": [{"type": "random", "blocks": 1, "reach": 50, "beyond": 1},
+  {"type": "global", "tokens": 2}, {"type": "local", "window": 32}]}'
+listed='{"branches": [{"type": "global", "positions": [5, 9, 400]},
+  {"type": "local", "window": 32}], "merge": "sum"}'
+learned='{"branches": [{"type": "dynamic", "window": 200, "ramp": 32}]}'
+model levels "$levels, $learned, $levels"
+says levels \
+  'layers 0, 2: a window of 64 and before it 3 levels of as many means of 8, back over 37,440' \
+  'layer 1: a window as long as each head has learned, up to 200, that ends over 32' \
+  'back 231 positions to 37,440 in a layer' 'the farthest of them in means' ', at most '
+model nsa "$nsa, $nsa"
+says nsa 'means of 16 positions, all before; its block of 64 and the 4 before it that the' \
+  'a window of 32; each weighed by gates of the token' 'layers 0, 1 look back without end' \
+  'after a million positions: it grows with the text'
+model picked "$chosen, $drawn, $listed"
+says picked \
+  'its block of 64 and the best 4 of the 1,000 before it but for the nearest 2 and a window' \
+  '1 block of 64 drawn from the 50 before it but for the nearest; the first 2 positions,' \
+  'which see every position before; a window of 32; in one softmax' \
+  '3 positions from 5 to 400, which see every position before; a window of 32; added' \
+  'at the first 2 positions at any distance; and at 3 positions of a list at any distance'
+model sides "$local, $drawn" '"causal": false,'
+says sides 'a window of 512 to each side' 'drawn from the 50 to each side but for the' \
+  'each predicts its own token ("causal" is false)' \
+  'layer 1 needs all of a document, which is one wave' 'back and ahead 512 positions to' \
+  'snapshot none'
+model whole "$full" '"causal": false,'
+says whole 'layer 0: every position ' 'look at all of its document: layer 0 sees every' \
+  'within it grows with the document: 2.56 in one of 10,000, 256 in one of 1,000,000'
 passed "words"
 
 # drawn NAME PICTURES: an SVG that is well-formed, has so many pictures, refers to nothing

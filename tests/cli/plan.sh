@@ -2,6 +2,7 @@
 # longspan plan: the messages it foresees are those of a run; it works for any size.
 set -eu
 . "$(dirname "$0")/../runs.sh"
+python=$(find_python json)
 
 plan() {
   "$LONGSPAN" plan --model "$FIXTURES/law" "$@" >said || fail "plan $*"
@@ -68,6 +69,44 @@ awk 'NR == 1 && ($2 / $1 < 3.999 || $2 / $1 > 4.001) { exit 1 }
      NR == 2 && ($2 / $1 < 1.999 || $2 / $1 > 2.001) { exit 1 }' grown ||
   { cat grown >&2 && fail "twice the text: not four times the work, twice what is kept"; }
 passed "what is quadratic"
+
+# What a layer keeps and fetches, and what is one wave. says_of TEXT MERGE BRANCHES [KEYS]
+fourth=$every every=$PWD/kept
+mkdir kept
+says_of() {
+  cat >"$every/config.json" <<END
+{"model_type": "longspan", "vocab_size": 256, "tokenizer": "bytes", "hidden_size": 32,
+ "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, ${4-}
+ "layers": {"merge": "$2", "branches": [$3]}}
+END
+  said_of --tokens 100000
+  grep -qF -e "$1" line || { cat said >&2 && fail "$3: does not say '$1'"; }
+}
+levels='{"type": "levels", "window": 64, "pool": 8, "levels": 3}'
+compressed='{"type": "compressed", "pool": 16}'
+says_of 'layers 0, 1: 70 positions, 2 tiles, and' softmax "$levels"
+says_of 'quadratic nothing' softmax "$levels"
+says_of 'layers 0, 1: 0 positions, 1 tile, and 6,250 pooled rows' softmax "$compressed"
+says_of 'layers 0, 1 look back without end: work grows with the square of the text: 9' \
+  softmax "$compressed"
+says_of 'keys and values are kept, 3.1 MiB on all ranks' softmax "$compressed"
+says_of '3,263 positions, 51 tiles, and 50 pooled rows; blocks are fetched as they are picked' \
+  softmax '{"type": "chosen", "blocks": 4, "reach": 50}'
+says_of 'but for the last tile' softmax '{"type": "chosen", "blocks": 4, "reach": 50}'
+says_of 'layers 0, 1: 64 positions to each side; up to' softmax \
+  '{"type": "local", "window": 64}' '"causal": false,'
+says_of 'one wave layers 0, 1 need all of a document' softmax \
+  '{"type": "local", "window": 64}, {"type": "global", "tokens": 2}' '"causal": false,'
+said_of --format json --tokens 1000
+"$python" - said <<'END' || fail "JSON of a two-sided model"
+import json, sys
+
+plan = json.load(open(sys.argv[1]))
+assert plan["causal"] is False and plan["one_wave_layers"] == [0, 1]
+assert plan["picking_layers"] == [] and plan["pooled_rows"] == [[], []]
+END
+every=$fourth
+passed "what is kept, fetched, or one wave"
 
 # --help names every key of the JSON but those of the parts.
 said_of --format json --tokens 1000
