@@ -458,7 +458,7 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   const int64_t n = lsp_sizes_global_blocks(l), blocks = s->span_rows / LSP_BLOCK;
   const int64_t A = (int64_t)l->heads.query * l->heads.width;
   const int64_t block =
-      LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
+      (int64_t)LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + 2);
   if (n == 0)
     return;
   s->globals = lsp_max(s->globals, 2 * blocks * block);
