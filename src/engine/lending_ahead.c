@@ -63,7 +63,7 @@ static void send_results(const lsp_layer *l, const sending *to) {
   const lsp_step *s = to->step;
   const lsp_plan *plan = s->plan;
   const int64_t floats =
-      l->heads.query * LSP_BLOCK * (lsp_padded(l->heads.width) + (int64_t)2);
+      (int64_t)l->heads.query * LSP_BLOCK * (lsp_padded(l->heads.width) + 2);
   const lsp_range span = lsp_plan_span(plan, s->have, s->rank, s->ranks);
   int64_t n = 0;
   if (span.first >= span.end)
@@ -132,7 +132,7 @@ lsp_sent lsp_ahead_bound(const lsp_sizing *z, int layer, int64_t span_rows) {
   const int64_t rows = span_rows / LSP_BLOCK + y->lag + 4;
   const int64_t row = LSP_BLOCK * (z->model->width + width_of(l));
   const int64_t result =
-      l->heads.query * LSP_BLOCK * (lsp_padded(l->heads.width) + (int64_t)2);
+      (int64_t)l->heads.query * LSP_BLOCK * (lsp_padded(l->heads.width) + 2);
   const int64_t globals = lsp_sizes_global_blocks(l);
   if (P == 1)
     return (lsp_sent){0, 0};
