@@ -118,8 +118,8 @@ static lsp_status check_pooled(const lsp_model *model, int64_t longest,
   return lsp_fail(
       why, LSP_E_LIMIT,
       "the model looks back to %lld means of keys and values, and a snapshot "
-      "holds at most 2147483647; give its compressed branches a smaller "
-      "reach, or a larger pool",
+      "holds at most 2147483647; give its levels smaller windows, its compressed "
+      "branches smaller reaches or larger pools",
       (long long)rows);
 }
 
