@@ -167,14 +167,13 @@ int64_t lsp_level_reach(const lsp_pattern *p, int level);
  *   picked   blocks, but for what run and fixed hold of them
  *   pooled   of each level, from the first */
 typedef struct {
-  const lsp_pattern *fixed;  /* global, else fixed; or NULL */
-  const lsp_pattern *sinks;  /* fixed beside global; or NULL */
-  const lsp_pattern *run[8]; /* lent */
-  int runs;
+  const lsp_pattern *fixed;     /* global, else fixed; or NULL */
+  const lsp_pattern *sinks;     /* fixed beside global; or NULL */
+  const lsp_pattern *run[8];    /* lent */
   const lsp_pattern *picked[8]; /* random, chosen, selected; lent */
-  int picks;
-  const lsp_pattern *pooled; /* compressed, levels; or NULL */
-  const lsp_pattern *soft;   /* dynamic: scores have a term by distance; or NULL */
+  const lsp_pattern *pooled;    /* compressed, levels; or NULL */
+  const lsp_pattern *soft;      /* dynamic: scores have a term by distance; or NULL */
+  int runs, picks;
   lsp_normalize normalize;
 } lsp_view;
 

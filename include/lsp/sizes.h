@@ -35,6 +35,7 @@ typedef struct {
   int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
   int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
                      most for a batch of panels; 0: none are */
+  int64_t picks;   /* such blocks that a block of queries picks at most */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
   int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
   int64_t groups;  /* of its ring */
@@ -58,6 +59,14 @@ int lsp_sizes_whole(const lsp_model *model);
 /* Floats of a layer's rings: of tiles, and of rows that wait. */
 int64_t lsp_sizes_ring(const lsp_layer_sizes *y);
 int64_t lsp_sizes_wait(const lsp_model *model, int layer, const lsp_layer_sizes *y);
+
+/* The wave that begins at a panel, of so many rows at most; of whole documents, if layers
+ * see all of them. */
+lsp_range lsp_sizes_wave(const lsp_model *model, const lsp_plan *plan, int64_t first,
+                         int64_t rows);
+
+/* The step of a layer that looks ahead, of rank 0 of one; its panels are the caller's. */
+lsp_step lsp_sizes_step(const lsp_plan *plan, const lsp_layer_sizes *y);
 
 /* What of a layer's sizes is so because it looks ahead. */
 void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t ranks,
@@ -157,6 +166,7 @@ typedef struct {
   int64_t lead;        /* ids that are read again */
   int64_t starts;      /* places of tokens */
   int64_t sums;        /* of the panels, and of what enters layers in each */
+  int64_t sum_panels;  /* a number: panels of which the latter are held at once */
   int64_t shares;      /* what documents got of the span */
   int64_t rings;       /* kept tiles of all layers */
   int64_t kept_fixed;  /* fixed tiles of all layers */
@@ -235,6 +245,9 @@ typedef struct {
                          counted */
   lsp_sent layer; /* in one layer of one wave */
   lsp_sent rank;  /* in the whole run */
+  /* of picked blocks beside that, which only the run knows: at most, in one layer of one
+   * wave */
+  lsp_sent fetched;
   /* of the whole run, all ranks, by kind of loan: -1 where it is not counted */
   lsp_sent kind[LSP_LOAN_KINDS];
 } lsp_lending;

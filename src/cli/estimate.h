@@ -66,7 +66,7 @@ typedef struct {
   const char *key, *words;
   int64_t bytes;
 } plan_part;
-enum { LSP_PLAN_PARTS = 16 };
+enum { LSP_PLAN_PARTS = 24 };
 int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 

@@ -74,7 +74,10 @@ static const lsp_command plan_command = {
         "full_kept_bytes_a_rank; one_wave_layers (which need all of a document at "
         "once), picking_layers (which look at blocks one by one), pooled_rows (of "
         "each layer and stratum); flops_outside_attention, flops_of_attention, "
-        "flops_per_second, seconds; lending_is_exact (false: bounds); rank_bytes, "
+        "flops_per_second, seconds; lending_is_exact (false: bounds), "
+        "picked_messages_ and picked_bytes_a_layer_and_wave (of the rank that sends "
+        "most "
+        "of picked blocks, which comes on top: bounds); rank_bytes, "
         "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
         "null: not counted.",
     .option = plan_option,
@@ -272,9 +275,9 @@ static int64_t budget_of(const plan_estimate *e) {
 static int64_t tokens_of_wave(const plan_estimate *e) {
   if (e->lending.waves == 0)
     return 0;
-  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
+  lsp_range wave = lsp_sizes_wave(&e->model, &e->plan, 0, e->sizes.wave_rows);
   if (e->lending.waves > 2)
-    wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
+    wave = lsp_sizes_wave(&e->model, &e->plan, wave.end, e->sizes.wave_rows);
   return lsp_plan_tokens_before(&e->plan, wave.end) -
          lsp_plan_tokens_before(&e->plan, wave.first);
 }

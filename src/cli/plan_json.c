@@ -52,6 +52,8 @@ static void put_lending(json_t *o, const plan_estimate *e) {
                                         (json_int_t)l->kind[k].messages, "bytes",
                                         (json_int_t)l->kind[k].bytes));
   (void)json_object_set_new(o, "loans", kinds);
+  put(o, "picked_messages_a_layer_and_wave", l->fetched.messages);
+  put(o, "picked_bytes_a_layer_and_wave", l->fetched.bytes);
 }
 
 static void put_work(json_t *o, const plan_estimate *e) {

@@ -58,6 +58,9 @@ static void print_messages(const plan_estimate *e) {
     print_sent(name, "", l->kind[k], lsp_plan_kind_words[k]);
     name = "";
   }
+  if (l->fetched.messages > 0)
+    print_sent("picked blocks", "at most ", l->fetched,
+               "a rank, layer and wave (most)");
   lsp_print_fact(stdout, "weights", "%s from rank 0 to one rank of every other node",
                  lsp_bytes(4.0 * (double)lsp_model_floats(&e->model), bytes));
   lsp_print_fact(

@@ -57,12 +57,12 @@ static void settle(const lsp_pattern *p, int64_t *base, int64_t *period) {
     *period = LSP_GRID_BLOCK;
     return;
   case LSP_PATTERN_SELECTED:
-    *base = LSP_GRID_BLOCK * LSP_GRID_BLOCK * (int64_t)p->blocks;
+    *base = (int64_t)LSP_GRID_BLOCK * LSP_GRID_BLOCK * p->blocks;
     *period = LSP_GRID_BLOCK;
     return;
   case LSP_PATTERN_COMPRESSED: /* 64 means are a tile */
     *base = p->pool * p->block_reach;
-    *period = LSP_GRID_BLOCK * p->pool;
+    *period = (int64_t)LSP_GRID_BLOCK * p->pool;
     return;
   case LSP_PATTERN_LEVELS:
     *base = lsp_words_far(p);
@@ -84,7 +84,7 @@ static void find_period(const lsp_layer *l, int64_t unit, series *s) {
     settle(&l->branch[b], &own, &after);
     base = lsp_max(base, lsp_min(own, COUNTED_MOST));
     sinks = lsp_max(sinks, l->branch[b].sinks);
-    period = multiple_of(period, after);
+    period = multiple_of(period, lsp_max(after, 1));
   }
   s->period = period / unit;
   s->base = lsp_divide_up(base + sinks, period) * s->period + 1;
@@ -133,7 +133,7 @@ static int64_t picks_of(const lsp_view *v, int64_t first) {
     const int64_t side = p->block_reach - p->beyond;
     const int64_t before = lsp_max(0, lsp_min(block - p->beyond, side));
     if (p->kind == LSP_PATTERN_SELECTED)
-      picks += lsp_min(block, LSP_GRID_BLOCK * (p->blocks - 1));
+      picks += lsp_min(block, (int64_t)LSP_GRID_BLOCK * (p->blocks - 1));
     else
       picks += lsp_min(p->blocks, p->two_sided ? 2 * side : before);
   }

@@ -471,6 +471,12 @@ void lsp_written_layer(lsp_run *e, int layer);
 void lsp_written_chosen(lsp_run *e, int layer);
 /* Numbers that the choices of a token take, the most of any layer that writes them. */
 int64_t lsp_written_choices(const lsp_run *e);
+/* Local. Sums of what enters the layers that are written, in a panel of the span. */
+uint64_t *lsp_written_sums(const lsp_run *e, int64_t panel);
+/* Collective. Two-sided models, whose panels pass the layers in several waves: before the
+ * first layer of a wave, and after the last one. */
+void lsp_written_begin(lsp_run *e);
+void lsp_written_spread(lsp_run *e);
 /* Rows of hidden states as they will lie in the file, padding between pieces taken out;
  * to may be span.x: the span then has no further use for it. */
 void lsp_written_rows(const lsp_run *e, float *to);

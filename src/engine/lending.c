@@ -4,6 +4,8 @@
 
 #include "lsp/exchange.h"
 
+#include "lending.h"
+
 #include <stdlib.h>
 
 typedef struct {
@@ -107,6 +109,33 @@ static int count_alike(const lsp_sizing *z, int i) {
   return n;
 }
 
+/* Layers that look ahead lend by stages (lsp/halos.h): none is like another. */
+static void count_sent(lsp_loan_kind kind, int64_t floats, void *arg) {
+  counting *c = arg;
+  const lsp_sent sent = of_tiles(1, floats);
+  c->now = add_sent(c->now, 1, sent);
+  c->out->kind[kind] = add_sent(c->out->kind[kind], 1, sent);
+}
+
+static void count_stages(counting *c, lsp_range wave) {
+  const lsp_sizing *z = c->sizing;
+  for (int i = 0; i < z->model->layers; i++) {
+    const lsp_sight *sight = &z->layer[i].sight;
+    lsp_step s = lsp_sizes_step(z->plan, &z->layer[i]);
+    s.ranks = (int)z->request->ranks;
+    s.have = wave;
+    s.want = (lsp_range){lsp_plan_ready(z->plan, wave.first, sight),
+                         lsp_plan_ready(z->plan, wave.end, sight)};
+    for (s.rank = 0; s.rank < s.ranks; s.rank++) {
+      c->now = (lsp_sent){0, 0};
+      lsp_ahead_loans(z, i, &s, count_sent, c);
+      c->out->layer = more_of(c->out->layer, c->now);
+      c->sum[s.rank] = add_sent(c->sum[s.rank], 1, c->now);
+    }
+    wave = s.want;
+  }
+}
+
 static void count_wave(counting *c, lsp_range wave) {
   const lsp_sizing *z = c->sizing;
   lsp_view_of_wave v = {z->plan, wave, 0, (int)z->request->ranks};
@@ -116,6 +145,10 @@ static void count_wave(counting *c, lsp_range wave) {
     idle += span.first == span.end;
   }
   c->out->idle = lsp_max(c->out->idle, idle);
+  if (z->model->two_sided) {
+    count_stages(c, wave);
+    return;
+  }
   for (int i = 0; i < z->model->layers; i++) {
     c->layer = &z->layer[i];
     c->alike = count_alike(z, i);
@@ -129,7 +162,7 @@ static int count_waves(counting *c, int64_t budget) {
   const lsp_plan *plan = c->sizing->plan;
   const int64_t panels = lsp_plan_panels(plan);
   for (int64_t panel = 0; panel < panels;) {
-    const lsp_range wave = lsp_plan_wave(plan, panel, c->wave_rows);
+    const lsp_range wave = lsp_sizes_wave(c->sizing->model, plan, panel, c->wave_rows);
     budget -= c->sizing->request->ranks;
     if (budget < 0)
       return 0;
@@ -182,12 +215,36 @@ static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
   return add_sent(sent, 2 * P, of_tiles(y->fixed, y->tile));
 }
 
+/* What a rank sends for picked blocks at most, in a layer of a wave: what all other spans
+ * pick, and its own requests. In a batch it hears from each of them, and answers, once; two
+ * batches that follow each other pick more than there is room for, and where there is room
+ * for all within reach there is but one. */
+static lsp_sent bound_of_fetched(const counting *c, int layer) {
+  const lsp_layer_sizes *y = &c->sizing->layer[layer];
+  const lsp_heads heads = c->sizing->model->layer[layer].heads;
+  const int64_t P = c->sizing->request->ranks;
+  const int64_t blocks = lsp_divide_up(c->wave_rows, LSP_GRID_BLOCK);
+  const int64_t span = lsp_divide_up(blocks, P) + LSP_PANEL / LSP_GRID_BLOCK;
+  const int64_t part = lsp_tile_head(heads) * (int64_t)sizeof(float);
+  if (y->parts == 0)
+    return (lsp_sent){0, 0};
+  const int64_t picks = add_times(0, span, y->picks);
+  const int64_t batches =
+      y->parts == y->tiles * heads.shared ? 1 : lsp_min(span, picks / y->parts * 2 + 3);
+  const int64_t each = lsp_min(picks, add_times(0, batches, y->parts));
+  const int64_t all =
+      lsp_min(add_times(0, blocks, y->picks), add_times(0, P - 1, each));
+  return (lsp_sent){2 * batches * lsp_min(P - 1, all),
+                    add_times(0, all, part + (int64_t)sizeof(int64_t))};
+}
+
 static int64_t count_of_waves(const counting *c) {
   const lsp_plan *plan = c->sizing->plan;
+  const lsp_model *m = c->sizing->model;
   const int64_t panels = lsp_plan_panels(plan);
   if (panels == 0)
     return 0;
-  const lsp_range first = lsp_plan_wave(plan, 0, c->wave_rows);
+  const lsp_range first = lsp_sizes_wave(m, plan, 0, c->wave_rows);
   if (first.end == panels)
     return 1;
   if (plan->frames == 1) {
@@ -196,7 +253,7 @@ static int64_t count_of_waves(const counting *c) {
   }
   int64_t waves = 0;
   for (int64_t panel = 0; panel < panels; waves++)
-    panel = lsp_plan_wave(plan, panel, c->wave_rows).end;
+    panel = lsp_sizes_wave(m, plan, panel, c->wave_rows).end;
   return waves;
 }
 
@@ -208,7 +265,13 @@ static void bound_all(counting *c) {
   out->layer = out->rank = (lsp_sent){0, 0};
   for (int k = 0; k < LSP_LOAN_KINDS; k++)
     out->kind[k] = (lsp_sent){-1, -1};
-  for (int i = 0; i < z->model->layers; i++) {
+  for (int i = 0; i < z->model->layers && z->model->two_sided; i++) {
+    const lsp_sent each =
+        lsp_ahead_bound(z, i, lsp_sizes_of(z, c->wave_rows).span_rows);
+    out->layer = more_of(out->layer, each);
+    out->rank = add_sent(out->rank, out->waves, each);
+  }
+  for (int i = 0; i < z->model->layers && !z->model->two_sided; i++) {
     const lsp_sent last =
         bound_of_layer(z, &z->layer[i], 0); /* of it nothing is known */
     out->layer = more_of(out->layer, last);
@@ -237,5 +300,7 @@ lsp_status lsp_sizes_lending(const lsp_sizing *z, int64_t wave_rows, int64_t bud
   free(c.sum);
   if (!out->exact)
     bound_all(&c);
+  for (int i = 0; i < z->model->layers; i++)
+    out->fetched = more_of(out->fetched, bound_of_fetched(&c, i));
   return LSP_OK;
 }

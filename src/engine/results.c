@@ -24,7 +24,7 @@ static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
       .start =
           e->span.start == NULL ? NULL : e->span.start + (r.token - w->token_first),
       .starts = e->span.start == NULL ? 0 : r.token_end - r.token,
-      .layer_sum = e->span.layer_sum + (panel - w->span.first) * layers,
+      .layer_sum = lsp_written_sums(e, panel),
       .layers = layers};
   return lsp_sum_panel(&data);
 }

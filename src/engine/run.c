@@ -86,6 +86,7 @@ static void compute_layers(lsp_run *e) {
     e->span.lowest.token = INT64_MAX;
   lsp_forward_embed(e);
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
+  lsp_written_begin(e);
   for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_run_traffic(e);
@@ -97,6 +98,7 @@ static void compute_layers(lsp_run *e) {
     count_sent(e, before);
     lsp_report_progress(e, layer, 0);
   }
+  lsp_written_spread(e);
   e->job.clock.cpu += cpu_seconds() - cpu;
 }
 

@@ -8,6 +8,19 @@ int lsp_sizes_whole(const lsp_model *m) {
   return 0;
 }
 
+lsp_range lsp_sizes_wave(const lsp_model *m, const lsp_plan *plan, int64_t first,
+                         int64_t rows) {
+  return lsp_sizes_whole(m) ? lsp_plan_whole_wave(plan, first, rows)
+                            : lsp_plan_wave(plan, first, rows);
+}
+
+lsp_step lsp_sizes_step(const lsp_plan *plan, const lsp_layer_sizes *y) {
+  return (lsp_step){.plan = plan,
+                    .sight = y->sight,
+                    .room = y->in_rounds ? y->room : LSP_TILES_ALL,
+                    .ranks = 1};
+}
+
 int64_t lsp_sizes_ring(const lsp_layer_sizes *y) {
   return y->groups *
          (y->sight.fixed + y->sight.ahead + y->sight.back > 0 ? LSP_KEPT_GROUP
@@ -48,6 +61,9 @@ void lsp_sizes_ahead(const lsp_model *m, int layer, int64_t longest, int64_t ran
                          .fixed = lsp_layer_fixed(l)};
   y->fixed = lsp_divide_up(y->sight.fixed, LSP_BLOCK);
   y->in_rounds = y->sight.back == LSP_TILES_ALL || y->sight.ahead == LSP_TILES_ALL;
+  y->tiles = y->in_rounds ? lsp_divide_up(longest, LSP_BLOCK)
+                          : lsp_divide_up(y->sight.back, LSP_BLOCK) +
+                                lsp_divide_up(y->sight.ahead, LSP_BLOCK);
   y->lag = whole ? 0 : lsp_ready_lag(&y->sight);
   y->groups = whole ? 0 : lsp_block_groups(lsp_kept_most(&y->sight), ranks);
   y->wait_groups = lsp_block_groups(y->lag, ranks);

@@ -42,9 +42,7 @@ void lsp_stages_wave(lsp_run *e, int64_t rows) {
   lsp_ahead *a = &e->span.ahead;
   const lsp_plan *plan = &e->text.plan;
   const int L = e->weights.model.layers;
-  lsp_range r = lsp_sizes_whole(&e->weights.model)
-                    ? lsp_plan_whole_wave(plan, a->next, rows)
-                    : lsp_plan_wave(plan, a->next, rows);
+  lsp_range r = lsp_sizes_wave(&e->weights.model, plan, a->next, rows);
   a->next = r.end;
   for (int l = 0; l <= L; l++) {
     a->stage[l] =

@@ -115,10 +115,12 @@ static int place_of(const int *list, int layers, int layer) {
   return -1;
 }
 
-/* Where the sum of a panel's rows of a written layer goes. */
-static uint64_t *sum_at(const lsp_run *e, int64_t panel, int place) {
+/* Sums of what enters the layers in a panel of the corpus. */
+uint64_t *lsp_written_sums(const lsp_run *e, int64_t panel) {
   const lsp_write *w = &e->job.write;
-  return e->span.layer_sum + panel * (w->layers + w->chosen_layers) + place;
+  const int64_t place = e->weights.model.two_sided ? panel % e->span.sizes.sum_panels
+                                                   : panel - e->span.wave.span.first;
+  return e->span.layer_sum + place * (w->layers + w->chosen_layers);
 }
 
 void lsp_written_layer(lsp_run *e, int layer) {
@@ -132,12 +134,37 @@ void lsp_written_layer(lsp_run *e, int layer) {
   lsp_written_rows(e, rows);
   for (int64_t i = 0; i < w->panels; i++) {
     const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, w->span.first + i);
-    *sum_at(e, i, place) = lsp_sum_hidden(rows + (r.token - w->token_first) * D,
-                                          (r.token_end - r.token) * D);
+    lsp_written_sums(e, w->span.first + i)[place] = lsp_sum_hidden(
+        rows + (r.token - w->token_first) * D, (r.token_end - r.token) * D);
   }
   lsp_store_rows(e->progress.store, LSP_TOKENS_HIDDEN_LAYER + (lsp_output_dataset)place,
                  w->token_first, w->token_end - w->token_first, rows);
   e->job.clock.seconds[LSP_PHASE_WRITE] += MPI_Wtime() - begin;
+}
+
+/* --- two-sided models: a panel passes the layers in several waves ------------------ */
+
+/* All ranks have all sums. At the beginning of a wave rank 0 keeps those of earlier ones,
+ * and what ranks then put is added up. */
+void lsp_written_begin(lsp_run *e) {
+  const lsp_write *w = &e->job.write;
+  if (!e->weights.model.two_sided || w->layers == 0)
+    return;
+  if (e->job.ctx->rank != 0)
+    memset(e->span.layer_sum, 0,
+           (size_t)(e->span.sizes.sum_panels * w->layers) * sizeof(uint64_t));
+  for (int i = 0; i < w->layers && e->job.ctx->rank == 0; i++) {
+    const lsp_range new = e->span.ahead.stage[w->layer[i]];
+    for (int64_t panel = new.first; panel < new.end; panel++)
+      lsp_written_sums(e, panel)[i] = 0;
+  }
+}
+
+void lsp_written_spread(lsp_run *e) {
+  const int64_t n = e->span.sizes.sum_panels * e->job.write.layers;
+  if (e->weights.model.two_sided && n > 0)
+    LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, e->span.layer_sum, lsp_count(n), MPI_UINT64_T,
+                          MPI_SUM, e->job.ctx->comm));
 }
 
 /* --- choices ---------------------------------------------------------------------- */
@@ -185,7 +212,7 @@ void lsp_written_chosen(lsp_run *e, int layer) {
   put_chosen(e, &e->weights.model.layer[layer], width, rows);
   for (int64_t i = 0; i < w->panels; i++) {
     const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, w->span.first + i);
-    *sum_at(e, i, write->layers + place) = lsp_sum_chosen(
+    lsp_written_sums(e, w->span.first + i)[write->layers + place] = lsp_sum_chosen(
         rows + (r.token - w->token_first) * width, (r.token_end - r.token) * width);
   }
   lsp_store_rows(e->progress.store, LSP_TOKENS_CHOSEN_LAYER + (lsp_output_dataset)place,

@@ -34,13 +34,14 @@ lsp_keys lsp__block_keys(int64_t position) {
 }
 
 double lsp__block_pairs(int64_t first, int64_t end) {
+  static const int64_t whole = LSP_GRID_BLOCK * (LSP_GRID_BLOCK + 1) / 2;
   double pairs = 0;
   for (int64_t i = first, next; i < end; i = next) {
     const int64_t in_block = i % LSP_GRID_BLOCK;
     const int64_t blocks = (end - i) / LSP_GRID_BLOCK;
     if (in_block == 0 && blocks > 0) {
       next = i + blocks * LSP_GRID_BLOCK;
-      pairs += (double)blocks * (LSP_GRID_BLOCK * (LSP_GRID_BLOCK + 1) / 2);
+      pairs += (double)(blocks * whole);
       continue;
     }
     next = lsp_min(end, i - in_block + LSP_GRID_BLOCK);

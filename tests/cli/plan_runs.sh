@@ -80,13 +80,20 @@ for name in local-heads sinks-window full gate recurrence-prefix; do
   cat plan.json >>plans
   foreseen "branches/$name" 4 1500 many
 done
+for name in levels levels-gate compressed; do
+  # shellcheck disable=SC2046 # a list of words
+  foreseen "branches/$name" 3 2048 $(given "$FIXTURES/branches/$name" one)
+  cat plan.json >>plans
+  # shellcheck disable=SC2046 # a list of words
+  foreseen "branches/$name" 4 1500 $(given "$FIXTURES/branches/$name" many)
+done
 foreseen branches/layers 1 3000 many
 for context in "--context window:100,sinks:4" "--context chunks:500,stride:131" \
   "--context chunks:130,half"; do
   foreseen branches/full 3 1500 many
 done
 context=
-passed "windows, first positions, everything before, gates, prefixes, contexts"
+passed "windows, first positions, everything before, means, gates, prefixes, contexts"
 
 mkdir some
 for n in 1 64 65 700 3000; do book $n $n >some/$n; done
@@ -94,8 +101,14 @@ for name in levels-two levels-gate compressed global global-gate; do
   bounded $name flops visits messages_a_layer_and_wave bytes_a_layer_and_wave \
     messages_sent bytes_sent loans
 done
-for name in random-sum chosen two_sided_local; do
+for name in random-sum chosen; do
   bounded $name flops visits
+done
+bounded two_sided_local flops visits messages_a_layer_and_wave bytes_a_layer_and_wave \
+  messages_sent bytes_sent loans
+for name in two_sided_mixed two_sided_own; do
+  bounded $name flops messages_a_layer_and_wave bytes_a_layer_and_wave messages_sent \
+    bytes_sent loans
 done
 bounded dynamic --most flops visits # as long as spans can be
 for name in random random-two chosen-local nsa selected-reach two_sided_mixed; do
@@ -104,7 +117,7 @@ done
 passed "means, picked blocks, learned spans, both sides"
 
 # None of these numbers may be nothing in all of these runs.
-for kind in halo kept keep fixed; do
+for kind in halo kept keep fixed pooled; do
   grep -A1 "\"$kind\": {" plans | grep -q '"messages": [1-9]' ||
     fail "no run has loans of kind $kind"
 done

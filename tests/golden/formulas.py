@@ -16,7 +16,8 @@ WORD = 1 << 64
 NAMES = {"model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
          "layers"}
 DEFAULTS = dict(num_key_value_heads=None, head_dim=None, norm="rms", norm_place="pre", norm_eps=1e-5, position="rotary",
-                rotary_theta=10000.0, clamp_len=0, query_key_norm=False, attention_bias=False, activation="silu", prefix=[])
+                rotary_theta=10000.0, clamp_len=0, query_key_norm=False, attention_bias=False, activation="silu",
+                prefix=[])
 POSITIONS = ("rotary", "alibi", "relative", "none")
 KEYS = {"local": {"window"}, "fixed": {"sinks"}, "global": {"tokens"}, "random": {"blocks", "reach", "beyond", "seed"},
         "chosen": {"blocks", "reach", "beyond"}, "compressed": {"pool", "reach"}, "selected": {"blocks"},
@@ -249,7 +250,7 @@ class Layer:
         if b["type"] in POOLED:
             keys, at, seen = self.pooled_keys(b, k)
             return softmax(self.score(head, q, keys, at), seen) @ self.pooled_keys(b, v)[0]
-        seen = np.any([self.mask(b, head, T, choice) for b in part], 0)
+        seen = np.logical_or.reduce([self.mask(b, head, T, choice) for b in part])
         score = self.score(head, q, k, np.arange(T))
         if b["type"] == "dynamic":
             t = np.arange(T)[:, None] - np.arange(T)

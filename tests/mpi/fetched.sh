@@ -5,7 +5,7 @@
 # (/tokens/chosen_N), part by part, a part being a block of one key/value head. In a wave
 # and layer a span wants, once each, the parts that its blocks chose but those that
 #   lie in the span itself;
-#   lie in the block before the span, which comes anyway;
+#   is the block before the span, which comes anyway;
 #   lie in an earlier wave and in this rank's own ring: group g of 32 blocks with rank
 #     g mod P.
 # It asks for all of one other rank in one message, 8 bytes a part, and gets them in one.
@@ -91,6 +91,25 @@ done
 
 # ---- N tokens and 10 N
 
+# foretold KEY: a number that the plan of a text says.
+foretold() {
+  awk -v key="\"$1\":" '$1 == key { printf "%.0f", $2 + 0; exit }' plan.json
+}
+
+# below_plan TEXT: the run has sent what its plan says at most.
+below_plan() {
+  "$LONGSPAN" plan --model model --ranks "$ranks" --wave-tokens $wave --format json \
+    "$1.txt" >plan.json || fail "plan"
+  for what in messages bytes; do
+    most=$(($(foretold ${what}_a_layer_and_wave) +
+      $(foretold picked_${what}_a_layer_and_wave)))
+    sent=$(fact "$1" ${what}_a_layer_and_wave max)
+    [ "$sent" -le $most ] || fail "$1: $sent $what in a layer and wave, foretold $most"
+  done
+  [ "$(foretold planned_bytes)" -eq "$(fact "$1" planned_bytes)" ] ||
+    fail "$1: $(fact "$1" planned_bytes) bytes, foretold $(foretold planned_bytes)"
+}
+
 # bounded WHAT PICKED REACH: PICKED parts of a block at most, from REACH blocks back.
 bounded() {
   for text in one ten; do
@@ -99,6 +118,8 @@ bounded() {
   done
   [ "$(fact one arena_bytes)" -eq "$(fact ten arena_bytes)" ] ||
     fail "$1: memory grows from $(fact one arena_bytes) to $(fact ten arena_bytes)"
+  below_plan one
+  below_plan ten
   # What all fetch; what is kept and borrowed of blocks and of means.
   most=$((wave / 64 * $2 * (part + 8) + 4 * ($3 + 1) * 2 * part))
   for text in one ten; do
@@ -108,6 +129,8 @@ bounded() {
     [ "$(fact $text bytes_fetched)" -le $all ] ||
       fail "$1: $text: $(fact $text bytes_fetched) bytes fetched of $all"
   done
+  first=$(fact one bytes_a_layer_and_wave max) # both texts are alike
+  [ "$sent" -le $((2 * first)) ] || fail "$1: $first bytes have become $sent"
   passed "$ranks ranks: $1: $(fact one bytes_fetched), $(fact ten bytes_fetched) bytes" \
     "fetched, at most $sent of $most in a layer and wave"
 }

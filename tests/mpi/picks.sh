@@ -124,6 +124,50 @@ many() {
     fail "$(fact other bytes_fetched) bytes fetched: they fit"
 }
 
+# ---- What was chosen is written
+
+# ok_by_verify FILE: 0 if its sums are right.
+ok_by_verify() {
+  "$LONGSPAN" verify "$1" >verified 2>&1
+}
+
+# misused PATTERN ARGUMENT...: a run that is refused with exit status 2.
+misused() {
+  pattern=$1 status=0
+  shift
+  start 1 "$@" >said 2>&1 || status=$?
+  [ $status -eq 2 ] || complain "exit status $status, expected 2: $*"
+  grep -q "^longspan: .*$pattern" said || complain "expected '$pattern': $*"
+}
+
+written() {
+  texts
+  model local-heads "[{\"branches\": [$(chosen_of 2 6 0)]}, \
+{\"branches\": [$(local_of 9)]}]"
+  misused "chosen:1: that layer chooses no blocks" --model model --output w.h5 \
+    --write id,chosen:1 text
+  misused "chosen:2: the model has 2 layers; give a LAYER from 0 to 1" --model model \
+    --output w.h5 --write id,chosen:2 text
+  run 3 --model model --output w.h5 --overwrite --write id,chosen:0 --wave-tokens 700 text
+  ok_by_verify w.h5 || complain "verify: $(cat verified)"
+  "$LONGSPAN" info w.h5 | tr -s ' \n' ' ' | grep -q 'chosen_0 (blocks chosen in' ||
+    fail "info does not say what w.h5 holds"
+  can_read "what was chosen" || return 0
+  # Document c begins at token 701 with blocks that choose as many as there are.
+  rows w.h5 /tokens/chosen_0 6461 701 256 | od -An -v -td4 -w16 | awk '
+    { b = int((NR - 1) / 64) }
+    b == 0 && ($1 != -1 || $2 != -1 || $3 != -1 || $4 != -1) { exit 1 }
+    b == 1 && ($1 != 0 || $2 != -1 || $3 != 0 || $4 != -1) { exit 1 }
+    b == 2 && ($1 != 0 || $2 != 1 || $3 != 0 || $4 != 1) { exit 1 }
+    b == 3 && ($1 < 0 || $1 >= $2 || $2 > 2 || $3 < 0 || $3 >= $4 || $4 > 2) { exit 1 }
+    END { if (NR != 256) exit 1 }' || fail "the first blocks of a document chose others"
+  at=$(h5dump -p -H -d /tokens/chosen_0 w.h5 | awk '$1 == "OFFSET" { print $2; exit }')
+  printf 'x' | dd of=w.h5 bs=1 seek=$((at + 16 * 3000)) conv=notrunc 2>/dev/null
+  ! ok_by_verify w.h5 || fail "verify passes a choice that was changed"
+  grep -q '/tokens (document 2' verified || complain "verify: $(cat verified)"
+  passed "what was chosen is written, verified, refused"
+}
+
 available=$(cores)
 for core in $available; do
   use "$core"
@@ -132,3 +176,4 @@ for core in $available; do
   selected
 done
 (many)
+(written)
