@@ -329,7 +329,7 @@ def fast_of(attention, segment):
 
 
 def difference_from_reference(attention, segment):
-    """Largest relative difference of the fast way, of results and of all gradients, with other weights drawn at random."""
+    """Largest relative difference of the fast way, of results and all gradients, with other weights, drawn at random."""
     attention = copy.deepcopy(attention)
     for name, p in attention.named_parameters():
         p.data.uniform_(-0.2, 1.2) if name == "span" else p.data.normal_(0, 0.5 / p.shape[-1] ** 0.5)

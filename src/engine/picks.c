@@ -19,7 +19,7 @@ static int64_t panels_of(const lsp_run *e) {
 int64_t lsp_picking_size(int64_t parts, int64_t panels) {
   return 2 * lsp_key_set_size(parts) +
          parts * (int64_t)(sizeof(int8_t) + sizeof(lsp_missing)) +
-         (panels + LSP_BLOCK * LSP_PICKS_MAX) * (int64_t)sizeof(int64_t) +
+         (panels + (int64_t)LSP_BLOCK * LSP_PICKS_MAX) * (int64_t)sizeof(int64_t) +
          lsp_fetch_size(parts);
 }
 
