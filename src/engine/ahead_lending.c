@@ -279,9 +279,9 @@ const float *lsp_ahead_tile(const lsp_run *e, int layer, const lsp_piece *piece,
                             int64_t tile) {
   lsp_source source[LSP_AHEAD_SOURCES];
   const int n = lsp_ahead_sources(e, layer, piece, 1, source);
-  for (int i = 0; i < n; i++)
-    if (tile >= source[i].first && tile < source[i].end)
-      return source[i].tile + (tile - source[i].first) * source[i].stride;
-  LSP_ASSERT(!"a tile within sight");
-  return NULL;
+  int i = 0;
+  while (i < n && (tile < source[i].first || tile >= source[i].end))
+    i++;
+  LSP_ASSERT(i < n); /* it is within sight */
+  return source[i].tile + (tile - source[i].first) * source[i].stride;
 }
