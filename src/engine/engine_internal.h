@@ -61,14 +61,15 @@ typedef struct {
 /* Picked blocks of a layer (picking.h). */
 typedef struct lsp_picking lsp_picking;
 
+enum { LSP_PICKED_RANDOM, LSP_PICKED_CHOSEN, LSP_PICKED_SELECTED, LSP_PICKED_KINDS };
+
 /* What picking took, of all layers of this rank. */
 typedef struct {
   int64_t parts, bytes; /* fetched from other ranks: blocks of one key/value head */
-  int64_t hits;         /* parts that a batch wanted and that were still there */
-  int64_t
-      touched; /* pairs of a block of queries (of a head, or of the heads that choose
-                      together) and a block that any of the queries picked */
-  int64_t visible; /* and a block that they might have picked */
+  int64_t hits;         /* times that a block of queries wanted one that had come */
+  /* Pairs of a block of queries (of a head, or of the heads that choose together) and a
+   * block that any of the queries picked, or might have picked. */
+  int64_t touched[LSP_PICKED_KINDS], visible[LSP_PICKED_KINDS];
 } lsp_picked_counts;
 
 /* A panel of the span. */

@@ -41,6 +41,7 @@ struct lsp_picking {
   lsp_key_set want;     /* of the batch */
   int8_t *wanted;       /* (parts) 1: the batch wants what is in the slot */
   lsp_missing *missing; /* (parts) */
+  int64_t asked;        /* parts that blocks of queries want, one by one */
   int64_t hand;         /* slot that is given away next, if nobody wants it */
   int64_t *batch_end;   /* (panels) of the span: panels before the end of a batch */
   int64_t batches;      /* of this rank */

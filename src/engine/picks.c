@@ -241,10 +241,13 @@ static int want_block(lsp_run *e, int layer, const lsp_pattern *p,
   lsp_picking *k = e->span.picking;
   const lsp_heads h = e->weights.model.layer[layer].heads;
   const int64_t n = lsp_picks_of(e, layer, p, panel, position, head, k->tile);
-  for (int64_t i = 0; i < n; i++)
-    if (tile_here(e, layer, panel->piece, k->tile[i]) == NULL &&
-        !lsp_key_set_add(&k->want, k->tile[i] * h.shared + shared_of(h, head)))
+  for (int64_t i = 0; i < n; i++) {
+    if (tile_here(e, layer, panel->piece, k->tile[i]) != NULL)
+      continue;
+    k->asked++;
+    if (!lsp_key_set_add(&k->want, k->tile[i] * h.shared + shared_of(h, head)))
       return 0;
+  }
   return 1;
 }
 
@@ -305,8 +308,12 @@ static int64_t visible_of(const lsp_run *e, int layer, const lsp_pattern *p,
 static int count_block(lsp_run *e, int layer, const lsp_pattern *p,
                        const lsp_panel *panel, int64_t position, int head) {
   lsp_picked_counts *c = &e->job.clock.picked;
-  c->touched += lsp_picks_of(e, layer, p, panel, position, head, e->span.picking->tile);
-  c->visible += visible_of(e, layer, p, panel, position);
+  const int kind = p->kind == LSP_PATTERN_RANDOM   ? LSP_PICKED_RANDOM
+                   : p->kind == LSP_PATTERN_CHOSEN ? LSP_PICKED_CHOSEN
+                                                   : LSP_PICKED_SELECTED;
+  c->touched[kind] +=
+      lsp_picks_of(e, layer, p, panel, position, head, e->span.picking->tile);
+  c->visible[kind] += visible_of(e, layer, p, panel, position);
   return 1;
 }
 
@@ -416,7 +423,7 @@ static int64_t list_missing(lsp_run *e, int layer) {
       k->missing[n++] =
           (lsp_missing){k->want.key[i], peer_of(e, k->want.key[i] / G), 0};
   }
-  e->job.clock.picked.hits += k->want.count - n;
+  e->job.clock.picked.hits += k->asked - n;
   if (n > 1)
     qsort(k->missing, (size_t)n, sizeof *k->missing, by_peer);
   return n;
@@ -460,6 +467,7 @@ lsp_range lsp_picks_fetch(lsp_run *e, int layer, int64_t batch) {
   if (batch < k->batches)
     panels = (lsp_range){batch == 0 ? 0 : k->batch_end[batch - 1], k->batch_end[batch]};
   lsp_key_set_clear(&k->want);
+  k->asked = 0;
   for (int64_t i = panels.first; i < panels.end; i++) {
     (void)each_of_panel(e, layer, &w->panel[i], count_block);
     if (k->fetches)

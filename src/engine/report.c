@@ -88,6 +88,9 @@ typedef struct {
   spread layer_messages, layer_bytes; /* in a layer of a wave, the most */
   spread kind_messages[LSP_LOAN_KINDS], kind_bytes[LSP_LOAN_KINDS];
   spread visits;
+  spread fetch_messages, fetch_bytes; /* requests, and blocks that were asked for */
+  spread parts, part_bytes, hits;
+  spread touched[LSP_PICKED_KINDS], visible[LSP_PICKED_KINDS];
 } totals;
 
 static const char *const kind_name[LSP_LOAN_KINDS] = {"halo", "kept", "keep", "fixed",
@@ -98,6 +101,21 @@ static const char *const phase_name[LSP_PHASES] = {
     LSP_PHASE_TABLE(X)
 #undef X
 };
+
+static void collect_picked(const lsp_run *e, lsp_traffic all, totals *t) {
+  const lsp_ctx *ctx = e->job.ctx;
+  const lsp_traffic lent = lsp_exchange_traffic(e->span.exchange);
+  const lsp_picked_counts *c = &e->job.clock.picked;
+  t->fetch_messages = spread_of(ctx, (double)(all.messages - lent.messages));
+  t->fetch_bytes = spread_of(ctx, (double)(all.bytes - lent.bytes));
+  t->parts = spread_of(ctx, (double)c->parts);
+  t->part_bytes = spread_of(ctx, (double)c->bytes);
+  t->hits = spread_of(ctx, (double)c->hits);
+  for (int i = 0; i < LSP_PICKED_KINDS; i++) {
+    t->touched[i] = spread_of(ctx, (double)c->touched[i]);
+    t->visible[i] = spread_of(ctx, (double)c->visible[i]);
+  }
+}
 
 static void collect(const lsp_run *e, totals *t) {
   const lsp_ctx *ctx = e->job.ctx;
@@ -125,6 +143,7 @@ static void collect(const lsp_run *e, totals *t) {
     t->kind_bytes[kind] = spread_of(ctx, (double)of.bytes);
   }
   t->visits = spread_of(ctx, (double)e->job.clock.visits);
+  collect_picked(e, traffic, t);
   t->written = spread_of(ctx, (double)lsp_store_written(e->progress.store).bytes);
   t->peak = spread_of(ctx, (double)usage.ru_maxrss * 1024);
 }
@@ -179,6 +198,30 @@ static void print_rates(const lsp_run *e, const totals *t) {
   lsp_say(e->job.ctx, "written %.1f MiB; peak memory %.0f MiB a rank (%.0f planned)",
           t->written.sum / (1 << 20), t->peak.most / (1 << 20),
           (double)(lsp_sizes_rank(&e->span.sizes) + e->span.sizes.node) / (1 << 20));
+}
+
+static const char *const picked_name[LSP_PICKED_KINDS] = {
+    [LSP_PICKED_RANDOM] = "random",
+    [LSP_PICKED_CHOSEN] = "chosen",
+    [LSP_PICKED_SELECTED] = "selected"};
+
+/* Of a selected branch: of the blocks that one query of 64 might look at, those that any
+ * of them does. */
+static void print_picked(const lsp_run *e, const totals *t) {
+  char line[256] = "none";
+  int n = 0;
+  if (e->span.picking == NULL)
+    return;
+  for (int i = 0; i < LSP_PICKED_KINDS; i++)
+    if (t->visible[i].sum > 0)
+      n +=
+          snprintf(line + n, sizeof line - (size_t)n, "%s%s %.1f %%", n > 0 ? ", " : "",
+                   picked_name[i], 100 * t->touched[i].sum / t->visible[i].sum);
+  lsp_say(e->job.ctx,
+          "of the blocks in their reach 64 queries touch: %s; of %.0f blocks of a head "
+          "that other ranks have %.0f were fetched, %.3f MiB, and the rest found here",
+          line, t->parts.sum + t->hits.sum, t->parts.sum,
+          t->part_bytes.sum / (1 << 20));
 }
 
 static double text_bytes(const lsp_run *e) {
@@ -316,6 +359,24 @@ static json_t *loans_json(const totals *t) {
   return o;
 }
 
+/* Picked blocks: parts (of one key/value head) that came from other ranks, and how often
+ * one was wanted that had come before; what that took; of pairs of blocks in reach, those
+ * touched. */
+static json_t *picked_json(const totals *t) {
+  json_t *o = json_pack(
+      "{s:I, s:I, s:I, s:I, s:I}", "parts_fetched", (json_int_t)t->parts.sum,
+      "bytes_fetched", (json_int_t)t->part_bytes.sum, "parts_found",
+      (json_int_t)t->hits.sum, "messages_sent", (json_int_t)t->fetch_messages.sum,
+      "bytes_sent", (json_int_t)t->fetch_bytes.sum);
+  for (int i = 0; i < LSP_PICKED_KINDS; i++)
+    if (t->visible[i].sum > 0)
+      (void)json_object_set_new(
+          o, picked_name[i],
+          json_pack("{s:I, s:I}", "pairs_touched", (json_int_t)t->touched[i].sum,
+                    "pairs_in_reach", (json_int_t)t->visible[i].sum));
+  return o;
+}
+
 static void put_environment(json_t *o) {
   static const char *const name[] = {"SLURM_JOB_ID", "SLURM_JOB_NODELIST",
                                      "SLURM_RESTART_COUNT", "PBS_JOBID"};
@@ -373,6 +434,8 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "messages_sent", spread_json(&t->messages, P));
   (void)json_object_set_new(o, "bytes_sent", spread_json(&t->bytes, P));
   (void)json_object_set_new(o, "loans", loans_json(t));
+  if (e->span.picking != NULL)
+    (void)json_object_set_new(o, "picked", picked_json(t));
   /* products of a block of queries of one head with a tile, of all ranks */
   (void)json_object_set_new(o, "visits", json_integer((json_int_t)t->visits.sum));
   (void)json_object_set_new(o, "written_bytes",
@@ -438,6 +501,7 @@ void lsp_report_end(const lsp_run *e, const char *state, int ended) {
   if (ended && !e->job.ctx->quiet && e->job.ctx->rank == 0) {
     print_phases(e, &t);
     print_rates(e, &t);
+    print_picked(e, &t);
     print_score(e);
   }
   if (ended)
