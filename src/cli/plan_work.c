@@ -6,6 +6,7 @@
  *   each counted    | a      | a + b  | a + 2 b ...
  */
 #include "estimate.h"
+#include "model_words.h"
 
 #include <stdlib.h>
 
@@ -38,15 +39,30 @@ static int64_t multiple_of(int64_t a, int64_t b) {
                                               : a / divisor_of(a, b) * b;
 }
 
+/* Where means look back to all that they ever will, and after how many positions their
+ * rows begin tiles of their own again. */
+static int64_t settled_of(const lsp_pattern *p) {
+  const int64_t far = lsp_words_far(p);
+  return far == LSP_REACH_ALL ? 1 : lsp_min(far, COUNTED_MOST) + p->pool;
+}
+
+static int64_t period_of(const lsp_pattern *p) {
+  const int levels = lsp_pattern_levels(p);
+  if (p->kind == LSP_PATTERN_RECURRENCE && !p->same_length)
+    return lsp_max(p->segment, 1);
+  return levels == 0 ? 1 : LSP_GRID_BLOCK * lsp_level_unit(p, levels);
+}
+
 /* From `base` on nothing begins before position 0, and fixed keys are apart. */
 static void find_period(const lsp_layer *l, int64_t unit, series *s) {
   int64_t base = 1, sinks = 0, period = unit;
   for (int b = 0; b < l->branches; b++) {
     const lsp_pattern *p = &l->branch[b];
-    base = lsp_max(base, lsp_max(p->window, p->memory + p->segment));
-    sinks = lsp_max(sinks, p->sinks);
-    if (p->kind == LSP_PATTERN_RECURRENCE && !p->same_length)
-      period = multiple_of(period, lsp_max(p->segment, 1));
+    base = lsp_max(base, lsp_max(p->window + p->ramp, p->memory + p->segment));
+    if (lsp_pattern_levels(p) > 0)
+      base = lsp_max(base, settled_of(p));
+    sinks = lsp_max(sinks, lsp_max(p->sinks, lsp_layer_fixed(l)));
+    period = multiple_of(period, period_of(p));
   }
   s->period = period / unit;
   s->base = lsp_divide_up(base + sinks, period) * s->period + 1;
@@ -79,9 +95,27 @@ static double total(const series *s, int64_t n) {
          k * (next - part);
 }
 
-/* Tile products of a block of queries, over all heads. */
-static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
-  const lsp_layer *l = &one->layer[0];
+/* Tiles of pooled rows that a block of queries touches, of all levels. */
+static int64_t pooled_tiles(const lsp_pattern *p, int64_t first, int64_t end) {
+  int64_t tiles = 0;
+  for (int level = 1; level <= lsp_pattern_levels(p); level++) {
+    lsp_keys all = {INT64_MAX, 0};
+    for (int64_t i = first; i < end; i++) {
+      const lsp_keys k = lsp_pooled_keys(p, level, i);
+      if (k.first >= k.end)
+        continue;
+      all.first = lsp_min(all.first, k.first);
+      all.end = lsp_max(all.end, k.end);
+    }
+    if (all.first < all.end)
+      tiles += lsp_block_of(all.end - 1) - lsp_block_of(all.first) + 1;
+  }
+  return tiles;
+}
+
+/* Tile products of a block of queries, over all heads. rows: of the frame, which two-sided
+ * layers see to its end. */
+static double visits_in(const lsp_layer *l, lsp_keys block, int64_t rows) {
   lsp_view view[LSP_BRANCHES_MAX];
   const int views = lsp_layer_views(l, view);
   double sum = 0;
@@ -90,9 +124,16 @@ static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
     differ = differ || l->branch[b].windows != NULL;
   const int heads = differ ? l->heads.query : 1;
   for (int v = 0; v < views; v++)
-    for (int h = 0; h < heads; h++)
-      sum += (double)lsp_view_tiles(&view[v], h, first, end, 0);
+    for (int h = 0; h < heads; h++) {
+      sum += (double)lsp_view_tiles(&view[v], h, block.first, block.end, rows);
+      if (view[v].pooled != NULL)
+        sum += (double)pooled_tiles(view[v].pooled, block.first, block.end);
+    }
   return sum * l->heads.query / heads;
+}
+
+static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
+  return visits_in(&one->layer[0], (lsp_keys){first, end}, 0);
 }
 
 /* A frame without text has no rows, whatever its prefix. */
@@ -100,10 +141,33 @@ static int64_t rows_of(const lsp_plan *plan, int64_t f) {
   return lsp_plan_tokens_of(plan, f) == 0 ? 0 : lsp_plan_end(plan, f);
 }
 
+/* 1: pairs of any number of positions are worked out at once. */
+static int is_summed(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].two_sided || l->branch[b].kind > LSP_PATTERN_RECURRENCE)
+      return 1;
+  return 0;
+}
+
+static double summed(const lsp_model *one, const lsp_plan *plan) {
+  double sum = 0, last = 0;
+  int64_t rows = 0;
+  for (int64_t f = 0; f < plan->frames; f++) {
+    const int64_t n = rows_of(plan, f);
+    if (n != rows)
+      last = lsp_model_flops_of_pairs(one, 0, n);
+    rows = n;
+    sum += last;
+  }
+  return sum;
+}
+
 static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
   const costing c = {one, 1, lsp_model_flops_of_pairs};
   series s = {0};
   double sum = 0;
+  if (is_summed(&one->layer[0]))
+    return summed(one, plan);
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan), &s);
   for (int64_t f = 0; f < plan->frames; f++) {
@@ -114,11 +178,66 @@ static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
   return sum;
 }
 
-/* The last block of a frame may have fewer rows. */
+/* Blocks of a frame from which on, and up to which before its end, a two-sided layer
+ * touches as many tiles in each. */
+static int64_t border_of(const lsp_layer *l) {
+  int64_t rows = lsp_layer_fixed(l);
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_LOCAL)
+      rows = lsp_max(rows, lsp_layer_fixed(l) + l->branch[b].window);
+  return lsp_divide_up(rows, LSP_GRID_BLOCK) + 1;
+}
+
+/* Blocks of queries among which are global rows: each sees all tiles. */
+static int64_t global_blocks(const lsp_layer *l, int64_t rows) {
+  int64_t blocks = 0, last = -1;
+  for (int b = 0; b < l->branches; b++)
+    for (int64_t i = 0; i < lsp_min(rows, LSP_SINKS_MAX); i++)
+      if (l->branch[b].kind == LSP_PATTERN_GLOBAL &&
+          lsp_pattern_is_global(&l->branch[b], i) && lsp_block_of(i) != last) {
+        last = lsp_block_of(i);
+        blocks++;
+      }
+  return blocks;
+}
+
+static double visits_around(const lsp_layer *l, int64_t rows) {
+  const int64_t blocks = lsp_divide_up(rows, LSP_GRID_BLOCK);
+  const int64_t border = lsp_min(border_of(l), blocks);
+  double sum = (double)global_blocks(l, rows) * (double)blocks * l->heads.query;
+  for (int64_t b = 0; b < blocks; b++) {
+    const int64_t first = b * LSP_GRID_BLOCK;
+    const int64_t alike = b == border ? lsp_max(1, blocks - 2 * border) : 1;
+    sum += (double)alike *
+           visits_in(l, (lsp_keys){first, lsp_min(rows, first + LSP_GRID_BLOCK)}, rows);
+    b += alike - 1;
+  }
+  return sum;
+}
+
+static double visits_two_sided(const lsp_layer *l, const lsp_plan *plan) {
+  double sum = 0, last = 0;
+  int64_t rows = 0;
+  for (int64_t f = 0; f < plan->frames; f++) {
+    const int64_t n = rows_of(plan, f);
+    if (n != rows)
+      last = visits_around(l, n);
+    rows = n;
+    sum += last;
+  }
+  return sum;
+}
+
+/* The last block of a frame may have fewer rows. What is picked is not known, but as the
+ * program runs. */
 static double visits_of_layer(const lsp_model *one, const lsp_plan *plan) {
   const costing c = {one, LSP_GRID_BLOCK, visits_of};
   series s = {0};
   double sum = 0;
+  if (lsp_layer_picks(&one->layer[0]))
+    return -1;
+  if (one->two_sided)
+    return visits_two_sided(&one->layer[0], plan);
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan) / LSP_GRID_BLOCK, &s);
   for (int64_t f = 0; f < plan->frames && s.sum != NULL; f++) {
