@@ -66,6 +66,18 @@ void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t
 /* Global rows of a layer lie in the first blocks of a frame: so many; 0: it has none. */
 int64_t lsp_sizes_global_blocks(const lsp_layer *layer);
 
+/* 1: rows of block b of a frame that ends at `end` are global. */
+int lsp_sizes_has_globals(const lsp_layer *layer, int64_t b, int64_t end);
+
+/* Blocks of one key/value head that the queries of a block pick at most. */
+int64_t lsp_sizes_picks(const lsp_layer *layer);
+
+/* Panels that each layer of a two-sided model takes up in the wave that begins at panel
+ * `first`: stage (L + 1), the last one those that are done. */
+void lsp_sizes_stages(const lsp_model *model, const lsp_layer_sizes *layer,
+                      const lsp_plan *plan, int64_t first, int64_t rows,
+                      lsp_range *stage);
+
 /* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
 lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
                              lsp_framing *framing, lsp_failure *why);
@@ -228,6 +240,8 @@ typedef struct {
  * are each the most of any rank, which may be different ones. */
 typedef struct {
   int exact; /* the counts of a run; else bounds, which a run stays below */
+  int fetched; /* what is picked of the past comes on top, in `layer` and `rank`, as a
+                  bound */
   int64_t waves;
   int64_t idle;   /* ranks without work in the wave that has most of them; -1: not
                          counted */

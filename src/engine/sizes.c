@@ -52,8 +52,7 @@ static lsp_stratum_sizes stratum_of(lsp_stratum s, int64_t longest, int64_t rank
   return z;
 }
 
-/* Blocks of one key/value head that the queries of a block pick at most. */
-static int64_t picks_of_block(const lsp_layer *l) {
+int64_t lsp_sizes_picks(const lsp_layer *l) {
   int64_t parts = 0;
   for (int b = 0; b < l->branches; b++) {
     const lsp_pattern *p = &l->branch[b];
@@ -74,7 +73,7 @@ static int64_t parts_of(const lsp_model *m, const lsp_layer *l, int64_t tiles,
   if (ranks == 1 || m->two_sided || !lsp_layer_picks(l))
     return 0;
   const int64_t part = lsp_tile_head(l->heads) * (int64_t)sizeof(float);
-  const int64_t panel = LSP_PANEL / LSP_BLOCK * picks_of_block(l);
+  const int64_t panel = LSP_PANEL / LSP_BLOCK * lsp_sizes_picks(l);
   return lsp_min(tiles * l->heads.shared, lsp_max(panel, LSP_PICKED_BYTES / part));
 }
 

@@ -54,9 +54,32 @@ void lsp_sizes_ahead(const lsp_model *m, int layer, int64_t longest, int64_t ran
   y->room = y->in_rounds ? LSP_ROUND_TILES : lsp_halo_most(&y->sight);
 }
 
-int64_t lsp_sizes_global_blocks(const lsp_layer *l) {
+static const lsp_pattern *globals_of(const lsp_layer *l) {
   for (int b = 0; b < l->branches; b++)
     if (l->branch[b].kind == LSP_PATTERN_GLOBAL && l->branch[b].two_sided)
-      return lsp_divide_up(lsp_layer_fixed(l), LSP_BLOCK);
+      return &l->branch[b];
+  return NULL;
+}
+
+int64_t lsp_sizes_global_blocks(const lsp_layer *l) {
+  return globals_of(l) != NULL ? lsp_divide_up(lsp_layer_fixed(l), LSP_BLOCK) : 0;
+}
+
+int lsp_sizes_has_globals(const lsp_layer *l, int64_t b, int64_t end) {
+  const lsp_pattern *p = globals_of(l);
+  for (int64_t i = b * LSP_BLOCK; p != NULL && i < lsp_min(end, (b + 1) * LSP_BLOCK);
+       i++)
+    if (lsp_pattern_is_global(p, i))
+      return 1;
   return 0;
+}
+
+void lsp_sizes_stages(const lsp_model *m, const lsp_layer_sizes *layer,
+                      const lsp_plan *plan, int64_t first, int64_t rows,
+                      lsp_range *stage) {
+  stage[0] = lsp_sizes_whole(m) ? lsp_plan_whole_wave(plan, first, rows)
+                                : lsp_plan_wave(plan, first, rows);
+  for (int l = 0; l < m->layers; l++)
+    stage[l + 1] = (lsp_range){lsp_plan_ready(plan, stage[l].first, &layer[l].sight),
+                               lsp_plan_ready(plan, stage[l].end, &layer[l].sight)};
 }
