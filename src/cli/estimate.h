@@ -36,7 +36,7 @@ typedef struct {
   lsp_request request;
   double outside;   /* FLOPs outside attention */
   double within;    /* in it, of useful pairs */
-  double quadratic; /* of these in layers that look at every position before */
+  double quadratic; /* of these in layers that look at every position */
   double visits;    /* negative: not counted */
   double rate;      /* FLOP/s that all ranks reach */
   const char *rate_is;
@@ -66,7 +66,7 @@ typedef struct {
   const char *key, *words;
   int64_t bytes;
 } plan_part;
-enum { LSP_PLAN_PARTS = 16 };
+enum { LSP_PLAN_PARTS = 20 };
 int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 

@@ -68,8 +68,14 @@ int lsp_words_is_first(const lsp_model *model, int i) {
 }
 
 int lsp_words_is_full(const lsp_model *model, int of, int layer) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const lsp_layer *l = &model->layer[layer];
+  const int n = lsp_layer_strata(l, stratum);
+  int full = lsp_layer_reach(l) == LSP_REACH_ALL;
   (void)of;
-  return lsp_layer_reach(&model->layer[layer]) == LSP_REACH_ALL;
+  for (int k = 0; k < n; k++)
+    full = full || stratum[k].reach == LSP_REACH_ALL;
+  return full;
 }
 
 /* Every how many layers they come: the step of at least four of them; else 0. */

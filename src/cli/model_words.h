@@ -24,7 +24,8 @@ typedef int lsp_words_is(const lsp_model *model, int of, int layer);
 void lsp_words_layers(const lsp_model *model, lsp_words_is *is, int of, char *text,
                       size_t size);
 
-/* For lsp_words_layers: a layer with a branch that shows every position before. */
+/* For lsp_words_layers: a layer with a branch that shows every position (two-sided) or every
+ * position before, by itself or in a mean. */
 int lsp_words_is_full(const lsp_model *model, int of, int layer);
 
 /* Local. "8 query heads, 2 key/value heads of width 64". */

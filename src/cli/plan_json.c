@@ -41,7 +41,8 @@ static void put_memory(json_t *o, const plan_estimate *e) {
 static void put_lending(json_t *o, const plan_estimate *e) {
   const lsp_lending *l = &e->lending;
   json_t *kinds = l->exact ? json_object() : json_null();
-  (void)json_object_set_new(o, "lending_is_exact", json_boolean(l->exact));
+  (void)json_object_set_new(o, "lending_is_exact",
+                            json_boolean(l->exact && !l->fetched));
   put(o, "messages_a_layer_and_wave", l->layer.messages);
   put(o, "bytes_a_layer_and_wave", l->layer.bytes);
   put(o, "messages_sent", l->rank.messages);

@@ -20,11 +20,19 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"kept", "keys and values kept from wave to wave",
        floats(z->rings + z->kept_fixed)},
       {"pooled_rows", "pooled rows", floats(z->strata + z->strata_rings)},
+      {"fetched", "picked blocks of other ranks, and which are picked",
+       floats(z->picked + z->choices)},
       {"partial_results", "results of attention in several rounds",
        floats(z->partials)},
+      {"gates", "weights of results, token by token", floats(z->gates)},
+      {"waiting", "rows that wait for those ahead of them",
+       floats(z->waiting + 2 * z->moved)},
+      {"global_rows", "global rows: queries, keys, results",
+       floats(z->globals + z->global_q + z->global_tiles + z->global_rows)},
       {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},
       {"scratch", "scratch of the threads", floats(z->scratch * e->request.threads)},
-      {"tokens", "ids, results, sums", floats(2 * z->tokens + z->sums + z->shares)},
+      {"tokens", "ids, results, sums",
+       floats(2 * z->tokens + z->lead + z->starts + z->sums + z->shares)},
       {"lists", "lists of panels", z->lists},
       {"process", "the program, MPI, HDF5, BLAS (about)", z->process},
       {"root", "rank 0 more: sums, and where a run began", z->root},
@@ -54,6 +62,7 @@ int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
   return N;
 }
 
+/* Keys and values, or means of them, of all positions before. */
 plan_kept lsp_plan_kept(const plan_estimate *e) {
   plan_kept k = {0, 0, 0};
   for (int i = 0; i < e->model.layers; i++) {
@@ -61,8 +70,17 @@ plan_kept lsp_plan_kept(const plan_estimate *e) {
     if (!lsp_words_is_full(&e->model, 0, i))
       continue;
     k.layers++;
-    k.all += 4.0 * (double)y->tiles * (double)y->tile;
-    k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
+    if (lsp_layer_reach(&e->model.layer[i]) == LSP_REACH_ALL) {
+      k.all += 4.0 * (double)y->tiles * (double)y->tile;
+      k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
+    }
+    for (int n = 0; n < y->strata; n++) {
+      const lsp_stratum_sizes *t = &y->stratum[n];
+      if (t->is.reach != LSP_REACH_ALL)
+        continue;
+      k.all += 4.0 * (double)t->reach * (double)y->pooled;
+      k.rank += 4.0 * (double)t->groups * (double)t->grain.group * (double)y->pooled;
+    }
   }
   return k;
 }
