@@ -168,15 +168,17 @@ static int count_waves(counting *c, int64_t budget) {
 
 /* --- bounds ---------------------------------------------------------------------- */
 
-/* Grains that a layer looks back to: how many, the floats of one, in how many rounds. */
+/* Grains that a layer borrows, and those that it keeps: how many, the floats of one, in how
+ * many rounds; and of them, what a rank has itself: in its ring, and in its span. */
 typedef struct {
   lsp_grain grain;
   int64_t reach, floats, rounds;
+  int64_t groups, own;
 } looking;
 
-/* What a rank lends at most of them in a wave. To spans that begin within the reach after
- * its own one, in rounds that may cut a loan in two; to all of them what it keeps, and to
- * those who keep it what it computed. rows: what the wave has at least. */
+/* What a rank lends at most of them in a wave: to spans that begin within the reach after
+ * its own one or, of its ring, after the wave's beginning, in rounds that may cut a loan in
+ * two. rows: what the wave has at least. */
 static lsp_sent bound_of_past(const lsp_sizing *z, looking l, int64_t rows) {
   const int64_t P = z->request->ranks, share = rows / P;
   const int64_t reach = l.reach * l.grain.unit;
@@ -185,27 +187,47 @@ static lsp_sent bound_of_past(const lsp_sizing *z, looking l, int64_t rows) {
     spans = lsp_min(spans, (reach + LSP_PANEL) / share + 2);
   if (l.reach == 0)
     return (lsp_sent){0, 0};
-  const int64_t groups = lsp_divide_up(l.reach, l.grain.group) + 2;
-  const lsp_sent all = lsp_sent_tiles(l.reach, l.floats);
-  /* a borrower gets groups and spans, cut where rounds end */
-  return (lsp_sent){
-      lsp_add_times(groups, spans, groups + 2 * l.rounds + all.messages + 2),
-      lsp_add_times(all.bytes, 2 * spans, all.bytes)};
+  const int64_t most = lsp_min(l.reach, l.groups * l.grain.group + l.own);
+  const lsp_sent lent = lsp_sent_tiles(most, l.floats);
+  const int64_t cuts = l.groups + 1 + 2 * l.rounds + lent.messages;
+  return (lsp_sent){lsp_add_times(0, 2 * spans, cuts),
+                    lsp_add_times(0, 2 * spans, lent.bytes)};
+}
+
+/* What goes at most to those who keep it. */
+static lsp_sent bound_of_keeping(looking l) {
+  const lsp_sent kept = lsp_sent_tiles(lsp_min(l.own, l.reach), l.floats);
+  if (l.reach == 0)
+    return (lsp_sent){0, 0};
+  return (lsp_sent){l.own / l.grain.group + 2 + kept.messages, kept.bytes};
 }
 
 /* What a rank lends at most in a layer: tiles, pooled rows, and the first tiles to
  * everyone. */
 static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
-                               int64_t rows) {
-  const int64_t P = z->request->ranks;
-  const looking tiles = {lsp_grain_tile(), y->tiles, y->tile,
-                         lsp_divide_up(y->tiles, lsp_max(1, y->room))};
+                               const lsp_sizes *sizes, int64_t rows) {
+  const int64_t P = z->request->ranks, own = sizes->span_rows / LSP_GRID_BLOCK;
+  looking tiles = {.grain = lsp_grain_tile(),
+                   .reach = y->near_tiles,
+                   .floats = y->tile,
+                   .rounds = lsp_divide_up(y->near_tiles, lsp_max(1, y->room)),
+                   .groups = y->groups,
+                   .own = own};
   if (P == 1)
     return (lsp_sent){0, 0};
   lsp_sent sent = bound_of_past(z, tiles, rows);
+  tiles.reach = y->tiles;
+  sent = lsp_sent_add(sent, 1, bound_of_keeping(tiles));
   for (int s = 0; s < y->strata; s++) {
-    const looking means = {y->stratum[s].grain, y->stratum[s].reach, y->pooled, 1};
+    const lsp_stratum_sizes *t = &y->stratum[s];
+    const looking means = {.grain = t->grain,
+                           .reach = t->reach,
+                           .floats = y->pooled,
+                           .rounds = 1,
+                           .groups = t->groups,
+                           .own = sizes->span_rows / t->grain.unit + 1};
     sent = lsp_sent_add(sent, 1, bound_of_past(z, means, rows));
+    sent = lsp_sent_add(sent, 1, bound_of_keeping(means));
   }
   return lsp_sent_add(sent, 2 * P, lsp_sent_tiles(y->fixed, y->tile));
 }
@@ -241,7 +263,7 @@ static lsp_sent bound_of(const counting *c, int i, const lsp_sizes *sizes,
   const lsp_sizing *z = c->sizing;
   if (z->model->two_sided)
     return lsp_bound_of_step(z, i, sizes, rows);
-  return lsp_sent_add(bound_of_layer(z, &z->layer[i], rows), 1,
+  return lsp_sent_add(bound_of_layer(z, &z->layer[i], sizes, rows), 1,
                       lsp_bound_of_picks(z, i, sizes, rows));
 }
 
