@@ -4,6 +4,7 @@
 #include "info.h"
 #include "model_words.h"
 
+#include "lsp/attend.h"
 #include "lsp/json.h"
 #include "lsp/safetensors.h"
 #include "lsp/sizes.h"
@@ -214,27 +215,82 @@ static void print_recurrence(const lsp_model *m) {
                      : "");
 }
 
-/* How far back a token looks: in a layer, and through all of them. */
+/* How far back a token looks: in a layer, and through all of them; means looked at count as
+ * what they average. */
 typedef struct {
   int64_t least, most, sum;
+  int64_t itself; /* the most of what is looked at by itself */
   int64_t fixed;
-  int full; /* layers */
+  int full;       /* layers */
+  int means;      /* some of it is looked at in means */
+  int full_means; /* all of it, by some layer, in means alone */
+  int globals;    /* some of the fixed rows see all */
 } reaches;
+
+static int64_t plus(int64_t a, int64_t b) {
+  int64_t sum;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+/* What the means of a layer go back over; 0: it has none. */
+static int64_t far_of(const lsp_layer *l) {
+  int64_t most = 0;
+  for (int b = 0; b < l->branches; b++)
+    if (lsp_pattern_levels(&l->branch[b]) > 0)
+      most = lsp_max(most, lsp_words_far(&l->branch[b]));
+  return most;
+}
+
+static int has_globals(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_GLOBAL)
+      return 1;
+  return 0;
+}
 
 static reaches reaches_of(const lsp_model *m) {
   reaches r = {.least = INT64_MAX};
   for (int i = 0; i < m->layers; i++) {
-    const int64_t reach = lsp_layer_reach(&m->layer[i]);
-    r.fixed = lsp_max(r.fixed, lsp_layer_fixed(&m->layer[i]));
-    if (reach == LSP_REACH_ALL) {
+    const lsp_layer *l = &m->layer[i];
+    r.fixed = lsp_max(r.fixed, lsp_layer_fixed(l));
+    r.globals |= has_globals(l);
+    if (lsp_words_is_full(m, 0, i)) {
       r.full++;
+      r.full_means |= lsp_layer_reach(l) != LSP_REACH_ALL;
       continue;
     }
-    r.least = lsp_min(r.least, reach);
-    r.most = lsp_max(r.most, reach);
-    r.sum += reach;
+    const int64_t reach = lsp_layer_reach(l), far = lsp_max(reach, far_of(l));
+    r.means |= far > reach;
+    r.itself = lsp_max(r.itself, reach);
+    r.least = lsp_min(r.least, far);
+    r.most = lsp_max(r.most, far);
+    r.sum = plus(r.sum, far);
   }
   return r;
+}
+
+static void add_bounded(const lsp_model *m, const reaches *r, char *text, size_t size) {
+  char n[LSP_NUMBER_SIZE];
+  lsp_words_add(text, size, "a token can look %s%s position%s",
+                r->means       ? "back about "
+                : m->two_sided ? ""
+                               : "back ",
+                lsp_grouped(r->least, n), r->most == 1 ? "" : "s");
+  if (r->most > r->least)
+    lsp_words_add(text, size, " to %s", lsp_grouped(r->most, n));
+  lsp_words_add(text, size, "%s in %s layer", m->two_sided ? " to each side" : "",
+                r->most > r->least ? "a"
+                : m->layers == 1   ? "the one"
+                                   : "each");
+  if (r->means && r->itself > 0)
+    lsp_words_add(text, size, " (at most %s by themselves, the others in means)",
+                  lsp_grouped(r->itself, n));
+  else if (r->means)
+    lsp_words_add(text, size, " (in means)");
+  if (m->layers > 1)
+    lsp_words_add(text, size,
+                  ", and at most %s%s through all %d layers, the sum of them",
+                  r->means ? "about " : "", lsp_grouped(r->sum, n), m->layers);
 }
 
 static void print_reach(const lsp_model *m) {
@@ -242,70 +298,169 @@ static void print_reach(const lsp_model *m) {
   char text[WORDS_SIZE] = "", layers[WORDS_SIZE], n[LSP_NUMBER_SIZE];
   if (r.full > 0) {
     lsp_words_layers(m, lsp_words_is_full, 0, layers, sizeof layers);
-    lsp_print_fact(
-        stdout, "reach",
-        "a token can look back to the beginning of its document: %s %s every "
-        "position before",
-        layers, r.full == 1 ? "sees" : "see");
+    lsp_print_fact(stdout, "reach", "a token can look %s: %s %s every position%s",
+                   m->two_sided ? "at all of its document"
+                                : "back to the beginning of its document",
+                   layers, r.full == 1 ? "sees" : "see",
+                   m->two_sided   ? ""
+                   : r.full_means ? " before, or means of them"
+                                  : " before");
     return;
   }
-  lsp_words_add(text, sizeof text, "a token can look back %s position%s",
-                lsp_grouped(r.least, n), r.most == 1 ? "" : "s");
-  if (r.most > r.least)
-    lsp_words_add(text, sizeof text, " to %s", lsp_grouped(r.most, n));
-  lsp_words_add(text, sizeof text, " in %s layer",
-                r.most > r.least ? "a"
-                : m->layers == 1 ? "the one"
-                                 : "each");
-  if (m->layers > 1)
+  add_bounded(m, &r, text, sizeof text);
+  if (r.globals)
     lsp_words_add(text, sizeof text,
-                  ", and at most %s through all %d layers, the sum of them",
-                  lsp_grouped(r.sum, n), m->layers);
-  if (r.fixed > 0)
+                  "; and at %sthe rows that see every position%s (among the first %s)",
+                  m->two_sided ? "all of its document through " : "",
+                  m->two_sided ? "" : ", at any distance", lsp_grouped(r.fixed, n));
+  else if (r.fixed > 0)
     lsp_words_add(text, sizeof text, "; and at the first %s%s at any distance",
                   r.fixed == 1 ? "position" : lsp_grouped(r.fixed, n),
                   r.fixed == 1 ? "" : " positions");
   lsp_print_fact(stdout, "reach", "%s", text);
 }
 
+/* What is so because a token sees those after it. */
+static void print_two_sided(const lsp_model *m) {
+  if (!m->two_sided)
+    return;
+  lsp_print_fact(
+      stdout, "two-sided",
+      "a token sees those after it, too, and its row, which sees it, predicts "
+      "it (as in masked language models): every token has an nll, the first "
+      "one, too");
+  if (lsp_sizes_whole(m))
+    lsp_print_fact(
+        stdout, "",
+        "a layer sees all of a document, so that a run holds a document as a "
+        "whole, in the memory of all ranks together");
+  else
+    lsp_print_fact(
+        stdout, "",
+        "a document may be of any length: rows wait for those ahead of them");
+}
+
 /* --- memory and work ------------------------------------------------------------- */
 
+/* Layers of which the same is kept are told as one. */
+static int kept_alike(const lsp_model *m, int of, int layer) {
+  const lsp_layer *a = &m->layer[of], *b = &m->layer[layer];
+  lsp_stratum x[LSP_STRATA_MAX], y[LSP_STRATA_MAX];
+  const int n = lsp_layer_strata(a, x);
+  int alike = lsp_layer_reach(a) == lsp_layer_reach(b) && lsp_layer_strata(b, y) == n;
+  for (int k = 0; alike && k < n; k++)
+    alike = x[k].unit == y[k].unit && x[k].reach == y[k].reach;
+  return alike;
+}
+
+/* "the last 64 positions, 6 means of 64 to choose by, the first 4 positions" */
+static void add_kept(const lsp_model *m, int i, char *text, size_t size) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int n = lsp_layer_strata(&m->layer[i], stratum);
+  const int64_t reach = lsp_sizes_layer_reach(m, i, LSP_REACH_ALL);
+  const int64_t fixed = lsp_sizes_fixed(m);
+  char number[LSP_NUMBER_SIZE], unit[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position");
+  else
+    lsp_words_add(text, size, "the last %s position%s", lsp_grouped(reach, number),
+                  reach == 1 ? "" : "s");
+  for (int k = 0; k < n; k++)
+    lsp_words_add(text, size, ", %s mean%s of %s%s",
+                  stratum[k].reach == LSP_REACH_ALL
+                      ? "all"
+                      : lsp_grouped(stratum[k].reach, number),
+                  stratum[k].reach == 1 ? "" : "s", lsp_grouped(stratum[k].unit, unit),
+                  stratum[k].routing ? " (to choose blocks by)" : "");
+  if (fixed > 0)
+    lsp_words_add(text, size, ", the first %s", lsp_grouped(fixed, number));
+}
+
+static void print_kept(const lsp_model *m) {
+  char layers[WORDS_SIZE], text[WORDS_SIZE];
+  int said = 0;
+  for (int i = 0; i < m->layers && !m->two_sided; i++) {
+    int is_first = 1;
+    for (int k = 0; k < i && is_first; k++)
+      is_first = !kept_alike(m, k, i);
+    if (!is_first)
+      continue;
+    lsp_words_layers(m, kept_alike, i, layers, sizeof layers);
+    text[0] = '\0';
+    add_kept(m, i, text, sizeof text);
+    lsp_print_fact(stdout, said++ == 0 ? "kept" : "", "%s: keys and values of %s",
+                   layers, text);
+  }
+}
+
+/* All layers have as many rows in a snapshot as the one that needs most. */
 static void print_snapshot(const lsp_model *m) {
+  enum { POSITIONS = 1 << 20 };
   char number[LSP_NUMBER_SIZE];
-  const reaches r = reaches_of(m);
+  const int64_t none = lsp_sizes_pooled(m, 0), some = lsp_sizes_pooled(m, POSITIONS);
+  const int64_t reach = lsp_sizes_reach(m, 0);
   double row = 0;
   for (int i = 0; i < m->layers; i++)
     row += 2.0 * sizeof(float) * m->layer[i].heads.shared * m->layer[i].heads.width;
-  if (r.full > 0)
+  if (m->two_sided)
+    lsp_print_fact(stdout, "snapshot",
+                   "none: what a token sees after it is not there yet");
+  else if (reaches_of(m).full > 0)
     lsp_print_fact(stdout, "snapshot",
                    "%s for every position before it: it grows with the text",
-                   lsp_bytes(row, number));
+                   lsp_bytes(row *
+                                 ((double)(lsp_sizes_reach(m, POSITIONS) - reach) +
+                                  (double)(some - none)) /
+                                 POSITIONS,
+                             number));
   else
-    lsp_print_fact(stdout, "snapshot", "%s",
-                   lsp_bytes(row * (double)(r.most + r.fixed), number));
+    lsp_print_fact(
+        stdout, "snapshot", "%s",
+        lsp_bytes(row * (double)(reach + lsp_sizes_fixed(m) + none), number));
+}
+
+/* Positions over which the pairs of layers are alike on average. */
+static int64_t period_of(const lsp_model *m) {
+  enum { MOST = 1 << 12 };
+  const lsp_pattern *p = recurrence_of(m);
+  int64_t period = p == NULL ? 1 : lsp_min(p->segment, MOST);
+  for (int i = 0; i < m->layers; i++)
+    for (int b = 0; b < m->layer[i].branches; b++) {
+      const lsp_pattern *one = &m->layer[i].branch[b];
+      const int levels = lsp_pattern_levels(one);
+      if (lsp_pattern_picks(one))
+        period = lsp_max(period, LSP_GRID_BLOCK);
+      if (levels > 0)
+        period = lsp_max(period, lsp_level_unit(one, levels));
+    }
+  return period;
 }
 
 /* Within attention: the mean over some positions far from the beginning, where a token
  * sees all that it ever will; with `full` there is no such place. */
 static void print_work(const lsp_model *m) {
-  enum { MOST = 1 << 12 };
+  enum { SHORT = 10000, LONG = 1000000 };
   const reaches r = reaches_of(m);
   const lsp_pattern *p = recurrence_of(m);
-  const int64_t period = p == NULL ? 1 : lsp_min(p->segment, MOST);
-  const int64_t beyond = r.most + r.fixed + 1;
-  const int64_t at =
-      p == NULL ? beyond : lsp_divide_up(beyond, p->segment) * p->segment;
-  const double within = lsp_model_flops_of_pairs(m, at, at + period) / (double)period;
   const double outside = lsp_model_flops_per_token(m) / 1e6;
-  if (r.full > 0)
+  if (r.full > 0) {
     lsp_print_fact(stdout, "work",
                    "%.4g MFLOP a token outside attention; within it grows with the "
-                   "position: %.4g at 10,000, %.4g at 1,000,000",
-                   outside, lsp_model_flops_of_pairs(m, 10000, 10001) / 1e6,
-                   lsp_model_flops_of_pairs(m, 1000000, 1000001) / 1e6);
-  else
-    lsp_print_fact(stdout, "work", "%.4g MFLOP a token outside attention, %.4g within",
-                   outside, within / 1e6);
+                   "%s: %.4g at 10,000, %.4g at 1,000,000",
+                   outside, m->two_sided ? "document" : "position",
+                   m->two_sided ? lsp_model_flops_of_pairs(m, 0, SHORT) / SHORT / 1e6
+                                : lsp_model_flops_of_pairs(m, SHORT, SHORT + 1) / 1e6,
+                   m->two_sided ? lsp_model_flops_of_pairs(m, 0, LONG) / LONG / 1e6
+                                : lsp_model_flops_of_pairs(m, LONG, LONG + 1) / 1e6);
+    return;
+  }
+  const int64_t unit = lsp_max(p == NULL ? 1 : p->segment, period_of(m));
+  const int64_t period = period_of(m);
+  const int64_t beyond = plus(plus(r.most, r.fixed), LSP_GRID_BLOCK + 1);
+  const int64_t at = lsp_divide_up(lsp_min(beyond, INT64_MAX / 4), unit) * unit;
+  const double within = lsp_model_flops_of_pairs(m, at, at + period) / (double)period;
+  lsp_print_fact(stdout, "work", "%.4g MFLOP a token outside attention, %.4g within",
+                 outside, within / 1e6);
 }
 
 /* --- storage --------------------------------------------------------------------- */
@@ -354,6 +509,23 @@ static lsp_status print_switches(const char *dir, lsp_failure *why) {
   return LSP_OK;
 }
 
+/* Tables of relative positions, one copy a node. */
+static void print_strips(const lsp_model *m) {
+  char bytes[LSP_NUMBER_SIZE];
+  double floats = 0;
+  int without_end = 0;
+  for (int i = 0; i < m->layers; i++) {
+    const int64_t strips = lsp_sizes_strips(&m->layer[i]);
+    without_end |= strips < 0;
+    floats += (double)lsp_strip_floats(m->layer[i].heads, lsp_max(0, strips));
+  }
+  if (without_end)
+    lsp_print_fact(stdout, "", "and tables of distances as long as a document");
+  else if (floats > 0)
+    lsp_print_fact(stdout, "", "and %s of tables of distances",
+                   lsp_bytes(4 * floats, bytes));
+}
+
 /* "F16" or "F16 and F32": the types of the tensors, in order of appearance. */
 static void print_storage(const lsp_checkpoint *k, const lsp_model *m) {
   char types[64] = "", bytes[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
@@ -373,6 +545,7 @@ static void print_storage(const lsp_checkpoint *k, const lsp_model *m) {
                  files == 1 ? "" : "s", lsp_bytes(sum, bytes));
   lsp_print_fact(stdout, "in memory", "%s a node, float32",
                  lsp_bytes(4.0 * (double)lsp_model_floats(m), memory));
+  print_strips(m);
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -389,6 +562,8 @@ static lsp_status print_model(const char *dir, const lsp_model *m,
   print_sight(m);
   print_recurrence(m);
   print_reach(m);
+  print_two_sided(m);
+  print_kept(m);
   print_snapshot(m);
   print_work(m);
   LSP_TRY(print_switches(dir, why));
@@ -400,9 +575,12 @@ lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why
   const lsp_choices none = {.mem_len = -1, .segment = -1};
   lsp_model model = {0};
   lsp_checkpoint *checkpoint = NULL;
+  float *spans = NULL;
   lsp_status st = lsp_words_model(dir, &none, &model, why);
   if (st == LSP_OK)
     st = lsp_checkpoint_open(dir, &checkpoint, why);
+  if (st == LSP_OK)
+    lsp_words_learned(dir, &model, &spans);
   if (st == LSP_OK)
     st = print_model(dir, &model, checkpoint, why);
   if (st == LSP_OK && picture != NULL)
@@ -411,5 +589,6 @@ lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why
     lsp_print_fact(stdout, "drawn", "what each layer sees, in %s", picture);
   lsp_checkpoint_close(&checkpoint);
   lsp_model_close(&model);
+  free(spans);
   return st;
 }
