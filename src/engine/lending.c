@@ -141,14 +141,21 @@ static lsp_range wave_at(counting *c, int64_t panel) {
   return c->stage[0];
 }
 
-/* Two-sided layers look for those who look at them, in rounds. */
+/* Each stratum is borrowed and kept by itself; in a two-sided layer every rank looks, in
+ * every round, at all others. */
 static int64_t cost_of_wave(const lsp_sizing *z) {
+  enum { LISTS = 4 };
   const int64_t ranks = z->request->ranks;
   int64_t rounds = 1;
-  for (int i = 0; i < z->model->layers && z->model->two_sided; i++)
-    if (z->layer[i].in_rounds)
-      rounds = lsp_max(rounds, z->request->longest / LSP_GRID_BLOCK / z->layer[i].room);
-  return lsp_add_times(ranks, rounds, z->model->two_sided ? ranks * ranks / 16 : 0);
+  int strata = 0;
+  for (int i = 0; i < z->model->layers; i++) {
+    const lsp_layer_sizes *y = &z->layer[i];
+    strata = strata > y->strata ? strata : y->strata;
+    if (y->in_rounds)
+      rounds = lsp_max(rounds, z->request->longest / LSP_GRID_BLOCK / y->room);
+  }
+  return z->model->two_sided ? lsp_add_times(0, rounds, LISTS * ranks * ranks)
+                             : ranks * (1 + strata);
 }
 
 /* 0: the budget did not suffice. */
