@@ -68,6 +68,39 @@ says gate 'a window of 8, every position before (without a softmax) and the firs
   'weighed by a gate' 'layer norm before and after each sublayer' \
   'learned; there are 2,000, and a longer document is refused' \
   'scores at 30, logits at 20'
+
+# Blocks, means, rows that see all, and what sees both sides.
+chosen='{"branches": [{"type": "chosen", "blocks": 2, "reach": 7, "beyond": 1},
+  {"type": "local", "window": 30}]}'
+random='{"branches": [{"type": "random", "blocks": 3, "reach": 9, "seed": 5},
+  {"type": "fixed", "sinks": 2}]}'
+nsa='{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 3},
+  {"type": "local", "window": 50}], "merge": "input_gate"}'
+levels='{"branches": [{"type": "levels", "window": 8, "pool": 4, "levels": 2}]}'
+dynamic='{"branches": [{"type": "dynamic", "window": 100, "ramp": 32}]}'
+model blocks "$chosen, $random"
+says blocks 'its block of 64 with the best 2 of the 7 before but for the nearest and a window of' \
+  '3 blocks of 64 drawn from the 9 before and the first 2 positions, in one softmax' \
+  'layer 0: keys and values of the last 511 positions, 7 means of 64 (to choose blocks by)'
+model means "$nsa, $levels"
+says means 'all means of 16 positions before, its block of 64 with the 2 before it that the' \
+  'each weighed by gates of the token' 'layer 0 sees every position before' \
+  'a window of 8 with 2 levels of as many means before it, each of 4 of the level below' \
+  'back over 168 positions' 'every position, all means of 16' 'it grows with the text'
+model spans "$dynamic" # its weights have no spans
+says spans 'a window as long as each head has learned, up to 100, that ends over 32' \
+  'back 131 positions in the one layer'
+model around '{"branches": [{"type": "local", "window": 20}, {"type": "global",
+  "positions": [0, 9]}]}' '"causal": false,'
+says around 'a window of 20 to each side and 2 positions from 0 to 9 (which see every' \
+  '20 positions to each side' 'all of its document through the rows that see every position' \
+  'every token has an nll' 'a run holds a document as a whole' 'snapshot none'
+model beside '{"branches": [{"type": "local", "window": 20}]}' '"causal": false,'
+says beside '20 positions to each side in the one layer' 'rows wait for those ahead of them'
+if [ -d "$FIXTURES/branches" ]; then
+  cp -r "$FIXTURES/branches/dynamic" learned
+  says learned 'windows of 0 (head 0), 36 (head 1), 71 (head 2), 100 (head 3) as learned,'
+fi
 passed "words"
 
 # drawn NAME PICTURES: an SVG that is well-formed, has so many pictures, refers to nothing
@@ -96,6 +129,11 @@ drawn mixed 5
 drawn sinks 1
 drawn segments 2
 drawn gate 3
+drawn blocks 2
+drawn means 4
+drawn spans 1
+drawn around 1
+[ ! -d learned ] || drawn learned 4 # heads differ
 "$LONGSPAN" info --pattern law.svg "$FIXTURES/law" >said || fail "a Transformer-XL"
 
 # The cells of a small picture, one a position: a window of 2 beside the first position.
@@ -117,6 +155,68 @@ assert run == sorted((i, j) for i in range(16) for j in range(max(0, i - 1), i +
 assert fixed == [(i, 0) for i in range(2, 16)], fixed
 assert past == sorted((i, j) for i in range(16) for j in range(1, i - 1)), past
 END
+
+# Cells of models with the newer branches, one position each or several, against formulas.
+model pooled '{"branches": [{"type": "compressed", "pool": 2, "reach": 2}]}'
+model both '{"branches": [{"type": "local", "window": 1}, {"type": "global",
+  "positions": [3]}]}' '"causal": false,'
+model drawn2 "$sinks, "'{"branches": [{"type": "random", "blocks": 1, "reach": 6, "seed": 7}]}'
+for name in pooled both drawn2; do
+  "$LONGSPAN" info --pattern $name.svg $name >said
+done
+cat >cells.py <<'END'
+import re
+import xml.etree.ElementTree as tree
+
+space = "{http://www.w3.org/2000/svg}"
+colour = {"#1f8f83": "mean", "#8e5bb5": "random", "#2b6cb0": "run", "#e0a800": "global"}
+
+
+def cells(path, number):
+    """How each cell is seen, and how many positions one has."""
+    svg = tree.parse(path).getroot()
+    picture = [g for g in svg.iter(space + "g") if g.get("class") == "picture"][number]
+    got = {}
+    for p in picture.iter(space + "path"):
+        if p.get("fill") not in colour:
+            continue
+        for x0, y0, x1, y1 in re.findall(r"M(\d+) (\d+)H(\d+)V(\d+)H\d+z", p.get("d")):
+            for y in range(int(y0), int(y1)):
+                for x in range(int(x0), int(x1)):
+                    got[y, x] = colour[p.get("fill")]
+    said = re.search(r"A cell: (\d+) positions", open(path).read())
+    return got, int(said.group(1)) if said else 1
+
+
+def mix(z):
+    z = (z + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+got, each = cells("pooled.svg", 0)
+assert each == 1
+assert got == {(i, 2 * c + k): "mean" for i in range(16) for k in (0, 1)
+               for c in range(max(0, (i + 1) // 2 - 2), (i + 1) // 2)}, got
+got, each = cells("both.svg", 0)
+assert each == 1
+want = {(i, j): "run" for i in range(16) for j in range(16) if abs(i - j) <= 1}
+want.update({(i, j): "global" for i in range(16) for j in range(16) if 3 in (i, j)})
+assert got == want, got
+# Of layer 1, head 0; one block of those within reach.
+got, each = cells("drawn2.svg", 1)
+rows = max(y for y, x in got) + 1
+for y in range(rows):
+    b = (y * each + each - 1) // 64
+    near = list(range(max(0, b - 6), b))
+    key = mix(mix(mix(mix(7) ^ 1) ^ 0) ^ b)
+    take = near[mix(key) * len(near) >> 64] if near else None
+    seen = {x for (at, x) in got if at == y}
+    want = set() if take is None else {j // each for j in range(64 * take, 64 * take + 64)}
+    assert seen == want, (y, seen, want)
+END
+"$python" cells.py || fail "not the cells"
 passed "pictures"
 
 # Without a model: an example of each kind of attention, which is the picture of README.md.

@@ -18,19 +18,21 @@ typedef struct {
   lsp_sizing z;
 } scene;
 
-static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
-                       const int64_t *tokens, lsp_request request) {
+/* keys: more of config.json, each with a comma after it. */
+static void open_model(scene *s, const char *keys, const char *branches, int layers,
+                       int64_t documents, const int64_t *tokens, lsp_request request) {
   static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
   char text[1024];
   lsp_failure why = {0};
   (void)snprintf(text, sizeof text,
-                 "{\"model_type\": \"longspan\", \"vocab_size\": 256, "
+                 "{%s \"model_type\": \"longspan\", \"vocab_size\": 256, "
                  "\"hidden_size\": 256, \"num_hidden_layers\": %d, "
                  "\"num_attention_heads\": 4, \"intermediate_size\": 1024, "
                  "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
-                 layers, branches);
+                 keys, layers, branches);
   if (lsp_model_describe("dir", text, &nothing, &s->model, &why) != LSP_OK ||
-      lsp_plan_open(&s->plan, documents, tokens, 0, (lsp_framing){0}, &why) != LSP_OK)
+      lsp_plan_open(&s->plan, documents, tokens, 0,
+                    (lsp_framing){.own = s->model.two_sided}, &why) != LSP_OK)
     fail_msg("%s", why.text);
   request.longest = lsp_plan_longest(&s->plan);
   s->request = request;
@@ -38,6 +40,11 @@ static void open_scene(scene *s, const char *branches, int layers, int64_t docum
       LSP_OK)
     fail_msg("%s", why.text);
   s->z = (lsp_sizing){&s->model, s->layer, &s->plan, &s->request};
+}
+
+static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
+                       const int64_t *tokens, lsp_request request) {
+  open_model(s, "", branches, layers, documents, tokens, request);
 }
 
 static void close_scene(scene *s) {
@@ -302,6 +309,45 @@ static void test_lending_is_that_of_every_wave_and_rank_or_a_bound(void **state)
   }
 }
 
+/* Of two-sided models runs show what is sent (cli.plan_runs): here, that bounds hold. */
+static void test_what_two_sided_layers_send_is_at_most_the_bound(void **state) {
+  (void)state;
+  static const int ranks[] = {1, 2, 3, 4, 7, 8, 33, 80};
+  lsp_random random = {9};
+  for (int i = 0; i < 80; i++) {
+    static const char *const more[] = {"", ", {\"type\": \"fixed\", \"sinks\": 70}",
+                                       ", {\"type\": \"global\", \"tokens\": 3}",
+                                       ", {\"type\": \"full\"}"};
+    scene s;
+    int64_t tokens[3];
+    char branches[256];
+    lsp_lending exact, bound;
+    lsp_failure why = {0};
+    const lsp_request request = {.wave_tokens = -1,
+                                 .memory = -1,
+                                 .ranks = ranks[lsp_random_in(&random, 0, 7)],
+                                 .threads = 1};
+    const int64_t wave = lsp_random_in(&random, LSP_PANEL, i % 4 == 0 ? 40000 : 4000);
+    for (int d = 0; d < 3; d++)
+      tokens[d] = lsp_random_in(&random, 1, (i + d) % 3 == 0 ? 30000 : 3000);
+    (void)snprintf(branches, sizeof branches,
+                   "{\"type\": \"local\", \"window\": %lld}%s",
+                   (long long)lsp_random_in(&random, 1, i % 5 == 0 ? 3000 : 200),
+                   more[lsp_random_in(&random, 0, 3)]);
+    open_model(&s, "\"causal\": false,", branches, (int)lsp_random_in(&random, 1, 3),
+               lsp_random_in(&random, 1, 3), tokens, request);
+    assert_int_equal(lsp_sizes_lending(&s.z, wave, 1 << 28, &exact, &why), LSP_OK);
+    assert_int_equal(lsp_sizes_lending(&s.z, wave, 0, &bound, &why), LSP_OK);
+    assert_true(exact.exact && !bound.exact);
+    assert_int_equal(bound.waves, exact.waves);
+    assert_true(bound.layer.messages >= exact.layer.messages);
+    assert_true(bound.layer.bytes >= exact.layer.bytes);
+    assert_true(bound.rank.messages >= exact.rank.messages);
+    assert_true(bound.rank.bytes >= exact.rank.bytes);
+    close_scene(&s);
+  }
+}
+
 static void test_lending_of_any_length_can_be_counted(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8) {
@@ -325,4 +371,5 @@ LSP_TESTS(cmocka_unit_test(test_default_waves_fill_the_default_memory),
           cmocka_unit_test(test_an_endless_reach_is_that_of_the_longest_document),
           cmocka_unit_test(test_a_wave_beyond_all_limits_is_refused),
           cmocka_unit_test(test_lending_is_that_of_every_wave_and_rank_or_a_bound),
+          cmocka_unit_test(test_what_two_sided_layers_send_is_at_most_the_bound),
           cmocka_unit_test(test_lending_of_any_length_can_be_counted))
