@@ -239,7 +239,7 @@ typedef struct {
 /* What ranks lend each other of keys and values (lsp/exchange.h): messages and bytes
  * are each the most of any rank, which may be different ones. */
 typedef struct {
-  int exact; /* the counts of a run; else bounds, which a run stays below */
+  int exact;   /* the counts of a run; else bounds, which a run stays below */
   int fetched; /* what is picked of the past comes on top, in `layer` and `rank`, as a
                   bound */
   int64_t waves;

@@ -29,7 +29,7 @@ enum {
   CELLS_MOST = 64, /* of a side of an example */
   SIDE = 240,      /* of the square */
   GAP = 40,        /* between pictures */
-  LABEL = 70,      /* above a square */
+  LABEL = 87,      /* above a square */
   MARGIN = 28,     /* around all */
   AXIS = 20,       /* below a square */
   FOOT = 44,       /* below all, and KEY_LINE for each line of colours */
@@ -37,7 +37,7 @@ enum {
   COLUMNS = 4,
   LINE = 17,
   LETTERS = 34, /* of a line above a square */
-  LINES = 3,
+  LINES = 4,
   SAID_SIZE = 1024
 };
 
@@ -127,7 +127,7 @@ static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
   static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = "",
                                        [LSP_MERGE_GATE] = "gated",
                                        [LSP_MERGE_SUM] = "added",
-                                       [LSP_MERGE_INPUT] = "gated by the token"};
+                                       [LSP_MERGE_INPUT] = "gated by token"};
   const int head = (int)heads.first, end = (int)heads.end;
   lsp_words_layers(model, lsp_words_alike, i, text, size);
   text[0] = 'L';

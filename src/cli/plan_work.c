@@ -62,7 +62,7 @@ static void find_period(const lsp_layer *l, int64_t unit, series *s) {
     if (lsp_pattern_levels(p) > 0)
       base = lsp_max(base, settled_of(p));
     sinks = lsp_max(sinks, lsp_max(p->sinks, lsp_layer_fixed(l)));
-    period = multiple_of(period, period_of(p));
+    period = lsp_max(1, multiple_of(period, period_of(p)));
   }
   s->period = period / unit;
   s->base = lsp_divide_up(base + sinks, period) * s->period + 1;

@@ -75,7 +75,8 @@ static lsp_sent bound_of_first(const lsp_sizing *z, int layer) {
   const lsp_layer_sizes *y = &z->layer[layer];
   const int64_t A = (int64_t)l->heads.query * l->heads.width;
   const int64_t n = lsp_sizes_global_blocks(l), others = z->request->ranks - 1;
-  const int64_t part = B * l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
+  const int64_t part =
+      (int64_t)B * l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
   const lsp_sent tiles = some(3, 3 * y->fixed, y->tile);
   lsp_sent sent = lsp_sent_add((lsp_sent){0, 0}, y->fixed > 0 ? others : 0, tiles);
   if (n > 0)
