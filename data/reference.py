@@ -54,8 +54,8 @@ BRANCHES = {  # type: keys that must be there, the others with their defaults
 CAUSAL = {"recurrence", "chosen", "compressed", "selected", "levels", "dynamic"}  # not in a two-sided model
 ALONE = {"compressed", "selected", "levels", "dynamic"}  # never in one softmax with another branch
 ONCE = ALONE | {"chosen", "global"}  # at most one of them in a layer
-LIMITS = dict(blocks=(1, 64), reach=(0, math.inf), beyond=(0, math.inf), seed=(0, 2**32 - 1), pool=(2, 64), levels=(1, 8),
-              ramp=(1, math.inf), tokens=(1, 4096), dilation=(1, 1))
+LIMITS = dict(blocks=(1, 64), reach=(0, math.inf), beyond=(0, math.inf), seed=(0, 2**32 - 1), pool=(2, 64),
+              levels=(1, 8), ramp=(1, math.inf), tokens=(1, 4096), dilation=(1, 1))
 
 
 # ---------------------------------------------------------------- config.json
@@ -191,7 +191,7 @@ SEES = {  # (H or 1, queries, keys): whether query i sees key j, in a causal mod
     "global": lambda b, i, j: is_global(b, i) | is_global(b, j),
     "random": by_draw,
 }
-NEAR = {"full", "local", "fixed", "recurrence", "dynamic"}  # no query sees a key that an earlier one did not, but later ones
+NEAR = {"full", "local", "fixed", "recurrence", "dynamic"}  # a query sees what the one before it saw, or less, and itself
 
 
 def sees(branch, i, j):
@@ -570,10 +570,10 @@ class Head(nn.Module):
 class Model(nn.Module):
     """A longspan model; `config` is the object of config.json.
 
-    choices[layer], where it is set, is what a `chosen` or `selected` branch takes for its choice: integers (T, G, k), the
-    blocks that row t of the frame and key/value head g see beside their own, -1 for none. Otherwise the model chooses.
-    scores[layer] has, after one document in evaluation, what it chose by: scores and whether they are candidates, each
-    (T, G, blocks).
+    choices[layer], where it is set, is what a `chosen` or `selected` branch takes for its choice: integers (T, G, k),
+    the blocks that row t of the frame and key/value head g see beside their own, -1 for none. Otherwise the model
+    chooses. scores[layer] has, after one document in evaluation, what it chose by: scores and whether they are
+    candidates, each (T, G, blocks).
     """
 
     def __init__(self, config):
@@ -612,7 +612,7 @@ class Model(nn.Module):
         return hidden[..., len(self.c.prefix):, :], logits[..., len(self.c.prefix):, :]
 
     def nll(self, ids):
-        """-log p of every token of a document (T) by the row before it, NaN where there is none; two-sided by its own."""
+        """-log p of every token of a document (T): by the row before it, NaN where there is none; two-sided by its own."""
         frame = self.frame(ids)
         log_p = self.rows(frame)[1].log_softmax(-1)
         if not self.c.causal:
@@ -631,7 +631,7 @@ class Model(nn.Module):
     def save(self, folder, dtype=torch.float32):
         """Write config.json and model.safetensors."""
         os.makedirs(folder, exist_ok=True)
-        weights = {name: w.detach().to(dtype).contiguous() for name, w in self.state_dict().items()}
+        weights = {name: w.detach().to("cpu", dtype).contiguous() for name, w in self.state_dict().items()}
         save_file(weights, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
         with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
             file.write(json.dumps(self.config, indent=2) + "\n")

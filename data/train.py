@@ -8,7 +8,9 @@ compared with the library's forward pass before training begins.  As in the libr
 text starts with a memory of zero vectors, and these are attended to.
 
 With --config it trains a model of model_type `longspan` instead: the module of reference.py, in float32, on
-segments of text without anything before them.
+segments of text without anything before them. A two-sided one learns to tell the bytes that are hidden from it. Where
+segments are whole blocks of 64, windows, drawn and chosen blocks, levels and dynamic spans are computed by blocks, of
+the keys that may be seen alone; that is held to the module before training begins. With a GPU it trains there.
 
 Examples:
     train.py emma.txt prideprejudice.txt --also kjv.txt --holdout persuasion.txt \\
@@ -18,6 +20,7 @@ Examples:
 """
 
 import argparse
+import copy
 import functools
 import json
 import math
@@ -39,6 +42,7 @@ from transformers import TransfoXLConfig, TransfoXLLMHeadModel
 import reference
 
 BYTES = 256
+HIDDEN, HIDDEN_SHARE = 0, 0.15  # what two-sided models read in place of a byte that they are to tell, and how often
 
 
 # ---------------------------------------------------------------- forward pass
@@ -176,7 +180,7 @@ def is_longspan(model):
 
 def fast_attention(attention, x):
     """What reference.Attention computes, where one softmax over plain scores is all there is."""
-    c, q_k_v = attention.c, attention.heads(x)
+    c, q_k_v = attention.c, attention.heads(x, attention.q, attention.k, attention.v)
     rows = torch.arange(x.shape[-2])
     q, k, v = q_k_v if c.position != "rotary" else (*(reference.rotate(y, rows, c) for y in q_k_v[:2]), q_k_v[2])
     mask = sum(reference.sees(b, rows[None, :, None], rows[None]) for b in attention.layer.branches) > 0
@@ -188,10 +192,156 @@ def is_plain(attention):
     """Whether fast_attention computes the same."""
     c, layer = attention.c, attention.layer
     return (c.position in ("rotary", "learned", "none") and not c.score_cap and layer.merge == "softmax"
+            and all(b.type in reference.SEES and b.type != "global" for b in layer.branches)
             and all(getattr(b, "place", "text") == "text" and not reference.unnormalised(b) for b in layer.branches))
 
 
-@torch.no_grad()
+BLOCK = reference.BLOCK
+BY_BLOCKS = {"local", "random", "chosen", "levels", "compressed", "dynamic"}
+
+
+def is_by_blocks(attention):
+    """Whether BlockAttention computes the same."""
+    c, layer = attention.c, attention.layer
+    kinds = [b.type for b in layer.branches]
+    return (c.causal and c.position in ("rotary", "learned", "none") and not c.score_cap and set(kinds) <= BY_BLOCKS
+            and not any(reference.unnormalised(b) for b in layer.branches)
+            and (layer.merge != "softmax" or sum(kind in ("random", "chosen") for kind in kinds) <= 1))
+
+
+def with_before(x, n):
+    """Of every block of x (..., blocks, 64, E) its own rows behind those of the n blocks before, zeros where none is."""
+    padded = F.pad(x, (0, 0, 0, 0, n, 0))
+    return torch.cat([padded[..., m:m + x.shape[-3], :, :] for m in range(n + 1)], -2)
+
+
+def of_blocks(x, index):
+    """The rows of those blocks of x (batch, H, blocks, 64, E) that index (batch, H, blocks, r) names for each block."""
+    first = torch.arange(x.shape[0] * x.shape[1]).view(*x.shape[:2], 1, 1) * x.shape[2]
+    rows = x.flatten(0, 2).index_select(0, (index + first).flatten())
+    return rows.view(*index.shape[:3], -1, x.shape[-1])
+
+
+class BlockAttention:
+    """What reference.Attention computes, by blocks of 64 queries, each with the only keys that it may see.
+
+    i is (blocks, 64, 1), j (..., blocks, 1, keys). Keys come from three sources: the rows of the block and of some
+    blocks before it, a block that was drawn or chosen, and means of rows, which all blocks look at.
+    """
+
+    def __init__(self, attention):
+        self.attention, self.c, self.branches = attention, attention.c, attention.layer.branches
+
+    def __call__(self, x):
+        a = self.attention
+        if x.dim() != 3 or x.shape[1] % BLOCK:
+            return type(a).forward(a, x)
+        rows = torch.arange(x.shape[1])
+        self.i, self.heads = rows.view(-1, BLOCK, 1), a.heads(x, a.q, a.k, a.v)
+        q, k, v = self.heads
+        q_k_v = self.placed(q, rows) * self.c.attention_scale, self.placed(k, rows), v
+        self.q, self.k, self.v = (y.unflatten(-2, (-1, BLOCK)) for y in q_k_v)
+        parts = [self.branches] if a.layer.merge == "softmax" else [[b] for b in self.branches]
+        y = sum(g * self.gather(part) for g, part in zip(a.gates(x), parts))
+        return a.o(y.transpose(-3, -2).flatten(-2))
+
+    def placed(self, x, rows):
+        """Queries or keys as they stand at these rows."""
+        return reference.rotate(x, rows, self.c) if self.c.position == "rotary" else x
+
+    def gather(self, branches):
+        """One softmax over what the branches show together."""
+        sources = [self.near(branches)] if branches[0].type != "compressed" else []
+        sources += [self.far(b, branches) for b in branches if b.type in ("random", "chosen")]
+        sources += [source for b in branches if b.type in reference.POOLED for source in self.means(b)]
+        score = torch.cat([self.q @ k.transpose(-2, -1) + mask.log() for k, _, mask in sources], -1)
+        if branches[0].type == "dynamic":
+            score = score + self.ramp(branches[0], score.shape[-1])
+        if any(b.type in ("local", "chosen", "levels", "dynamic") for b in branches):  # no query is without its own key
+            p = score.softmax(-1)
+        else:
+            seen = score > -math.inf
+            p = reference.softmax_over(score.masked_fill(~seen, 0), seen)
+        p = p.split([k.shape[-2] for k, _, _ in sources], -1)
+        return sum(part @ v for part, (_, v, _) in zip(p, sources)).flatten(-3, -2)
+
+    def seen(self, b, j):
+        """Whether the queries see the keys j through a branch, as far as positions decide."""
+        past = (j <= self.i) & (j >= 0)
+        if b.type == "local":
+            return past & (j > self.i - torch.tensor(b.window).reshape(-1, 1, 1, 1))
+        if b.type == "levels":
+            return past & (j >= reference.shown(b, self.i)[0][1])
+        if b.type == "chosen":
+            return past & (j // BLOCK == self.i // BLOCK)
+        return past if b.type == "dynamic" else past & (j < 0)
+
+    def ramp(self, b, keys):
+        """The logarithm of the weights of a dynamic branch, the same for all blocks, (H, 1, 64, keys)."""
+        back = torch.arange(BLOCK)[:, None] - torch.arange(keys) + keys - BLOCK
+        span = (b.window * self.attention.span.clamp(0, 1))[:, None, None, None]
+        return ((b.ramp + span - back) / b.ramp).clamp(1e-30, 1).log()  # 0 has no slope
+
+    def near(self, branches):
+        """Keys, values and mask of the rows of windows, and of the own block."""
+        back = dict(local=lambda b: torch.tensor(b.window).max(), levels=lambda b: b.window + b.pool,
+                    dynamic=lambda b: b.window + b.ramp)
+        rows = max([int(back[b.type](b)) - 1 for b in branches if b.type in back], default=0)
+        n = min(-(-rows // BLOCK), self.i.shape[0] - 1)
+        j = self.i[:, :1] - n * BLOCK + torch.arange((n + 1) * BLOCK)
+        return with_before(self.k, n), with_before(self.v, n), sum(self.seen(b, j) for b in branches) > 0
+
+    def far(self, b, branches):
+        """The same of blocks that were drawn or chosen, but for what the others show."""
+        count, heads = self.i.shape[0], self.c.num_attention_heads
+        if b.type == "random":
+            picked = reference.drawn(b.blocks, b.reach, b.beyond, b.seed, b.layer, heads, count, True)
+        else:
+            picked = self.attention.pick_by_block(*self.heads[:2])[..., ::BLOCK, :]
+            picked = picked.repeat_interleave(self.attention.share, -3)
+        there, index = picked.byte().topk(min(b.blocks, count), -1)
+        index, there = (x.expand(*self.q.shape[:3], -1) for x in (index, there > 0))
+        j = (index[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)[..., None, :]
+        mask = there.repeat_interleave(BLOCK, -1)[..., None, :] & (sum(self.seen(other, j) for other in branches) == 0)
+        return of_blocks(self.k, index), of_blocks(self.v, index), mask
+
+    def means(self, b):
+        """The same of the means of rows that a branch shows, of every level; of more than 64 rows all that there are."""
+        for unit, first, end in reference.shown(b, self.i):
+            if unit > 1:
+                k, v = (reference.means(x, unit) for x in self.heads[1:])
+                c = torch.arange(k.shape[-2])
+                k, per_block = self.placed(k, (c + 1) * unit - 1), BLOCK // unit
+                n = int((self.i // BLOCK - first * unit // BLOCK).max())
+                if per_block and n + 1 < self.i.shape[0]:
+                    c = self.i[:, :1] // unit - n * per_block + torch.arange((n + 1) * per_block)
+                    k, v = (with_before(x.unflatten(-2, (-1, per_block)), n) for x in (k, v))
+                else:
+                    k, v = k[:, :, None], v[:, :, None]
+                yield k, v, (first <= c) & (c < end)
+
+
+def fast_of(attention, segment):
+    """A faster way to compute an attention on segments of this length, None if there is none."""
+    if is_by_blocks(attention) and segment % BLOCK == 0:
+        return BlockAttention(attention)
+    return functools.partial(fast_attention, attention) if is_plain(attention) else None
+
+
+def difference_from_reference(attention, segment):
+    """Largest relative difference of the fast way, of results and all gradients, with other weights, drawn at random."""
+    attention = copy.deepcopy(attention)
+    for name, p in attention.named_parameters():
+        p.data.uniform_(-0.2, 1.2) if name == "span" else p.data.normal_(0, 0.5 / p.shape[-1] ** 0.5)
+    x = torch.randn(2, min(segment, 1024), attention.c.hidden_size, requires_grad=True)
+    weight, found = torch.randn_like(x), []
+    for forward in (attention.forward, fast_of(attention, segment)):
+        y = forward(x)
+        gradients = torch.autograd.grad((y * weight).sum(), [x, *attention.parameters()], allow_unused=True)
+        found.append([y, *(g for g in gradients if g is not None)])
+    return max(((a - b).abs().max() / a.abs().max().clamp(min=1e-6)).item() for a, b in zip(*found))
+
+
 def longspan_model(args):
     """The model of a config.json, newly drawn or from a checkpoint, its fast attention compared with the formulas."""
     if args.init:
@@ -201,26 +351,34 @@ def longspan_model(args):
             model = reference.Model(json.load(file))
         for name, p in model.named_parameters():
             if name in ("embed.weight", "position.weight", "head.weight"):
-                p.normal_(0, 0.5 / p.shape[1] ** 0.5)
+                p.data.normal_(0, 0.5 / p.shape[1] ** 0.5)
             elif name.endswith(("attention.o.weight", "feed.down.weight")):
-                p.zero_()
+                p.data.zero_()
     if model.c.tokenizer != "bytes":
         sys.exit("only models of bytes are trained here")
     for attention in (layer.attention for layer in model.layers):
-        x = torch.randn(2, min(args.segment, 700), model.c.hidden_size)
-        if is_plain(attention):
-            slow = attention(x)
-            attention.forward = functools.partial(fast_attention, attention)
-            if (attention(x) - slow).abs().max() > 1e-5 * slow.abs().max():
-                sys.exit("the fast attention differs from that of reference.py")
+        fast = fast_of(attention, args.segment)
+        if fast is not None:
+            difference = difference_from_reference(attention, args.segment)
+            if not difference <= 2e-5:
+                sys.exit(f"the fast attention differs from that of reference.py by {difference:.1e}")
+            attention.forward = fast
     return model
 
 
 @torch.no_grad()
 def longspan_bits(folder, text):
-    """Mean code length of text[1:] (of all of it with a prefix) as one document, by the formulas in float32."""
-    nll = reference.Model.load(folder).nll(torch.from_numpy(text.astype(np.int64)))
-    return nll[~nll.isnan()].double().mean().item() / math.log(2)
+    """Mean code length of text[1:] (of all of it with a prefix) as one document, by the formulas in float32.
+
+    Two-sided: of every seventh byte, all of these hidden.
+    """
+    model, ids = reference.Model.load(folder), on_device(text)
+    if model.c.causal:
+        nll = model.nll(ids)
+        return nll[~nll.isnan()].double().mean().item() / math.log(2)
+    hidden = torch.arange(len(ids)) % 7 == 3
+    logits = model(ids.masked_fill(hidden, HIDDEN))[1]
+    return F.cross_entropy(logits[hidden].double(), ids[hidden]).item() / math.log(2)
 
 
 # ---------------------------------------------------------------- evaluation
@@ -229,7 +387,7 @@ def longspan_bits(folder, text):
 @torch.no_grad()
 def bits_per_byte(model, text, segment, mem_len):
     """Mean code length of text[1:], the memory carried from segment to segment."""
-    tokens = torch.from_numpy(text.astype(np.int64))[None]
+    tokens = on_device(text)[None]
     memories, bits = empty_memories(model, 1, mem_len), 0.0
     for start in range(0, tokens.shape[1] - 1, segment):
         target = tokens[:, start + 1:start + 1 + segment]
@@ -292,7 +450,12 @@ class Streams:
                 fresh.append(i)
             rows.append(text[position:position + length + 1])
             self.cursors[i] = [text, position + length, end]
-        return torch.from_numpy(np.stack(rows).astype(np.int64)), fresh
+        return on_device(np.stack(rows)), fresh
+
+
+def on_device(text):
+    """Bytes as ids, where the model is."""
+    return torch.from_numpy(text.astype(np.int64)).to(torch.get_default_device())
 
 
 def read_bytes(path):
@@ -448,11 +611,15 @@ class Trainer:
         """One update; returns the loss in bits per byte."""
         self.streams.share = self.args.also_share * (1 - 0.8 * progress)
         tokens, fresh = self.streams.next(self.args.segment)
-        logits = self.logits(tokens[:, :-1], fresh, progress)
-        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss = self.loss(tokens, fresh, progress)
         (loss / self.workers).backward()
         self.update(schedule(progress, self.args.decay_share))
         return loss.item() / math.log(2)
+
+    def loss(self, tokens, fresh, progress):
+        """Mean code length in nats of tokens [batch, length + 1] but the first."""
+        logits = self.logits(tokens[:, :-1], fresh, progress)
+        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     def logits(self, tokens, fresh, progress):
         """Logits of a segment [batch, length]; the memories go on, those of fresh streams from nothing."""
@@ -490,8 +657,10 @@ class Trainer:
             line += f"  holdout {self.holdout_bits(text):.4f}"
         print(line, flush=True)
 
-    def progress(self, started):
-        """Share of the training time that has passed, the same for all workers."""
+    def progress(self, started, step):
+        """Share of the steps, or of the training time, that has passed, the same for all workers."""
+        if self.args.steps:
+            return min(1.0, step / self.args.steps)
         share = torch.tensor([min(1.0, (time.time() - started) / 60 / self.args.minutes)])
         if self.workers > 1:
             dist.broadcast(share, 0)
@@ -503,7 +672,7 @@ class Trainer:
         while progress < 1:
             losses.append(self.step(progress))
             step += 1
-            progress = self.progress(started)
+            progress = self.progress(started, step)
             if self.rank == 0 and (progress == 1 or time.time() - last > 60 * self.args.report_minutes):
                 self.report(step, progress, started, losses)
                 last, losses = time.time(), []
@@ -514,6 +683,14 @@ class LongspanTrainer(Trainer):
 
     def prepare(self):
         """Nothing is remembered."""
+
+    def loss(self, tokens, fresh, progress):
+        """The same; of a two-sided model that of tokens which are hidden from it."""
+        if self.model.c.causal:
+            return super().loss(tokens, fresh, progress)
+        tokens = tokens[:, :-1]
+        hidden = torch.rand(tokens.shape) < HIDDEN_SHARE
+        return F.cross_entropy(self.model(tokens.masked_fill(hidden, HIDDEN))[1][hidden], tokens[hidden])
 
     def logits(self, tokens, fresh, progress):
         return self.model(tokens)[1]
@@ -539,6 +716,7 @@ def parse_arguments():
     add("--holdout", metavar="TEXT", help="text to measure the model on, never trained on")
     add("--eval-bytes", type=int, default=60000, help="bytes of it measured during training (%(default)s)")
     add("--minutes", type=float, default=80, help="training time (%(default)s)")
+    add("--steps", type=int, default=0, help="train for so many steps instead, for models to be compared")
     add("--report-minutes", type=float, default=5, help="time between exported checkpoints (%(default)s)")
     add("--d-model", type=int, default=256)
     add("--layers", type=int, default=4)
@@ -559,7 +737,7 @@ def parse_arguments():
     add("--adam-lr", type=float, default=0.001, help="learning rate of the rest, AdamW (%(default)s)")
     add("--decay-share", type=float, default=0.95, help="last part of training, where the rates fall (%(default)s)")
     add("--clip", type=float, default=1.0, help="largest norm of the gradient (%(default)s)")
-    add("--workers", type=int, default=os.cpu_count(), help="processes of one thread (%(default)s)")
+    add("--workers", type=int, default=os.cpu_count(), help="processes of one thread (%(default)s); one with a GPU")
     add("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -576,6 +754,8 @@ def starting_model(args):
 
 def prepare():
     """Settings of every process."""
+    if torch.cuda.is_available():
+        torch.set_default_device("cuda")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     transformers.logging.set_verbosity_error()
@@ -611,6 +791,11 @@ def measure(args):
 def main():
     """Train in as many processes as asked for; then measure the exported checkpoint."""
     args = parse_arguments()
+    if torch.cuda.is_available():
+        args.workers = 1
+        print(f"training on a GPU, {torch.cuda.get_device_name()}", flush=True)
+    else:
+        print(f"no GPU found: training in {args.workers} processes of one thread", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         args.meeting = os.path.join(directory, "meeting")
         mp.spawn(train, (args,), args.workers)

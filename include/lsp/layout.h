@@ -107,7 +107,7 @@ typedef struct {
   int64_t row_bytes;
 } lsp_extent;
 
-/* Layers whose input an output may hold. */
+/* Layers whose input, or whose choices, an output may hold. */
 enum { LSP_HIDDEN_MOST = 32 };
 
 typedef enum {
@@ -117,6 +117,8 @@ typedef enum {
   LSP_TOKENS_BYTE_START,
   LSP_TOKENS_HIDDEN_LAYER, /* of hidden_layer[0] of the spec; those of the others follow */
   LSP_TOKENS_HIDDEN_LAYER_LAST = LSP_TOKENS_HIDDEN_LAYER + LSP_HIDDEN_MOST - 1,
+  LSP_TOKENS_CHOSEN_LAYER, /* likewise of chosen_layer */
+  LSP_TOKENS_CHOSEN_LAYER_LAST = LSP_TOKENS_CHOSEN_LAYER + LSP_HIDDEN_MOST - 1,
   LSP_DOCUMENTS_NLL_COUNT,
   LSP_DOCUMENTS_NLL_SUM,
   LSP_DOCUMENTS_BITS_PER_BYTE,
@@ -133,6 +135,9 @@ typedef struct {
   int write_id, write_nll, write_hidden, write_starts;
   int hidden_layers;                     /* whose input is written */
   int hidden_layer[LSP_HIDDEN_MOST];     /* which, rising */
+  int chosen_layers;                     /* whose choices of blocks are written */
+  int chosen_layer[LSP_HIDDEN_MOST];     /* which, rising */
+  int chosen_width;                      /* the most of any: heads times blocks */
   int64_t vocabulary;                    /* V of the tokenizer; 0: the file has none */
   const int64_t *vocabulary_start;       /* (V + 1) */
   const unsigned char *vocabulary_bytes; /* (vocabulary_start[V]) */

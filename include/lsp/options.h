@@ -22,6 +22,8 @@ typedef struct {
   int64_t parts;               /* LSP_WRITE_ID, ... */
   int layers;                  /* whose input is written: hidden:LAYER */
   int layer[LSP_WRITE_LAYERS]; /* which, rising */
+  int chosen_layers;           /* whose choices are written: chosen:LAYER */
+  int chosen_layer[LSP_WRITE_LAYERS];
 } lsp_write;
 
 /* kind, field, default, lowest, highest, semantic, argument, help
@@ -33,7 +35,8 @@ typedef struct {
  *   SIZE    bytes, from a number with K, M or G
  *   WORDS   one word of the list in `argument`: the first stands for `lowest`, the next
  *           for lowest + 1, ...
- *   WRITE   several words of the list, word i is bit i; and hidden:LAYER, any number */
+ *   WRITE   several words of the list, word i is bit i; and hidden:LAYER and
+ *           chosen:LAYER, any number */
 #define LSP_OPTION_TABLE(X)                                                            \
   X(TEXT, model, NULL, 0, 0, 0, "DIR",                                                 \
     "checkpoint: a folder with config.json and model.safetensors")                     \
@@ -41,7 +44,8 @@ typedef struct {
     "what to write; FILE.memory.h5 and FILE.run.json beside it")                       \
   X(WRITE, write, LSP_WRITE_ID | LSP_WRITE_NLL, 0, 0, 1, "id,nll,hidden",              \
     "per-token results, any of these (default: id,nll); hidden:LAYER: what enters "    \
-    "layer LAYER (0: the embedding), several allowed: id,nll,hidden:0,hidden:6")       \
+    "layer LAYER (0: the embedding), chosen:LAYER: blocks that each token chose in a " \
+    "layer that chooses, several allowed: id,nll,hidden:0,hidden:6")                   \
   X(INT, segment, -1, 1, 1 << 24, 1, "N",                                              \
     "tokens a segment (default: tgt_len of the config, else mem_len, else 128)")       \
   X(INT, mem_len, -1, 0, 1 << 24, 1, "N",                                              \

@@ -167,14 +167,13 @@ int64_t lsp_level_reach(const lsp_pattern *p, int level);
  *   picked   blocks, but for what run and fixed hold of them
  *   pooled   of each level, from the first */
 typedef struct {
-  const lsp_pattern *fixed;  /* global, else fixed; or NULL */
-  const lsp_pattern *sinks;  /* fixed beside global; or NULL */
-  const lsp_pattern *run[8]; /* lent */
-  int runs;
+  const lsp_pattern *fixed;     /* global, else fixed; or NULL */
+  const lsp_pattern *sinks;     /* fixed beside global; or NULL */
+  const lsp_pattern *run[8];    /* lent */
   const lsp_pattern *picked[8]; /* random, chosen, selected; lent */
-  int picks;
-  const lsp_pattern *pooled; /* compressed, levels; or NULL */
-  const lsp_pattern *soft;   /* dynamic: scores have a term by distance; or NULL */
+  const lsp_pattern *pooled;    /* compressed, levels; or NULL */
+  const lsp_pattern *soft;      /* dynamic: scores have a term by distance; or NULL */
+  int runs, picks;
   lsp_normalize normalize;
 } lsp_view;
 
@@ -195,9 +194,10 @@ static inline lsp_keys lsp_view_fixed(const lsp_view *v, int head, int64_t posit
  * nothing else showed them; two-sided, or beside global rows, all branches do. */
 double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end);
 
-/* Tiles (blocks of 64 keys) that the queries [first, end) of one block and head touch of
- * run and fixed keys: the tile products that attention executes. end - first <= 64. rows:
- * of the frame, where the view is two-sided. */
+/* Tiles (blocks of 64 keys, or of 64 means) that the queries [first, end) of one block and
+ * head touch of run, fixed keys and pooled rows: the tile products that attention executes,
+ * but for picked blocks. end - first <= 64. rows: of the frame, where the view is
+ * two-sided. */
 int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
                        int64_t rows);
 

@@ -35,6 +35,7 @@ typedef struct {
   int64_t room;    /* tiles of a round; as many as near_tiles: there is but one round */
   int64_t parts;   /* blocks of one key/value head that are fetched from other ranks at
                      most for a batch of panels; 0: none are */
+  int64_t picks;   /* such blocks that a block of queries picks at most */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
   int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
   int64_t groups;  /* of its ring */
@@ -59,24 +60,20 @@ int lsp_sizes_whole(const lsp_model *model);
 int64_t lsp_sizes_ring(const lsp_layer_sizes *y);
 int64_t lsp_sizes_wait(const lsp_model *model, int layer, const lsp_layer_sizes *y);
 
+/* The wave that begins at a panel, of so many rows at most; of whole documents, if layers
+ * see all of them. */
+lsp_range lsp_sizes_wave(const lsp_model *model, const lsp_plan *plan, int64_t first,
+                         int64_t rows);
+
+/* The step of a layer that looks ahead, of rank 0 of one; its panels are the caller's. */
+lsp_step lsp_sizes_step(const lsp_plan *plan, const lsp_layer_sizes *y);
+
 /* What of a layer's sizes is so because it looks ahead. */
 void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t ranks,
                      lsp_layer_sizes *y);
 
 /* Global rows of a layer lie in the first blocks of a frame: so many; 0: it has none. */
 int64_t lsp_sizes_global_blocks(const lsp_layer *layer);
-
-/* 1: rows of block b of a frame that ends at `end` are global. */
-int lsp_sizes_has_globals(const lsp_layer *layer, int64_t b, int64_t end);
-
-/* Blocks of one key/value head that the queries of a block pick at most. */
-int64_t lsp_sizes_picks(const lsp_layer *layer);
-
-/* Panels that each layer of a two-sided model takes up in the wave that begins at panel
- * `first`: stage (L + 1), the last one those that are done. */
-void lsp_sizes_stages(const lsp_model *model, const lsp_layer_sizes *layer,
-                      const lsp_plan *plan, int64_t first, int64_t rows,
-                      lsp_range *stage);
 
 /* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
 lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
@@ -133,6 +130,8 @@ typedef struct {
   int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
   int64_t hidden_layers; /* whose input is written */
+  int64_t chosen_layers; /* whose choices are written, */
+  int64_t chosen_width;  /* so many numbers of a token at most */
   int64_t starts;        /* 1: the places of tokens are written */
 } lsp_request;
 
@@ -167,6 +166,7 @@ typedef struct {
   int64_t lead;        /* ids that are read again */
   int64_t starts;      /* places of tokens */
   int64_t sums;        /* of the panels, and of what enters layers in each */
+  int64_t sum_panels;  /* a number: panels of which the latter are held at once */
   int64_t shares;      /* what documents got of the span */
   int64_t rings;       /* kept tiles of all layers */
   int64_t kept_fixed;  /* fixed tiles of all layers */
@@ -239,14 +239,15 @@ typedef struct {
 /* What ranks lend each other of keys and values (lsp/exchange.h): messages and bytes
  * are each the most of any rank, which may be different ones. */
 typedef struct {
-  int exact;   /* the counts of a run; else bounds, which a run stays below */
-  int fetched; /* what is picked of the past comes on top, in `layer` and `rank`, as a
-                  bound */
+  int exact; /* the counts of a run; else bounds, which a run stays below */
   int64_t waves;
   int64_t idle;   /* ranks without work in the wave that has most of them; -1: not
                          counted */
   lsp_sent layer; /* in one layer of one wave */
   lsp_sent rank;  /* in the whole run */
+  /* of picked blocks beside that, which only the run knows: at most, in one layer of one
+   * wave */
+  lsp_sent fetched;
   /* of the whole run, all ranks, by kind of loan: -1 where it is not counted */
   lsp_sent kind[LSP_LOAN_KINDS];
 } lsp_lending;

@@ -20,7 +20,9 @@ typedef struct {
   int64_t floats; /* rows times width */
   const int64_t *start;
   int64_t starts;
-  const uint64_t *layer_sum; /* (layers) lsp_sum_hidden of each hidden_N, rising */
+  const uint64_t
+      *layer_sum; /* (layers) of each hidden_N and then each chosen_N, rising:
+                                lsp_sum_hidden, lsp_sum_chosen */
   int64_t layers;
 } lsp_panel_data;
 
@@ -29,6 +31,7 @@ uint64_t lsp_sum_panel(const lsp_panel_data *p);
 /* Of the panel's rows of one hidden_N: they are written, and may be gone, before the rest
  * of the panel is known. */
 uint64_t lsp_sum_hidden(const float *hidden, int64_t floats);
+uint64_t lsp_sum_chosen(const int32_t *chosen, int64_t numbers);
 
 /* The columns of /documents that are filled in later: the datasets from
  * LSP_DOCUMENTS_NLL_COUNT on, 8 bytes a row each. */

@@ -44,6 +44,8 @@ static void put_write(FILE *f, const char *list, const lsp_write *write) {
   }
   for (int i = 0; i < write->layers; i++, comma = ", ")
     (void)fprintf(f, "%s\"hidden:%d\"", comma, write->layer[i]);
+  for (int i = 0; i < write->chosen_layers; i++, comma = ", ")
+    (void)fprintf(f, "%s\"chosen:%d\"", comma, write->chosen_layer[i]);
   (void)fputc(']', f);
 }
 

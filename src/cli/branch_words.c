@@ -94,7 +94,7 @@ static void add_global(const lsp_pattern *p, char *text, size_t size) {
     lsp_words_add(text, size, "%d positions from %s to %s", p->position_count,
                   lsp_grouped(p->positions[0], number),
                   lsp_grouped(p->positions[p->position_count - 1], last));
-  lsp_words_add(text, size, " (which %s every position%s%s)",
+  lsp_words_add(text, size, ", which %s every position%s%s",
                 p->sinks == 1 || p->position_count == 1 ? "sees" : "see",
                 p->two_sided ? "" : " before",
                 p->own_projections ? " by projections of their own" : "");
@@ -106,7 +106,7 @@ static void add_global(const lsp_pattern *p, char *text, size_t size) {
 static void add_candidates(const lsp_pattern *p, char *text, size_t size) {
   char number[LSP_NUMBER_SIZE];
   lsp_words_add(text, size, "%s %s", lsp_grouped(p->block_reach, number),
-                p->two_sided ? "to each side" : "before");
+                p->two_sided ? "to each side" : "before it");
   if (p->beyond > 0)
     lsp_words_add(text, size, " but for the nearest%s%s", p->beyond == 1 ? "" : " ",
                   p->beyond == 1 ? "" : lsp_grouped(p->beyond, number));
@@ -119,7 +119,7 @@ static void add_random(const lsp_pattern *p, char *text, size_t size) {
 }
 
 static void add_chosen(const lsp_pattern *p, char *text, size_t size) {
-  lsp_words_add(text, size, "its block of %d with the best ", LSP_GRID_BLOCK);
+  lsp_words_add(text, size, "its block of %d and the best ", LSP_GRID_BLOCK);
   if (p->blocks > 1)
     lsp_words_add(text, size, "%d ", p->blocks);
   lsp_words_add(text, size, "of the ");
@@ -128,8 +128,10 @@ static void add_chosen(const lsp_pattern *p, char *text, size_t size) {
 
 static void add_selected(const lsp_pattern *p, char *text, size_t size) {
   lsp_words_add(text, size, "its block of %d", LSP_GRID_BLOCK);
-  if (p->blocks > 1)
-    lsp_words_add(text, size, " with the %d before it that the means weigh most",
+  if (p->blocks == 2)
+    lsp_words_add(text, size, " and the one before it that the means weigh most");
+  else if (p->blocks > 2)
+    lsp_words_add(text, size, " and the %d before it that the means weigh most",
                   p->blocks - 1);
 }
 
@@ -149,7 +151,7 @@ int64_t lsp_words_far(const lsp_pattern *p) {
 static void add_compressed(const lsp_pattern *p, char *text, size_t size) {
   char number[LSP_NUMBER_SIZE];
   if (p->block_reach == 0)
-    lsp_words_add(text, size, "all means of %d positions before", p->pool);
+    lsp_words_add(text, size, "means of %d positions, all before", p->pool);
   else
     lsp_words_add(text, size, "the last %s means of %d positions",
                   lsp_grouped(p->block_reach, number), p->pool);
@@ -157,10 +159,10 @@ static void add_compressed(const lsp_pattern *p, char *text, size_t size) {
 
 static void add_levels(const lsp_pattern *p, char *text, size_t size) {
   char number[LSP_NUMBER_SIZE];
-  lsp_words_add(text, size, "a window of %s with %d level%s of as many means before it",
+  lsp_words_add(text, size, "a window of %s and before it %d level%s of as many means",
                 lsp_grouped(p->window, number), p->levels, p->levels == 1 ? "" : "s");
-  lsp_words_add(text, size, ", each of %d of the level below (back over %s positions)",
-                p->pool, lsp_grouped(lsp_words_far(p), number));
+  lsp_words_add(text, size, " of %d, back over %s positions", p->pool,
+                lsp_grouped(lsp_words_far(p), number));
 }
 
 /* --- all of them ----------------------------------------------------------------- */

@@ -37,7 +37,7 @@ typedef struct {
   lsp_request request;
   double outside;   /* FLOPs outside attention */
   double within;    /* in it, of useful pairs */
-  double quadratic; /* of these in layers that look at every position */
+  double quadratic; /* of these in layers that look back without end */
   double visits;    /* negative: not counted */
   double rate;      /* FLOP/s that all ranks reach */
   const char *rate_is;
@@ -50,8 +50,8 @@ typedef struct {
 /* Local. Work of layer i. */
 plan_work lsp_plan_work(const lsp_model *model, int i, const lsp_plan *plan);
 
-/* Bytes of the layers that look at every position before: what is kept of them on all
- * ranks, and the most on one. */
+/* Bytes of the layers that look back without end, at every position or at means of all:
+ * what is kept of them on all ranks, and the most on one. */
 typedef struct {
   int layers;
   double all, rank;
@@ -67,7 +67,7 @@ typedef struct {
   const char *key, *words;
   int64_t bytes;
 } plan_part;
-enum { LSP_PLAN_PARTS = 20 };
+enum { LSP_PLAN_PARTS = 24 };
 int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 

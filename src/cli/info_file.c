@@ -60,6 +60,9 @@ static void each_token_has(const lsp_output_spec *s, char list[EACH_SIZE]) {
   for (int i = 0; i < s->hidden_layers; i++)
     add_words(list, "hidden_%d%s", s->hidden_layer[i],
               i == 0 && !s->write_hidden ? " (states before that layer)" : "");
+  for (int i = 0; i < s->chosen_layers; i++)
+    add_words(list, "chosen_%d%s", s->chosen_layer[i],
+              i == 0 ? " (blocks chosen in that layer)" : "");
 }
 
 /* Of a text that a tokenizer has cut. */

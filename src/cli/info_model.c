@@ -215,129 +215,129 @@ static void print_recurrence(const lsp_model *m) {
                      : "");
 }
 
-/* How far back a token looks: in a layer, and through all of them; means looked at count as
- * what they average. */
+/* How far back a token looks: in a layer, and through all of them. */
 typedef struct {
   int64_t least, most, sum;
-  int64_t itself; /* the most of what is looked at by itself */
-  int64_t fixed;
-  int full;       /* layers */
-  int means;      /* some of it is looked at in means */
-  int full_means; /* all of it, by some layer, in means alone */
-  int globals;    /* some of the fixed rows see all */
+  int64_t fixed; /* first positions that are seen at any distance */
+  int listed;    /* global rows that a list names */
+  int means;     /* layers that look farthest at means */
+  int endless;   /* layers */
 } reaches;
 
-static int64_t plus(int64_t a, int64_t b) {
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+/* Of a layer, means included; LSP_REACH_ALL. */
+static int64_t back_of(const lsp_layer *l) {
+  int64_t back = lsp_layer_reach(l);
+  for (int b = 0; b < l->branches; b++) {
+    const int64_t far =
+        lsp_pattern_levels(&l->branch[b]) > 0 ? lsp_words_far(&l->branch[b]) : 0;
+    if (back == LSP_REACH_ALL || far == LSP_REACH_ALL)
+      return LSP_REACH_ALL;
+    back = lsp_max(back, far);
+  }
+  return back;
 }
 
-/* What the means of a layer go back over; 0: it has none. */
-static int64_t far_of(const lsp_layer *l) {
-  int64_t most = 0;
-  for (int b = 0; b < l->branches; b++)
-    if (lsp_pattern_levels(&l->branch[b]) > 0)
-      most = lsp_max(most, lsp_words_far(&l->branch[b]));
-  return most;
-}
-
-static int has_globals(const lsp_layer *l) {
-  for (int b = 0; b < l->branches; b++)
-    if (l->branch[b].kind == LSP_PATTERN_GLOBAL)
-      return 1;
-  return 0;
+static void add_first_rows(const lsp_layer *l, reaches *r) {
+  for (int b = 0; b < l->branches; b++) {
+    const lsp_pattern *p = &l->branch[b];
+    if (p->kind == LSP_PATTERN_FIXED || p->kind == LSP_PATTERN_GLOBAL)
+      r->fixed = lsp_max(r->fixed, p->sinks);
+    r->listed = p->position_count > r->listed ? p->position_count : r->listed;
+  }
 }
 
 static reaches reaches_of(const lsp_model *m) {
   reaches r = {.least = INT64_MAX};
   for (int i = 0; i < m->layers; i++) {
-    const lsp_layer *l = &m->layer[i];
-    r.fixed = lsp_max(r.fixed, lsp_layer_fixed(l));
-    r.globals |= has_globals(l);
-    if (lsp_words_is_full(m, 0, i)) {
-      r.full++;
-      r.full_means |= lsp_layer_reach(l) != LSP_REACH_ALL;
+    const int64_t back = back_of(&m->layer[i]);
+    add_first_rows(&m->layer[i], &r);
+    if (back == LSP_REACH_ALL) {
+      r.endless++;
       continue;
     }
-    const int64_t reach = lsp_layer_reach(l), far = lsp_max(reach, far_of(l));
-    r.means |= far > reach;
-    r.itself = lsp_max(r.itself, reach);
-    r.least = lsp_min(r.least, far);
-    r.most = lsp_max(r.most, far);
-    r.sum = plus(r.sum, far);
+    r.means += back > lsp_layer_reach(&m->layer[i]);
+    r.least = lsp_min(r.least, back);
+    r.most = lsp_max(r.most, back);
+    if (__builtin_add_overflow(r.sum, back, &r.sum))
+      r.sum = INT64_MAX;
   }
   return r;
 }
 
-static void add_bounded(const lsp_model *m, const reaches *r, char *text, size_t size) {
+static void print_endless(const lsp_model *m, const reaches *r) {
+  char layers[WORDS_SIZE];
+  lsp_words_layers(m, lsp_words_is_endless, 0, layers, sizeof layers);
+  if (m->two_sided)
+    lsp_print_fact(stdout, "reach",
+                   "a token can look at all of its document: %s %s every position",
+                   layers, r->endless == 1 ? "sees" : "see");
+  else if (lsp_words_all_seen(m))
+    lsp_print_fact(
+        stdout, "reach",
+        "a token can look back to the beginning of its document: %s %s every "
+        "position before",
+        layers, r->endless == 1 ? "sees" : "see");
+  else
+    lsp_print_fact(stdout, "reach",
+                   "a token can look back to the beginning of its document: %s %s "
+                   "back without end",
+                   layers, r->endless == 1 ? "looks" : "look");
+}
+
+/* What is seen at any distance. */
+static void add_anywhere(const reaches *r, char *text, size_t size) {
   char n[LSP_NUMBER_SIZE];
-  lsp_words_add(text, size, "a token can look %s%s position%s",
-                r->means       ? "back about "
-                : m->two_sided ? ""
-                               : "back ",
-                lsp_grouped(r->least, n), r->most == 1 ? "" : "s");
-  if (r->most > r->least)
-    lsp_words_add(text, size, " to %s", lsp_grouped(r->most, n));
-  lsp_words_add(text, size, "%s in %s layer", m->two_sided ? " to each side" : "",
-                r->most > r->least ? "a"
-                : m->layers == 1   ? "the one"
-                                   : "each");
-  if (r->means && r->itself > 0)
-    lsp_words_add(text, size, " (at most %s by themselves, the others in means)",
-                  lsp_grouped(r->itself, n));
-  else if (r->means)
-    lsp_words_add(text, size, " (in means)");
-  if (m->layers > 1)
-    lsp_words_add(text, size,
-                  ", and at most %s%s through all %d layers, the sum of them",
-                  r->means ? "about " : "", lsp_grouped(r->sum, n), m->layers);
+  if (r->means > 0)
+    lsp_words_add(text, size, "; the farthest of them in means");
+  if (r->fixed > 0)
+    lsp_words_add(text, size, "; and at the first %s%s at any distance",
+                  r->fixed == 1 ? "position" : lsp_grouped(r->fixed, n),
+                  r->fixed == 1 ? "" : " positions");
+  if (r->listed > 0)
+    lsp_words_add(text, size, "; and at %d position%s of a list at any distance",
+                  r->listed, r->listed == 1 ? "" : "s");
 }
 
 static void print_reach(const lsp_model *m) {
   const reaches r = reaches_of(m);
-  char text[WORDS_SIZE] = "", layers[WORDS_SIZE], n[LSP_NUMBER_SIZE];
-  if (r.full > 0) {
-    lsp_words_layers(m, lsp_words_is_full, 0, layers, sizeof layers);
-    lsp_print_fact(stdout, "reach", "a token can look %s: %s %s every position%s",
-                   m->two_sided ? "at all of its document"
-                                : "back to the beginning of its document",
-                   layers, r.full == 1 ? "sees" : "see",
-                   m->two_sided   ? ""
-                   : r.full_means ? " before, or means of them"
-                                  : " before");
+  char text[WORDS_SIZE] = "", n[LSP_NUMBER_SIZE];
+  if (r.endless > 0) {
+    print_endless(m, &r);
     return;
   }
-  add_bounded(m, &r, text, sizeof text);
-  if (r.globals)
+  lsp_words_add(text, sizeof text, "a token can look back%s %s position%s",
+                m->two_sided ? " and ahead" : "", lsp_grouped(r.least, n),
+                r.most == 1 ? "" : "s");
+  if (r.most > r.least)
+    lsp_words_add(text, sizeof text, " to %s", lsp_grouped(r.most, n));
+  lsp_words_add(text, sizeof text, " in %s layer",
+                r.most > r.least ? "a"
+                : m->layers == 1 ? "the one"
+                                 : "each");
+  if (m->layers > 1)
     lsp_words_add(text, sizeof text,
-                  "; and at %sthe rows that see every position%s (among the first %s)",
-                  m->two_sided ? "all of its document through " : "",
-                  m->two_sided ? "" : ", at any distance", lsp_grouped(r.fixed, n));
-  else if (r.fixed > 0)
-    lsp_words_add(text, sizeof text, "; and at the first %s%s at any distance",
-                  r.fixed == 1 ? "position" : lsp_grouped(r.fixed, n),
-                  r.fixed == 1 ? "" : " positions");
+                  ", and at most %s through all %d layers, the sum of them",
+                  lsp_grouped(r.sum, n), m->layers);
+  add_anywhere(&r, text, sizeof text);
   lsp_print_fact(stdout, "reach", "%s", text);
 }
 
-/* What is so because a token sees those after it. */
-static void print_two_sided(const lsp_model *m) {
+/* What is the other way round than in a causal model. */
+static void print_sides(const lsp_model *m) {
+  char layers[WORDS_SIZE];
+  int whole = 0;
   if (!m->two_sided)
     return;
-  lsp_print_fact(
-      stdout, "two-sided",
-      "a token sees those after it, too, and its row, which sees it, predicts "
-      "it (as in masked language models): every token has an nll, the first "
-      "one, too");
-  if (lsp_sizes_whole(m))
-    lsp_print_fact(
-        stdout, "",
-        "a layer sees all of a document, so that a run holds a document as a "
-        "whole, in the memory of all ranks together");
-  else
-    lsp_print_fact(
-        stdout, "",
-        "a document may be of any length: rows wait for those ahead of them");
+  for (int i = 0; i < m->layers; i++)
+    whole += lsp_words_is_whole(m, 0, i);
+  lsp_print_fact(stdout, "two-sided",
+                 "positions see those after them, and each predicts its own token "
+                 "(\"causal\" is false)");
+  if (whole == 0)
+    return;
+  lsp_words_layers(m, lsp_words_is_whole, 0, layers, sizeof layers);
+  lsp_print_fact(stdout, "", "%s need%s all of a document, which is one wave", layers,
+                 whole == 1 ? "s" : "");
 }
 
 /* --- memory and work ------------------------------------------------------------- */
@@ -393,74 +393,79 @@ static void print_kept(const lsp_model *m) {
   }
 }
 
-/* All layers have as many rows in a snapshot as the one that needs most. */
 static void print_snapshot(const lsp_model *m) {
-  enum { POSITIONS = 1 << 20 };
+  enum { MILLION = 1000000 };
   char number[LSP_NUMBER_SIZE];
-  const int64_t none = lsp_sizes_pooled(m, 0), some = lsp_sizes_pooled(m, POSITIONS);
-  const int64_t reach = lsp_sizes_reach(m, 0);
+  const reaches r = reaches_of(m);
+  const int64_t longest = r.endless > 0 ? MILLION : INT64_C(1) << 56;
+  const int64_t rows =
+      lsp_sizes_reach(m, longest) + lsp_sizes_fixed(m) + lsp_sizes_pooled(m, longest);
   double row = 0;
   for (int i = 0; i < m->layers; i++)
     row += 2.0 * sizeof(float) * m->layer[i].heads.shared * m->layer[i].heads.width;
   if (m->two_sided)
-    lsp_print_fact(stdout, "snapshot",
-                   "none: what a token sees after it is not there yet");
-  else if (reaches_of(m).full > 0)
+    lsp_print_fact(stdout, "snapshot", "none: what looks ahead is not continued");
+  else if (r.endless > 0 && lsp_words_all_seen(m))
     lsp_print_fact(stdout, "snapshot",
                    "%s for every position before it: it grows with the text",
-                   lsp_bytes(row *
-                                 ((double)(lsp_sizes_reach(m, POSITIONS) - reach) +
-                                  (double)(some - none)) /
-                                 POSITIONS,
-                             number));
+                   lsp_bytes(row, number));
+  else if (r.endless > 0)
+    lsp_print_fact(stdout, "snapshot",
+                   "%s after a million positions: it grows with "
+                   "the text",
+                   lsp_bytes(row * (double)rows, number));
   else
-    lsp_print_fact(
-        stdout, "snapshot", "%s",
-        lsp_bytes(row * (double)(reach + lsp_sizes_fixed(m) + none), number));
+    lsp_print_fact(stdout, "snapshot", "%s", lsp_bytes(row * (double)rows, number));
 }
 
-/* Positions over which the pairs of layers are alike on average. */
-static int64_t period_of(const lsp_model *m) {
+static int has_kind(const lsp_model *m, lsp_pattern_kind kind) {
+  for (int i = 0; i < m->layers; i++)
+    for (int b = 0; b < m->layer[i].branches; b++)
+      if (m->layer[i].branch[b].kind == kind)
+        return 1;
+  return 0;
+}
+
+/* Positions whose mean stands for all: a segment, or some blocks where there are means or
+ * picked blocks. */
+static int64_t work_period(const lsp_model *m) {
   enum { MOST = 1 << 12 };
   const lsp_pattern *p = recurrence_of(m);
-  int64_t period = p == NULL ? 1 : lsp_min(p->segment, MOST);
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  int blocks = 0;
   for (int i = 0; i < m->layers; i++)
-    for (int b = 0; b < m->layer[i].branches; b++) {
-      const lsp_pattern *one = &m->layer[i].branch[b];
-      const int levels = lsp_pattern_levels(one);
-      if (lsp_pattern_picks(one))
-        period = lsp_max(period, LSP_GRID_BLOCK);
-      if (levels > 0)
-        period = lsp_max(period, lsp_level_unit(one, levels));
-    }
-  return period;
+    blocks +=
+        lsp_layer_picks(&m->layer[i]) || lsp_layer_strata(&m->layer[i], stratum) > 0;
+  return blocks > 0 ? MOST : p == NULL ? 1 : lsp_min(p->segment, MOST);
 }
 
 /* Within attention: the mean over some positions far from the beginning, where a token
- * sees all that it ever will; with `full` there is no such place. */
+ * sees all that it ever will; without an end of the reach there is no such place. */
 static void print_work(const lsp_model *m) {
-  enum { SHORT = 10000, LONG = 1000000 };
   const reaches r = reaches_of(m);
   const lsp_pattern *p = recurrence_of(m);
+  const int64_t period = work_period(m), unit = p == NULL ? period : p->segment;
+  const int64_t beyond =
+      lsp_min(r.most, INT64_C(1) << 60) + lsp_max(r.fixed, lsp_sizes_fixed(m)) + 1;
+  const int64_t at = lsp_divide_up(beyond, unit) * unit;
   const double outside = lsp_model_flops_per_token(m) / 1e6;
-  if (r.full > 0) {
+  if (r.endless > 0 && m->two_sided)
     lsp_print_fact(stdout, "work",
                    "%.4g MFLOP a token outside attention; within it grows with the "
-                   "%s: %.4g at 10,000, %.4g at 1,000,000",
-                   outside, m->two_sided ? "document" : "position",
-                   m->two_sided ? lsp_model_flops_of_pairs(m, 0, SHORT) / SHORT / 1e6
-                                : lsp_model_flops_of_pairs(m, SHORT, SHORT + 1) / 1e6,
-                   m->two_sided ? lsp_model_flops_of_pairs(m, 0, LONG) / LONG / 1e6
-                                : lsp_model_flops_of_pairs(m, LONG, LONG + 1) / 1e6);
-    return;
-  }
-  const int64_t unit = lsp_max(p == NULL ? 1 : p->segment, period_of(m));
-  const int64_t period = period_of(m);
-  const int64_t beyond = plus(plus(r.most, r.fixed), LSP_GRID_BLOCK + 1);
-  const int64_t at = lsp_divide_up(lsp_min(beyond, INT64_MAX / 4), unit) * unit;
-  const double within = lsp_model_flops_of_pairs(m, at, at + period) / (double)period;
-  lsp_print_fact(stdout, "work", "%.4g MFLOP a token outside attention, %.4g within",
-                 outside, within / 1e6);
+                   "document: %.4g in one of 10,000, %.4g in one of 1,000,000",
+                   outside, lsp_model_flops_of_pairs(m, 0, 10000) / 1e10,
+                   lsp_model_flops_of_pairs(m, 0, 1000000) / 1e12);
+  else if (r.endless > 0)
+    lsp_print_fact(stdout, "work",
+                   "%.4g MFLOP a token outside attention; within it grows with the "
+                   "position: %.4g at 10,000, %.4g at 1,000,000",
+                   outside, lsp_model_flops_of_pairs(m, 10000, 10001) / 1e6,
+                   lsp_model_flops_of_pairs(m, 1000000, 1000001) / 1e6);
+  else
+    lsp_print_fact(stdout, "work",
+                   "%.4g MFLOP a token outside attention, %s%.4g within", outside,
+                   has_kind(m, LSP_PATTERN_DYNAMIC) ? "at most " : "",
+                   lsp_model_flops_of_pairs(m, at, at + period) / (double)period / 1e6);
 }
 
 /* --- storage --------------------------------------------------------------------- */
@@ -561,8 +566,8 @@ static lsp_status print_model(const char *dir, const lsp_model *m,
   print_prefix(m);
   print_sight(m);
   print_recurrence(m);
+  print_sides(m);
   print_reach(m);
-  print_two_sided(m);
   print_kept(m);
   print_snapshot(m);
   print_work(m);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_SAID = 12 };
+enum { RUNS_SAID = 12, WORDS_SIZE = 512 };
 
 lsp_status lsp_words_model(const char *dir, const lsp_choices *choices,
                            lsp_model *model, lsp_failure *why) {
@@ -117,14 +117,41 @@ int lsp_words_is_first(const lsp_model *model, int i) {
 }
 
 int lsp_words_is_full(const lsp_model *model, int of, int layer) {
-  lsp_stratum stratum[LSP_STRATA_MAX];
-  const lsp_layer *l = &model->layer[layer];
-  const int n = lsp_layer_strata(l, stratum);
-  int full = lsp_layer_reach(l) == LSP_REACH_ALL;
   (void)of;
-  for (int k = 0; k < n; k++)
-    full = full || stratum[k].reach == LSP_REACH_ALL;
-  return full;
+  return lsp_layer_reach(&model->layer[layer]) == LSP_REACH_ALL;
+}
+
+int lsp_words_is_endless(const lsp_model *model, int of, int layer) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(&model->layer[layer], stratum);
+  for (int s = 0; s < strata; s++)
+    if (stratum[s].reach == LSP_REACH_ALL)
+      return 1;
+  return lsp_words_is_full(model, of, layer);
+}
+
+int lsp_words_is_whole(const lsp_model *model, int of, int layer) {
+  (void)of;
+  return lsp_layer_ahead(&model->layer[layer]) == LSP_REACH_ALL;
+}
+
+int lsp_words_is_picking(const lsp_model *model, int of, int layer) {
+  (void)of;
+  return lsp_layer_picks(&model->layer[layer]);
+}
+
+static int has_full(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_FULL)
+      return 1;
+  return 0;
+}
+
+int lsp_words_all_seen(const lsp_model *model) {
+  for (int i = 0; i < model->layers; i++)
+    if (lsp_words_is_endless(model, 0, i) && !has_full(&model->layer[i]))
+      return 0;
+  return 1;
 }
 
 /* Every how many layers they come: the step of at least four of them; else 0. */
@@ -202,19 +229,28 @@ int lsp_words_heads_end(const lsp_layer *layer, int head) {
   return end;
 }
 
+static int has_comma(const lsp_layer *layer, int branch) {
+  char text[WORDS_SIZE];
+  lsp_words_branch(layer, branch, text, sizeof text);
+  return layer->branch[branch].kind != LSP_PATTERN_LOCAL && strstr(text, ", ") != NULL;
+}
+
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size) {
-  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = ", in one softmax",
-                                       [LSP_MERGE_GATE] = ", weighed by a gate",
-                                       [LSP_MERGE_SUM] = ", added",
+  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = " in one softmax",
+                                       [LSP_MERGE_GATE] = " weighed by a gate",
+                                       [LSP_MERGE_SUM] = " added",
                                        [LSP_MERGE_INPUT] =
-                                           ", each weighed by gates of the token"};
+                                           " each weighed by gates of the token"};
   const int n = layer->branches;
+  int long_words = 0;
+  for (int b = 0; b < n; b++)
+    long_words += has_comma(layer, b);
   text[0] = '\0';
   for (int b = 0; b < n; b++) {
     if (b > 0)
-      lsp_words_add(text, size, b + 1 == n ? " and " : ", ");
+      lsp_words_add(text, size, long_words ? "; " : b + 1 == n ? " and " : ", ");
     lsp_words_add_branch(layer, b, text, size);
   }
   if (n > 1)
-    lsp_words_add(text, size, "%s", merged[layer->merge]);
+    lsp_words_add(text, size, "%s%s", long_words ? ";" : ",", merged[layer->merge]);
 }

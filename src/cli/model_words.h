@@ -24,9 +24,21 @@ typedef int lsp_words_is(const lsp_model *model, int of, int layer);
 void lsp_words_layers(const lsp_model *model, lsp_words_is *is, int of, char *text,
                       size_t size);
 
-/* For lsp_words_layers: a layer with a branch that shows every position (two-sided) or every
- * position before, by itself or in a mean. */
+/* For lsp_words_layers: a layer whose keys and values are kept of every position, since it
+ * sees them all or may pick any. */
 int lsp_words_is_full(const lsp_model *model, int of, int layer);
+
+/* A layer that looks back without end: at these, or at means of all. */
+int lsp_words_is_endless(const lsp_model *model, int of, int layer);
+
+/* A layer that needs all of a document at once: it looks ahead without end. */
+int lsp_words_is_whole(const lsp_model *model, int of, int layer);
+
+/* A layer whose queries look at blocks one by one. */
+int lsp_words_is_picking(const lsp_model *model, int of, int layer);
+
+/* 1 if all endless layers see every position, not means or some of them. */
+int lsp_words_all_seen(const lsp_model *model);
 
 /* Local. "8 query heads, 2 key/value heads of width 64". */
 void lsp_words_heads(lsp_heads heads, char *text, size_t size);

@@ -191,10 +191,10 @@ static lsp_status take_word(const lsp_option *o, const char *name, const char *v
   return LSP_OK;
 }
 
-/* The LAYER of text[0..n) = "hidden:LAYER"; -1: it is something else. */
-static int layer_number(const char *text, size_t n) {
-  static const char begin[] = "hidden:";
-  const size_t at = sizeof begin - 1;
+/* The LAYER of text[0..n) = "hidden:LAYER", where that is how it begins; -1: it is
+ * something else. */
+static int layer_number(const char *begin, const char *text, size_t n) {
+  const size_t at = strlen(begin);
   int layer = 0;
   if (n <= at || n > at + 6 || strncmp(text, begin, at) != 0)
     return -1;
@@ -207,19 +207,34 @@ static int layer_number(const char *text, size_t n) {
 }
 
 /* One layer more, each once, rising. 0: too many. */
-static int add_layer(lsp_write *write, int layer) {
+static int add_layer(int *layers, int list[LSP_WRITE_LAYERS], int layer) {
   int i = 0;
-  while (i < write->layers && write->layer[i] < layer)
+  while (i < *layers && list[i] < layer)
     i++;
-  if (i < write->layers && write->layer[i] == layer)
+  if (i < *layers && list[i] == layer)
     return 1;
-  if (write->layers == LSP_WRITE_LAYERS)
+  if (*layers == LSP_WRITE_LAYERS)
     return 0;
-  memmove(write->layer + i + 1, write->layer + i,
-          (size_t)(write->layers - i) * sizeof write->layer[0]);
-  write->layer[i] = layer;
-  write->layers++;
+  memmove(list + i + 1, list + i, (size_t)(*layers - i) * sizeof list[0]);
+  list[i] = layer;
+  ++*layers;
   return 1;
+}
+
+/* "hidden:LAYER" or "chosen:LAYER". */
+static lsp_status take_layer(const char *name, const char *word, int hidden, int chosen,
+                             const char *words, lsp_write *write, lsp_failure *why) {
+  const size_t n = strcspn(word, ",");
+  if (hidden < 0 && chosen < 0)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "%s: '%.*s' is not one of %s,hidden:LAYER,chosen:LAYER", name,
+                    (int)(n < 80 ? n : 80), word, words);
+  if (hidden >= 0 ? add_layer(&write->layers, write->layer, hidden)
+                  : add_layer(&write->chosen_layers, write->chosen_layer, chosen))
+    return LSP_OK;
+  return lsp_fail(why, LSP_E_USAGE,
+                  "%s: more than %d layers; write them in several runs", name,
+                  LSP_WRITE_LAYERS);
 }
 
 static lsp_status take_write(const lsp_option *o, const char *name, const char *value,
@@ -227,16 +242,12 @@ static lsp_status take_write(const lsp_option *o, const char *name, const char *
   lsp_write write = {.parts = 0};
   for (const char *at = value;; at++) {
     const size_t n = strcspn(at, ",");
-    const int i = word_number(o->argument, at, n), layer = layer_number(at, n);
-    if (i < 0 && layer < 0)
-      return lsp_fail(why, LSP_E_USAGE, "%s: '%.*s' is not one of %s,hidden:LAYER",
-                      name, (int)(n < 80 ? n : 80), at, o->argument);
+    const int i = word_number(o->argument, at, n);
     if (i >= 0)
       write.parts |= (int64_t)1 << i;
-    else if (!add_layer(&write, layer))
-      return lsp_fail(why, LSP_E_USAGE,
-                      "%s: more than %d layers; write them in several runs", name,
-                      LSP_WRITE_LAYERS);
+    else
+      LSP_TRY(take_layer(name, at, layer_number("hidden:", at, n),
+                         layer_number("chosen:", at, n), o->argument, &write, why));
     at += n;
     if (*at == '\0')
       break;

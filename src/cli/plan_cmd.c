@@ -64,16 +64,20 @@ static const lsp_command plan_command = {
         "nothing.\n\n"
         "--format json has the same numbers under keys that stay. As in FILE.run.json: "
         "ranks, threads, layers, wave_tokens, flops, visits (products of a block of "
-        "queries with a tile), messages_ and bytes_a_layer_and_wave, messages_ and "
-        "bytes_sent (of the rank that has most), loans (of all ranks: halo, kept, "
-        "keep, fixed, pooled), planned_bytes. Beside them: model_type, tokens, "
-        "documents, "
-        "context, frames, tokens_read_again, longest_rows "
-        "(prefix and text), prefix, panels, waves, idle_ranks; full_layers (which look "
-        "at every position, or every one before), flops_of_full_layers, "
-        "full_kept_bytes and "
-        "full_kept_bytes_a_rank; flops_outside_attention, flops_of_attention, "
-        "flops_per_second, seconds; lending_is_exact (false: bounds); rank_bytes, "
+        "queries with a tile; where blocks are picked, the most there can be), "
+        "messages_ and bytes_a_layer_and_wave, messages_ and bytes_sent (of the rank "
+        "that has most), loans (of all ranks, by kind), planned_bytes. Beside them: "
+        "model_type, tokens, documents, context, frames, tokens_read_again, "
+        "longest_rows (prefix and text), prefix, panels, waves, idle_ranks; causal; "
+        "full_layers (which look back without end, at every position before or at "
+        "means of all), flops_of_full_layers, full_kept_bytes and "
+        "full_kept_bytes_a_rank; one_wave_layers (which need all of a document at "
+        "once), picking_layers (which look at blocks one by one), pooled_rows (of "
+        "each layer and stratum); flops_outside_attention, flops_of_attention, "
+        "flops_per_second, seconds; lending_is_exact (false: bounds), "
+        "picked_messages_ and picked_bytes_a_layer_and_wave (of the rank that sends "
+        "most "
+        "of picked blocks, which comes on top: bounds); rank_bytes, "
         "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
         "null: not counted.",
     .option = plan_option,
@@ -251,7 +255,7 @@ static void add_work(plan_estimate *e) {
     for (int k = i; k < m->layers; k++)
       alike += lsp_words_alike(m, i, k);
     e->within += alike * one.flops;
-    if (lsp_words_is_full(m, 0, i))
+    if (lsp_words_is_endless(m, 0, i))
       e->quadratic += alike * one.flops;
     e->visits = one.visits < 0 || e->visits < 0 ? -1 : e->visits + alike * one.visits;
   }
@@ -271,9 +275,9 @@ static int64_t budget_of(const plan_estimate *e) {
 static int64_t tokens_of_wave(const plan_estimate *e) {
   if (e->lending.waves == 0)
     return 0;
-  lsp_range wave = lsp_plan_wave(&e->plan, 0, e->sizes.wave_rows);
+  lsp_range wave = lsp_sizes_wave(&e->model, &e->plan, 0, e->sizes.wave_rows);
   if (e->lending.waves > 2)
-    wave = lsp_plan_wave(&e->plan, wave.end, e->sizes.wave_rows);
+    wave = lsp_sizes_wave(&e->model, &e->plan, wave.end, e->sizes.wave_rows);
   return lsp_plan_tokens_before(&e->plan, wave.end) -
          lsp_plan_tokens_before(&e->plan, wave.first);
 }

@@ -41,8 +41,7 @@ static void put_memory(json_t *o, const plan_estimate *e) {
 static void put_lending(json_t *o, const plan_estimate *e) {
   const lsp_lending *l = &e->lending;
   json_t *kinds = l->exact ? json_object() : json_null();
-  (void)json_object_set_new(o, "lending_is_exact",
-                            json_boolean(l->exact && !l->fetched));
+  (void)json_object_set_new(o, "lending_is_exact", json_boolean(l->exact));
   put(o, "messages_a_layer_and_wave", l->layer.messages);
   put(o, "bytes_a_layer_and_wave", l->layer.bytes);
   put(o, "messages_sent", l->rank.messages);
@@ -53,6 +52,8 @@ static void put_lending(json_t *o, const plan_estimate *e) {
                                         (json_int_t)l->kind[k].messages, "bytes",
                                         (json_int_t)l->kind[k].bytes));
   (void)json_object_set_new(o, "loans", kinds);
+  put(o, "picked_messages_a_layer_and_wave", l->fetched.messages);
+  put(o, "picked_bytes_a_layer_and_wave", l->fetched.bytes);
 }
 
 static void put_work(json_t *o, const plan_estimate *e) {
@@ -66,14 +67,34 @@ static void put_work(json_t *o, const plan_estimate *e) {
   (void)json_object_set_new(o, "seconds", json_real(flops / e->rate));
 }
 
+static json_t *layers_of(const plan_estimate *e, lsp_words_is *is) {
+  json_t *list = json_array();
+  for (int i = 0; i < e->model.layers; i++)
+    if (is(&e->model, 0, i))
+      (void)json_array_append_new(list, json_integer(i));
+  return list;
+}
+
+/* Of each layer: rows of each stratum that are kept. */
+static json_t *pooled_rows(const plan_estimate *e) {
+  json_t *list = json_array();
+  for (int i = 0; i < e->model.layers; i++) {
+    json_t *rows = json_array();
+    for (int s = 0; s < e->layer[i].strata; s++)
+      (void)json_array_append_new(rows, json_integer(e->layer[i].stratum[s].reach));
+    (void)json_array_append_new(list, rows);
+  }
+  return list;
+}
+
 static void put_layers(json_t *o, const plan_estimate *e) {
   const plan_kept kept = lsp_plan_kept(e);
-  json_t *full = json_array();
-  for (int i = 0; i < e->model.layers; i++)
-    if (lsp_words_is_full(&e->model, 0, i))
-      (void)json_array_append_new(full, json_integer(i));
   put(o, "layers", e->model.layers);
-  (void)json_object_set_new(o, "full_layers", full);
+  (void)json_object_set_new(o, "causal", json_boolean(!e->model.two_sided));
+  (void)json_object_set_new(o, "full_layers", layers_of(e, lsp_words_is_endless));
+  (void)json_object_set_new(o, "one_wave_layers", layers_of(e, lsp_words_is_whole));
+  (void)json_object_set_new(o, "picking_layers", layers_of(e, lsp_words_is_picking));
+  (void)json_object_set_new(o, "pooled_rows", pooled_rows(e));
   (void)json_object_set_new(o, "full_kept_bytes", json_real(kept.all));
   (void)json_object_set_new(o, "full_kept_bytes_a_rank", json_real(kept.rank));
 }

@@ -19,20 +19,18 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"borrowed", "keys and values borrowed", floats(z->halo + z->fixed)},
       {"kept", "keys and values kept from wave to wave",
        floats(z->rings + z->kept_fixed)},
+      {"waiting", "rows that wait for those ahead, and that change ranks",
+       floats(z->waiting + 2 * z->moved)},
+      {"global_rows", "what global rows ask and see",
+       floats(z->globals + z->global_q + z->global_tiles + z->global_rows)},
       {"pooled_rows", "pooled rows", floats(z->strata + z->strata_rings)},
-      {"fetched", "picked blocks of other ranks, and which are picked",
-       floats(z->picked + z->choices)},
+      {"fetched_blocks", "fetched blocks", floats(z->picked)},
+      {"choices", "blocks that queries chose", floats(z->choices)},
       {"partial_results", "results of attention in several rounds",
        floats(z->partials)},
-      {"gates", "weights of results, token by token", floats(z->gates)},
-      {"waiting", "rows that wait for those ahead of them",
-       floats(z->waiting + 2 * z->moved)},
-      {"global_rows", "global rows: queries, keys, results",
-       floats(z->globals + z->global_q + z->global_tiles + z->global_rows)},
       {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},
       {"scratch", "scratch of the threads", floats(z->scratch * e->request.threads)},
-      {"tokens", "ids, results, sums",
-       floats(2 * z->tokens + z->lead + z->starts + z->sums + z->shares)},
+      {"tokens", "ids, results, sums", floats(2 * z->tokens + z->sums + z->shares)},
       {"lists", "lists of panels", z->lists},
       {"process", "the program, MPI, HDF5, BLAS (about)", z->process},
       {"root", "rank 0 more: sums, and where a run began", z->root},
@@ -62,25 +60,20 @@ int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
   return N;
 }
 
-/* Keys and values, or means of them, of all positions before. */
 plan_kept lsp_plan_kept(const plan_estimate *e) {
   plan_kept k = {0, 0, 0};
   for (int i = 0; i < e->model.layers; i++) {
     const lsp_layer_sizes *y = &e->layer[i];
-    if (!lsp_words_is_full(&e->model, 0, i))
+    if (!lsp_words_is_endless(&e->model, 0, i))
       continue;
     k.layers++;
-    if (lsp_layer_reach(&e->model.layer[i]) == LSP_REACH_ALL) {
-      k.all += 4.0 * (double)y->tiles * (double)y->tile;
-      k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
-    }
-    for (int n = 0; n < y->strata; n++) {
-      const lsp_stratum_sizes *t = &y->stratum[n];
-      if (t->is.reach != LSP_REACH_ALL)
-        continue;
+    for (int s = 0; s < y->strata; s++) {
+      const lsp_stratum_sizes *t = &y->stratum[s];
       k.all += 4.0 * (double)t->reach * (double)y->pooled;
       k.rank += 4.0 * (double)t->groups * (double)t->grain.group * (double)y->pooled;
     }
+    k.all += 4.0 * (double)y->tiles * (double)y->tile;
+    k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
   }
   return k;
 }

@@ -47,7 +47,7 @@ static void print_sent(const char *name, const char *bound, lsp_sent s,
 
 static void print_messages(const plan_estimate *e) {
   const lsp_lending *l = &e->lending;
-  const char *bound = l->exact && !l->fetched ? "" : "at most ";
+  const char *bound = l->exact ? "" : "at most ";
   const char *name = "of all ranks";
   char bytes[LSP_NUMBER_SIZE];
   print_sent("keys, values", bound, l->layer, "a rank, layer and wave (most)");
@@ -58,6 +58,9 @@ static void print_messages(const plan_estimate *e) {
     print_sent(name, "", l->kind[k], lsp_plan_kind_words[k]);
     name = "";
   }
+  if (l->fetched.messages > 0)
+    print_sent("picked blocks", "at most ", l->fetched,
+               "a rank, layer and wave (most)");
   lsp_print_fact(stdout, "weights", "%s from rank 0 to one rank of every other node",
                  lsp_bytes(4.0 * (double)lsp_model_floats(&e->model), bytes));
   lsp_print_fact(
@@ -68,41 +71,46 @@ static void print_messages(const plan_estimate *e) {
 
 /* --- work ------------------------------------------------------------------------ */
 
-static int has_means(const plan_estimate *e) {
-  for (int i = 0; i < e->model.layers; i++)
-    for (int k = 0; k < e->layer[i].strata; k++)
-      if (e->layer[i].stratum[k].is.reach == LSP_REACH_ALL)
-        return 1;
-  return 0;
-}
-
 /* What grows with the square of the text, and what is kept of all of it. */
 static void print_quadratic(const plan_estimate *e) {
   const plan_kept kept = lsp_plan_kept(e);
   const double flops = e->outside + e->within;
-  const int one = kept.layers == 1, two_sided = e->model.two_sided;
-  char layers[WORDS_SIZE], text[2 * WORDS_SIZE], all[LSP_NUMBER_SIZE],
-      rank[LSP_NUMBER_SIZE];
+  const int one = kept.layers == 1;
+  char layers[WORDS_SIZE], all[LSP_NUMBER_SIZE], rank[LSP_NUMBER_SIZE];
+  char text[2 * WORDS_SIZE] = "";
   if (kept.layers == 0) {
     lsp_print_fact(stdout, "quadratic", "nothing: work grows as the text does");
     return;
   }
-  lsp_words_layers(&e->model, lsp_words_is_full, 0, layers, sizeof layers);
-  text[0] = '\0';
-  lsp_words_add(
-      text, sizeof text,
-      "%s look%s at every position%s: work grows with the square of the text: "
-      "%.0f %% of the FLOPs here",
-      layers, one ? "s" : "", two_sided ? "" : " before",
-      flops > 0 ? 100 * e->quadratic / flops : 0);
-  if (!two_sided)
-    lsp_words_add(
-        text, sizeof text,
-        "; of the whole document keys and values%s are kept, %s on all ranks, "
-        "at most %s on one",
-        has_means(e) ? ", or means of them," : "", lsp_bytes(kept.all, all),
-        lsp_bytes(kept.rank, rank));
+  lsp_words_layers(&e->model, lsp_words_is_endless, 0, layers, sizeof layers);
+  lsp_words_add(text, sizeof text,
+                "%s look%s %s: work grows with the square of the text: %.0f %% of the "
+                "FLOPs here",
+                layers, one ? "s" : "",
+                e->model.two_sided              ? "at every position"
+                : lsp_words_all_seen(&e->model) ? "at every position before"
+                                                : "back without end",
+                flops > 0 ? 100 * e->quadratic / flops : 0);
+  if (!e->model.two_sided)
+    lsp_words_add(text, sizeof text,
+                  "; of the whole document keys and values are kept, %s on all ranks, "
+                  "at most %s on one",
+                  lsp_bytes(kept.all, all), lsp_bytes(kept.rank, rank));
   lsp_print_fact(stdout, "quadratic", "%s", text);
+}
+
+/* Layers that need all of a document at once. */
+static void print_whole(const plan_estimate *e) {
+  char layers[WORDS_SIZE];
+  int whole = 0;
+  for (int i = 0; i < e->model.layers; i++)
+    whole += lsp_words_is_whole(&e->model, 0, i);
+  if (whole == 0)
+    return;
+  lsp_words_layers(&e->model, lsp_words_is_whole, 0, layers, sizeof layers);
+  lsp_print_fact(stdout, "one wave",
+                 "%s need%s all of a document: each document is one wave, and must fit",
+                 layers, whole == 1 ? "s" : "");
 }
 
 static void print_time(const plan_estimate *e) {
@@ -136,57 +144,69 @@ static void print_ranks(const plan_estimate *e) {
                    lsp_grouped(share, tokens), lsp_grouped(e->lending.idle, ranks));
 }
 
+/* Pooled rows that are kept of a layer, whatever they average. */
+static int64_t pooled_rows(const lsp_layer_sizes *y) {
+  int64_t rows = 0;
+  for (int s = 0; s < y->strata; s++)
+    rows += y->stratum[s].reach;
+  return rows;
+}
+
 /* Layers that reach equally far are told as one. */
 static int reach_alike(const lsp_model *m, int of, int layer) {
   const lsp_layer *a = &m->layer[of], *b = &m->layer[layer];
-  lsp_stratum x[LSP_STRATA_MAX], y[LSP_STRATA_MAX];
-  const int n = lsp_layer_strata(a, x);
-  int alike = lsp_layer_reach(a) == lsp_layer_reach(b) &&
-              lsp_layer_near(a) == lsp_layer_near(b) &&
-              lsp_layer_ahead(a) == lsp_layer_ahead(b) &&
-              lsp_layer_fixed(a) == lsp_layer_fixed(b) && lsp_layer_strata(b, y) == n;
-  for (int k = 0; alike && k < n; k++)
-    alike = x[k].unit == y[k].unit && x[k].reach == y[k].reach;
-  return alike;
+  lsp_stratum one[LSP_STRATA_MAX], other[LSP_STRATA_MAX];
+  const int strata = lsp_layer_strata(a, one);
+  if (lsp_layer_strata(b, other) != strata)
+    return 0;
+  for (int s = 0; s < strata; s++)
+    if (one[s].reach != other[s].reach || one[s].unit != other[s].unit)
+      return 0;
+  return lsp_layer_reach(a) == lsp_layer_reach(b) &&
+         lsp_layer_near(a) == lsp_layer_near(b) &&
+         lsp_layer_fixed(a) == lsp_layer_fixed(b) &&
+         lsp_layer_picks(a) == lsp_layer_picks(b);
 }
 
-/* Pooled rows within reach, stratum by stratum. */
-static void add_means(const lsp_layer_sizes *y, char *text, size_t size) {
-  char n[LSP_NUMBER_SIZE], unit[LSP_NUMBER_SIZE];
-  for (int k = 0; k < y->strata; k++)
-    lsp_words_add(text, size, ", %s mean%s of %s%s",
-                  lsp_grouped(y->stratum[k].reach, n), plural(y->stratum[k].reach),
-                  lsp_grouped(y->stratum[k].grain.unit, unit),
-                  y->stratum[k].is.routing ? " to choose by" : "");
+/* Two-sided: nothing is kept of what all that see it have seen. */
+static void sides_words(const plan_estimate *e, int i, char *text, size_t size) {
+  const lsp_layer_sizes *y = &e->layer[i];
+  const int64_t reach = lsp_layer_reach(&e->model.layer[i]);
+  char n[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position");
+  else
+    lsp_words_add(text, size, "%s positions to each side", lsp_grouped(reach, n));
+  if (y->fixed > 0)
+    lsp_words_add(text, size, ", and %s tile%s of the beginning",
+                  lsp_grouped(y->fixed, n), plural(y->fixed));
+  if (y->lag > 0)
+    lsp_words_add(text, size, "; up to %s block%s of a document wait for those ahead",
+                  lsp_grouped(y->lag, n), plural(y->lag));
 }
 
-static void add_reach(const plan_estimate *e, int i, char *text, size_t size) {
+static void reach_words(const plan_estimate *e, int i, char *text, size_t size) {
   const lsp_layer *l = &e->model.layer[i];
   const lsp_layer_sizes *y = &e->layer[i];
-  const int64_t reach = lsp_layer_reach(l), ahead = lsp_layer_ahead(l);
+  const int64_t reach = lsp_layer_reach(l), pooled = pooled_rows(y);
   char n[LSP_NUMBER_SIZE];
-  if (e->model.two_sided && ahead == LSP_REACH_ALL) {
-    lsp_words_add(text, size, "all of a document, %s tile%s at a time",
-                  lsp_grouped(y->room, n), plural(y->room));
-    return;
-  }
-  if (e->model.two_sided) {
-    lsp_words_add(text, size, "%s positions before", lsp_grouped(reach, n));
-    lsp_words_add(text, size, " and %s after", lsp_grouped(ahead, n));
-  } else if (reach == LSP_REACH_ALL) {
-    lsp_words_add(text, size, "every position before, %s tile%s",
-                  lsp_grouped(y->tiles, n), plural(y->tiles));
-  } else {
-    lsp_words_add(text, size, "%s position%s", lsp_grouped(reach, n), plural(reach));
-    lsp_words_add(text, size, ", %s tile%s", lsp_grouped(y->tiles, n),
-                  plural(y->tiles));
-  }
-  if (y->parts > 0)
-    lsp_words_add(text, size, " (%s borrowed, the others as they are picked)",
-                  lsp_grouped(y->near_tiles, n));
-  add_means(y, text, size);
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position before, ");
+  else
+    lsp_words_add(text, size, "%s positions, ", lsp_grouped(reach, n));
+  lsp_words_add(text, size, "%s tile%s", lsp_grouped(y->tiles, n), plural(y->tiles));
   if (y->fixed > 0)
     lsp_words_add(text, size, ", and %s of the beginning", lsp_grouped(y->fixed, n));
+  if (pooled > 0)
+    lsp_words_add(text, size, ", and %s pooled row%s", lsp_grouped(pooled, n),
+                  plural(pooled));
+  if (!lsp_layer_picks(l))
+    return;
+  lsp_words_add(text, size, "; blocks are fetched as they are picked");
+  if (y->near_tiles > 0)
+    lsp_words_add(
+        text, size, ", but for the last%s%s tile%s", y->near_tiles == 1 ? "" : " ",
+        y->near_tiles == 1 ? "" : lsp_grouped(y->near_tiles, n), plural(y->near_tiles));
 }
 
 static void print_reach(const plan_estimate *e) {
@@ -201,26 +221,13 @@ static void print_reach(const plan_estimate *e) {
       continue;
     lsp_words_layers(m, reach_alike, i, layers, sizeof layers);
     text[0] = '\0';
-    add_reach(e, i, text, sizeof text);
-    lsp_print_fact(stdout, said++ == 0 ? "reach" : "", "%s: %s", layers, text);
+    lsp_words_add(text, sizeof text, "%s: ", layers);
+    if (m->two_sided)
+      sides_words(e, i, text, sizeof text);
+    else
+      reach_words(e, i, text, sizeof text);
+    lsp_print_fact(stdout, said++ == 0 ? "reach" : "", "%s", text);
   }
-}
-
-/* What a two-sided model asks of waves. */
-static void print_ahead(const plan_estimate *e) {
-  char number[LSP_NUMBER_SIZE];
-  int64_t lag = 0;
-  for (int i = 0; i < e->model.layers; i++)
-    lag += e->layer[i].lag * LSP_GRID_BLOCK;
-  if (lsp_sizes_whole(&e->model))
-    lsp_print_fact(stdout, "two-sided",
-                   "a layer sees all of a document, so that a wave has it as a whole: "
-                   "%s rows the longest",
-                   lsp_grouped(e->request.longest, number));
-  else if (e->model.two_sided)
-    lsp_print_fact(stdout, "two-sided",
-                   "rows wait for those ahead of them: at most %s, in all layers",
-                   lsp_grouped(lag, number));
 }
 
 static void print_head(const plan_estimate *e) {
@@ -260,9 +267,9 @@ void lsp_plan_print(const plan_estimate *e) {
   lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",
                  lsp_grouped(e->lending.waves, number),
                  lsp_grouped(e->wave_tokens, tokens));
-  print_ahead(e);
   print_ranks(e);
   print_reach(e);
+  print_whole(e);
   print_messages(e);
   print_quadratic(e);
   print_time(e);

@@ -6,6 +6,7 @@
  *   each counted    | a      | a + b  | a + 2 b ...
  */
 #include "estimate.h"
+
 #include "model_words.h"
 
 #include <stdlib.h>
@@ -39,30 +40,51 @@ static int64_t multiple_of(int64_t a, int64_t b) {
                                               : a / divisor_of(a, b) * b;
 }
 
-/* Where means look back to all that they ever will, and after how many positions their
- * rows begin tiles of their own again. */
-static int64_t settled_of(const lsp_pattern *p) {
-  const int64_t far = lsp_words_far(p);
-  return far == LSP_REACH_ALL ? 1 : lsp_min(far, COUNTED_MOST) + p->pool;
-}
-
-static int64_t period_of(const lsp_pattern *p) {
-  const int levels = lsp_pattern_levels(p);
-  if (p->kind == LSP_PATTERN_RECURRENCE && !p->same_length)
-    return lsp_max(p->segment, 1);
-  return levels == 0 ? 1 : LSP_GRID_BLOCK * lsp_level_unit(p, levels);
+/* Positions after which a pattern is periodic, and how many a period has. */
+static void settle(const lsp_pattern *p, int64_t *base, int64_t *period) {
+  *base = lsp_max(p->window, p->memory + p->segment);
+  *period = 1;
+  switch (p->kind) {
+  case LSP_PATTERN_RECURRENCE:
+    *period = p->same_length ? 1 : lsp_max(p->segment, 1);
+    return;
+  case LSP_PATTERN_GLOBAL:
+    *base = LSP_SINKS_MAX;
+    return;
+  case LSP_PATTERN_RANDOM:
+  case LSP_PATTERN_CHOSEN:
+    *base = LSP_GRID_BLOCK * (p->block_reach + 1);
+    *period = LSP_GRID_BLOCK;
+    return;
+  case LSP_PATTERN_SELECTED:
+    *base = (int64_t)LSP_GRID_BLOCK * LSP_GRID_BLOCK * p->blocks;
+    *period = LSP_GRID_BLOCK;
+    return;
+  case LSP_PATTERN_COMPRESSED: /* 64 means are a tile */
+    *base = p->pool * p->block_reach;
+    *period = (int64_t)LSP_GRID_BLOCK * p->pool;
+    return;
+  case LSP_PATTERN_LEVELS:
+    *base = lsp_words_far(p);
+    *period = LSP_GRID_BLOCK * lsp_level_unit(p, p->levels);
+    return;
+  case LSP_PATTERN_DYNAMIC:
+    *base = p->window + p->ramp;
+    return;
+  default:
+    return;
+  }
 }
 
 /* From `base` on nothing begins before position 0, and fixed keys are apart. */
 static void find_period(const lsp_layer *l, int64_t unit, series *s) {
   int64_t base = 1, sinks = 0, period = unit;
   for (int b = 0; b < l->branches; b++) {
-    const lsp_pattern *p = &l->branch[b];
-    base = lsp_max(base, lsp_max(p->window + p->ramp, p->memory + p->segment));
-    if (lsp_pattern_levels(p) > 0)
-      base = lsp_max(base, settled_of(p));
-    sinks = lsp_max(sinks, lsp_max(p->sinks, lsp_layer_fixed(l)));
-    period = lsp_max(1, multiple_of(period, period_of(p)));
+    int64_t own, after;
+    settle(&l->branch[b], &own, &after);
+    base = lsp_max(base, lsp_min(own, COUNTED_MOST));
+    sinks = lsp_max(sinks, l->branch[b].sinks);
+    period = multiple_of(period, lsp_max(after, 1));
   }
   s->period = period / unit;
   s->base = lsp_divide_up(base + sinks, period) * s->period + 1;
@@ -95,45 +117,58 @@ static double total(const series *s, int64_t n) {
          k * (next - part);
 }
 
-/* Tiles of pooled rows that a block of queries touches, of all levels. */
-static int64_t pooled_tiles(const lsp_pattern *p, int64_t first, int64_t end) {
-  int64_t tiles = 0;
-  for (int level = 1; level <= lsp_pattern_levels(p); level++) {
-    lsp_keys all = {INT64_MAX, 0};
-    for (int64_t i = first; i < end; i++) {
-      const lsp_keys k = lsp_pooled_keys(p, level, i);
-      if (k.first >= k.end)
-        continue;
-      all.first = lsp_min(all.first, k.first);
-      all.end = lsp_max(all.end, k.end);
-    }
-    if (all.first < all.end)
-      tiles += lsp_block_of(all.end - 1) - lsp_block_of(all.first) + 1;
-  }
-  return tiles;
+static int heads_differ(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].windows != NULL)
+      return 1;
+  return 0;
 }
 
-/* Tile products of a block of queries, over all heads. rows: of the frame, which two-sided
- * layers see to its end. */
-static double visits_in(const lsp_layer *l, lsp_keys block, int64_t rows) {
+/* Blocks that the queries of a block of one head pick, at most. */
+static int64_t picks_of(const lsp_view *v, int64_t first) {
+  const int64_t block = first / LSP_GRID_BLOCK;
+  int64_t picks = 0;
+  for (int i = 0; i < v->picks; i++) {
+    const lsp_pattern *p = v->picked[i];
+    const int64_t side = p->block_reach - p->beyond;
+    const int64_t before = lsp_max(0, lsp_min(block - p->beyond, side));
+    if (p->kind == LSP_PATTERN_SELECTED)
+      picks += lsp_min(block, (int64_t)LSP_GRID_BLOCK * (p->blocks - 1));
+    else
+      picks += lsp_min(p->blocks, p->two_sided ? 2 * side : before);
+  }
+  return picks;
+}
+
+/* Tile products of a block of queries, over all heads. rows: of a two-sided frame. */
+static double visits_of_block(const lsp_layer *l, int64_t first, int64_t end,
+                              int64_t rows) {
   lsp_view view[LSP_BRANCHES_MAX];
   const int views = lsp_layer_views(l, view);
+  const int heads = heads_differ(l) ? l->heads.query : 1;
   double sum = 0;
-  int differ = 0;
-  for (int b = 0; b < l->branches; b++)
-    differ = differ || l->branch[b].windows != NULL;
-  const int heads = differ ? l->heads.query : 1;
   for (int v = 0; v < views; v++)
-    for (int h = 0; h < heads; h++) {
-      sum += (double)lsp_view_tiles(&view[v], h, block.first, block.end, rows);
-      if (view[v].pooled != NULL)
-        sum += (double)pooled_tiles(view[v].pooled, block.first, block.end);
-    }
+    for (int h = 0; h < heads; h++)
+      sum += (double)(lsp_view_tiles(&view[v], h, first, end, rows) +
+                      picks_of(&view[v], first));
   return sum * l->heads.query / heads;
 }
 
 static double visits_of(const lsp_model *one, int64_t first, int64_t end) {
-  return visits_in(&one->layer[0], (lsp_keys){first, end}, 0);
+  return visits_of_block(&one->layer[0], first, end, 0);
+}
+
+/* Of a two-sided frame: blocks whose sight does not end with it are alike. */
+static double visits_of_frame(const lsp_layer *l, int64_t rows) {
+  const int64_t ahead = lsp_layer_ahead(l), B = LSP_GRID_BLOCK;
+  const int64_t edge = lsp_divide_up(lsp_max(ahead, lsp_layer_fixed(l)), B) + 1;
+  const int64_t blocks = lsp_divide_up(rows, B);
+  double sum = 0;
+  for (int64_t b = 0, alike; b < blocks; b += alike) {
+    alike = b == edge ? lsp_max(1, blocks - edge - b) : 1;
+    sum += (double)alike * visits_of_block(l, b * B, lsp_min(rows, (b + 1) * B), rows);
+  }
+  return sum;
 }
 
 /* A frame without text has no rows, whatever its prefix. */
@@ -141,33 +176,10 @@ static int64_t rows_of(const lsp_plan *plan, int64_t f) {
   return lsp_plan_tokens_of(plan, f) == 0 ? 0 : lsp_plan_end(plan, f);
 }
 
-/* 1: pairs of any number of positions are worked out at once. */
-static int is_summed(const lsp_layer *l) {
-  for (int b = 0; b < l->branches; b++)
-    if (l->branch[b].two_sided || l->branch[b].kind > LSP_PATTERN_RECURRENCE)
-      return 1;
-  return 0;
-}
-
-static double summed(const lsp_model *one, const lsp_plan *plan) {
-  double sum = 0, last = 0;
-  int64_t rows = 0;
-  for (int64_t f = 0; f < plan->frames; f++) {
-    const int64_t n = rows_of(plan, f);
-    if (n != rows)
-      last = lsp_model_flops_of_pairs(one, 0, n);
-    rows = n;
-    sum += last;
-  }
-  return sum;
-}
-
 static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
   const costing c = {one, 1, lsp_model_flops_of_pairs};
   series s = {0};
   double sum = 0;
-  if (is_summed(&one->layer[0]))
-    return summed(one, plan);
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan), &s);
   for (int64_t f = 0; f < plan->frames; f++) {
@@ -178,66 +190,24 @@ static double flops_of_layer(const lsp_model *one, const lsp_plan *plan) {
   return sum;
 }
 
-/* Blocks of a frame from which on, and up to which before its end, a two-sided layer
- * touches as many tiles in each. */
-static int64_t border_of(const lsp_layer *l) {
-  int64_t rows = lsp_layer_fixed(l);
+/* What rows that see all of a frame do is not counted beforehand. */
+static double visits_of_two_sided(const lsp_layer *l, const lsp_plan *plan) {
+  double sum = 0;
   for (int b = 0; b < l->branches; b++)
-    if (l->branch[b].kind == LSP_PATTERN_LOCAL)
-      rows = lsp_max(rows, lsp_layer_fixed(l) + l->branch[b].window);
-  return lsp_divide_up(rows, LSP_GRID_BLOCK) + 1;
-}
-
-/* Blocks of queries among which are global rows: each sees all tiles. */
-static int64_t global_blocks(const lsp_layer *l, int64_t rows) {
-  int64_t blocks = 0, last = -1;
-  for (int b = 0; b < l->branches; b++)
-    for (int64_t i = 0; i < lsp_min(rows, LSP_SINKS_MAX); i++)
-      if (l->branch[b].kind == LSP_PATTERN_GLOBAL &&
-          lsp_pattern_is_global(&l->branch[b], i) && lsp_block_of(i) != last) {
-        last = lsp_block_of(i);
-        blocks++;
-      }
-  return blocks;
-}
-
-static double visits_around(const lsp_layer *l, int64_t rows) {
-  const int64_t blocks = lsp_divide_up(rows, LSP_GRID_BLOCK);
-  const int64_t border = lsp_min(border_of(l), blocks);
-  double sum = (double)global_blocks(l, rows) * (double)blocks * l->heads.query;
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t first = b * LSP_GRID_BLOCK;
-    const int64_t alike = b == border ? lsp_max(1, blocks - 2 * border) : 1;
-    sum += (double)alike *
-           visits_in(l, (lsp_keys){first, lsp_min(rows, first + LSP_GRID_BLOCK)}, rows);
-    b += alike - 1;
-  }
+    if (l->branch[b].kind == LSP_PATTERN_GLOBAL)
+      return -1;
+  for (int64_t f = 0; f < plan->frames; f++)
+    sum += visits_of_frame(l, rows_of(plan, f));
   return sum;
 }
 
-static double visits_two_sided(const lsp_layer *l, const lsp_plan *plan) {
-  double sum = 0, last = 0;
-  int64_t rows = 0;
-  for (int64_t f = 0; f < plan->frames; f++) {
-    const int64_t n = rows_of(plan, f);
-    if (n != rows)
-      last = visits_around(l, n);
-    rows = n;
-    sum += last;
-  }
-  return sum;
-}
-
-/* The last block of a frame may have fewer rows. What is picked is not known, but as the
- * program runs. */
+/* The last block of a frame may have fewer rows. */
 static double visits_of_layer(const lsp_model *one, const lsp_plan *plan) {
   const costing c = {one, LSP_GRID_BLOCK, visits_of};
   series s = {0};
   double sum = 0;
-  if (lsp_layer_picks(&one->layer[0]))
-    return -1;
   if (one->two_sided)
-    return visits_two_sided(&one->layer[0], plan);
+    return visits_of_two_sided(&one->layer[0], plan);
   find_period(&one->layer[0], c.unit, &s);
   count(&c, lsp_plan_longest(plan) / LSP_GRID_BLOCK, &s);
   for (int64_t f = 0; f < plan->frames && s.sum != NULL; f++) {

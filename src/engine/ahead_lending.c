@@ -23,14 +23,12 @@ typedef struct {
 } lending;
 
 lsp_step lsp_ahead_step(const lsp_run *e, int layer) {
-  const lsp_layer_sizes *y = &e->span.layer[layer];
-  return (lsp_step){.plan = &e->text.plan,
-                    .have = e->span.ahead.stage[layer],
-                    .want = e->span.ahead.stage[layer + 1],
-                    .sight = y->sight,
-                    .room = y->in_rounds ? y->room : LSP_TILES_ALL,
-                    .rank = e->job.ctx->rank,
-                    .ranks = e->job.ctx->size};
+  lsp_step s = lsp_sizes_step(&e->text.plan, &e->span.layer[layer]);
+  s.have = e->span.ahead.stage[layer];
+  s.want = e->span.ahead.stage[layer + 1];
+  s.rank = e->job.ctx->rank;
+  s.ranks = e->job.ctx->size;
+  return s;
 }
 
 /* --- where things lie ------------------------------------------------------------ */

@@ -143,7 +143,7 @@ static void offer_row(selecting *s, int i, int64_t tile, const float *p, int low
 
 static void offer_tile(selecting *s, int64_t tile) {
   float p[LSP_BLOCK * LSP_BLOCK] = {0};
-  int low[LSP_BLOCK], high[LSP_BLOCK];
+  int low[LSP_BLOCK] = {0}, high[LSP_BLOCK] = {0};
   for (int h = 0; h < s->group; h++)
     add_head(s, h, tile, p, low, high);
   for (int i = 0; i < s->rows; i++)

@@ -231,8 +231,10 @@ typedef struct {
   int32_t *id;        /* (span_rows + 1) */
   int32_t *lead;      /* (span_rows) of rows that are read again; elsewhere undefined */
   int64_t *start;     /* (span_rows + 1) places of tokens, where they are written */
-  uint64_t *panel_sum;    /* (span_rows / 64) */
-  uint64_t *layer_sum;    /* (span_rows / 64, job.write.layers) of what enters layers */
+  uint64_t *panel_sum; /* (span_rows / 64) */
+  uint64_t
+      *layer_sum; /* (span_rows / 64, layers that are written) of what enters layers,
+                              then of what they choose */
   float *x_next, *q_next; /* like x and q: rows that have come to another rank */
   float *globals;         /* results of global rows: of panels, then of frames */
   float *global_q, *global_tiles, *global_rows;
@@ -465,6 +467,16 @@ lsp_status lsp_written_vocabulary(const lsp_run *e, lsp_vocabulary_bytes *v);
 lsp_status lsp_written_starts(lsp_run *e);
 /* Collective, before each layer: what enters it, if it is written. */
 void lsp_written_layer(lsp_run *e, int layer);
+/* Collective, after each layer: what its tokens chose, if it is written. */
+void lsp_written_chosen(lsp_run *e, int layer);
+/* Numbers that the choices of a token take, the most of any layer that writes them. */
+int64_t lsp_written_choices(const lsp_run *e);
+/* Local. Sums of what enters the layers that are written, in a panel of the span. */
+uint64_t *lsp_written_sums(const lsp_run *e, int64_t panel);
+/* Collective. Two-sided models, whose panels pass the layers in several waves: before the
+ * first layer of a wave, and after the last one. */
+void lsp_written_begin(lsp_run *e);
+void lsp_written_spread(lsp_run *e);
 /* Rows of hidden states as they will lie in the file, padding between pieces taken out;
  * to may be span.x: the span then has no further use for it. */
 void lsp_written_rows(const lsp_run *e, float *to);

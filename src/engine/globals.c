@@ -161,7 +161,10 @@ static const float *queries_of(const globals *g, const lsp_piece *piece, int64_t
 /* --- what they see --------------------------------------------------------------- */
 
 static int has_globals(const globals *g, int64_t b, int64_t end) {
-  return lsp_sizes_has_globals(&g->e->weights.model.layer[g->layer], b, end);
+  for (int64_t i = b * LSP_BLOCK; i < lsp_min(end, (b + 1) * LSP_BLOCK); i++)
+    if (lsp_pattern_is_global(g->pattern, i))
+      return 1;
+  return 0;
 }
 
 static int64_t frame_end(const globals *g, const lsp_piece *piece) {

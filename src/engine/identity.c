@@ -6,6 +6,7 @@
  * Never in it: ranks, threads, waves, hosts, dates. */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
+#include "picking.h"
 
 #include "lsp/durable.h"
 #include "lsp/json.h"
@@ -23,7 +24,7 @@
 /* Changes when the definition of a kernel does, and with it bits. */
 static const char kernels_version[] = "1";
 
-enum { PAIRS_MAX = 32, VALUE_SIZE = 384 }; /* 32 ids */
+enum { PAIRS_MAX = 32, VALUE_SIZE = 640 }; /* 32 ids, 64 layers */
 
 typedef struct {
   const char *key[PAIRS_MAX];
@@ -98,7 +99,7 @@ static void put_tokenizer(const lsp_run *e, pairs *p) {
   put(p, "special_tokens", "%s", special[e->job.options->special_tokens]);
 }
 
-/* "id nll hidden hidden:0,6": each layer takes at most 7 bytes. */
+/* "id nll hidden hidden:0,6 chosen:6": each layer takes at most 7 bytes. */
 static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
   int n =
       snprintf(text, VALUE_SIZE, "%s%s%s", (w->parts & LSP_WRITE_ID) != 0 ? "id" : "",
@@ -107,6 +108,25 @@ static void write_in_words(const lsp_write *w, char text[VALUE_SIZE]) {
   for (int i = 0; i < w->layers; i++)
     n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " hidden:" : ",",
                   w->layer[i]);
+  for (int i = 0; i < w->chosen_layers; i++)
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d", i == 0 ? " chosen:" : ",",
+                  w->chosen_layer[i]);
+}
+
+/* The numbers of a row of each chosen_N: "0:2x5 3:2x1", layer 0 for each of 2 key/value
+ * heads 5 blocks. */
+static void put_choices(const lsp_run *e, pairs *p) {
+  const lsp_write *w = &e->job.write;
+  char text[VALUE_SIZE] = "";
+  int n = 0;
+  for (int i = 0; i < w->chosen_layers; i++) {
+    const lsp_layer *l = &e->weights.model.layer[w->chosen_layer[i]];
+    n += snprintf(text + n, VALUE_SIZE - (size_t)n, "%s%d:%dx%d", i == 0 ? "" : " ",
+                  w->chosen_layer[i], l->heads.shared,
+                  lsp_choices_of(lsp_layer_chooser(l)));
+  }
+  if (n > 0)
+    put(p, "chosen", "%s", text);
 }
 
 static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
@@ -119,6 +139,7 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   put(p, "tokens", "%lld", (long long)lsp_plan_tokens(&e->text.plan));
   write_in_words(&e->job.write, write);
   put(p, "write", "%s", write);
+  put_choices(e, p);
   put(p, "snapshots", "%s", when[e->job.options->snapshots]);
   put(p, "snapshot_every", "%lld",
       (long long)lsp_max(0, e->job.options->snapshot_every));
@@ -243,6 +264,10 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
   spec.output.hidden_layers = e->job.write.layers;
   for (int i = 0; i < e->job.write.layers; i++)
     spec.output.hidden_layer[i] = e->job.write.layer[i];
+  spec.output.chosen_layers = e->job.write.chosen_layers;
+  spec.output.chosen_width = (int)lsp_written_choices(e);
+  for (int i = 0; i < e->job.write.chosen_layers; i++)
+    spec.output.chosen_layer[i] = e->job.write.chosen_layer[i];
   return spec;
 }
 

@@ -175,14 +175,25 @@ static lsp_status lay_plan(lsp_run *e, const lsp_plan_sizes *sizes, int64_t *tab
   return st;
 }
 
-/* Chunks end with themselves: nothing of them goes on. */
-static lsp_status check_chunks(const lsp_run *e) {
+/* The option that asks for snapshots; NULL: none does. */
+static const char *asks_for_snapshots(const lsp_options *o) {
+  return o->from_snapshot != NULL                 ? "--from-snapshot"
+         : o->snapshot_every > 0                  ? "--snapshot-every"
+         : o->snapshots == LSP_SNAPSHOT_DOCUMENTS ? "--snapshots documents"
+                                                  : NULL;
+}
+
+/* Chunks end with themselves, and what a two-sided model makes of a text depends on all
+ * that follows: nothing of either goes on. */
+static lsp_status check_snapshots(const lsp_run *e) {
   const lsp_options *o = e->job.options;
-  const char *option = o->from_snapshot != NULL ? "--from-snapshot"
-                       : o->snapshot_every > 0  ? "--snapshot-every"
-                       : o->snapshots == LSP_SNAPSHOT_DOCUMENTS
-                           ? "--snapshots documents"
-                           : NULL;
+  const char *option = asks_for_snapshots(o);
+  if (e->weights.model.two_sided && option != NULL)
+    return lsp_fail(&e->job.ctx->why, LSP_E_USAGE,
+                    "%s: %s has \"causal\": false: its rows see what follows them, so "
+                    "that a text cannot be continued from a snapshot; leave the option "
+                    "out",
+                    option, o->model);
   if (e->text.context.kind != LSP_CONTEXT_CHUNKS || option == NULL)
     return LSP_OK;
   return lsp_fail(
@@ -195,7 +206,7 @@ static lsp_status check_chunks(const lsp_run *e) {
 static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
   const int64_t n = lsp_corpus_count(e->text.corpus);
   *sizes = (lsp_plan_sizes){.documents = n, .first_position = e->text.start_position};
-  LSP_TRY(check_chunks(e));
+  LSP_TRY(check_snapshots(e));
   LSP_TRY(lsp_sizes_framing(&e->text.context, e->weights.model.prefixes,
                             &sizes->framing, &e->job.ctx->why));
   sizes->framing.own = e->weights.model.two_sided;

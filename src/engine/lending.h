@@ -1,29 +1,17 @@
-/* Messages of a run before it runs: numbers that may be too large to hold, and what kinds of
- * layer send. All pure. */
+/* What crosses ranks in layers that look ahead, before a run. */
 #ifndef LSP_LENDING_H
 #define LSP_LENDING_H
 
 #include "lsp/sizes.h"
 
-/* a + n b; INT64_MAX where a number cannot hold it. */
-int64_t lsp_add_times(int64_t a, int64_t n, int64_t b);
-lsp_sent lsp_sent_add(lsp_sent a, int64_t n, lsp_sent b);
-lsp_sent lsp_sent_most(lsp_sent a, lsp_sent b);
+/* A loan to another rank, of so many floats. */
+typedef void (*lsp_each_sent)(lsp_loan_kind kind, int64_t floats, void *arg);
 
-/* So many pieces of so many floats, side by side. */
-lsp_sent lsp_sent_tiles(int64_t tiles, int64_t tile);
+/* Local, pure. All loans of rank s->rank to others in a step of a layer. */
+void lsp_ahead_loans(const lsp_sizing *z, int layer, const lsp_step *s,
+                     lsp_each_sent each, void *arg);
 
-/* What rank s->rank sends in a step of a two-sided layer, added by kind. */
-void lsp_count_step(const lsp_sizing *z, int layer, const lsp_step *s,
-                    lsp_sent kind[LSP_LOAN_KINDS]);
-
-/* What a rank sends in such a step at most. sizes: of the run. rows: that the wave has at
- * least. */
-lsp_sent lsp_bound_of_step(const lsp_sizing *z, int layer, const lsp_sizes *sizes,
-                           int64_t rows);
-
-/* What a rank asks for, and gives, at most of picked blocks in a layer of a wave. */
-lsp_sent lsp_bound_of_picks(const lsp_sizing *z, int layer, const lsp_sizes *sizes,
-                            int64_t rows);
+/* Local, pure. The most of a step, in floats and in loans: a bound. span_rows: of a rank. */
+lsp_sent lsp_ahead_bound(const lsp_sizing *z, int layer, int64_t span_rows);
 
 #endif

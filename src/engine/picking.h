@@ -78,7 +78,7 @@ void lsp_choose_tokens(lsp_run *e, int layer, const lsp_pattern *p);
 const lsp_pattern *lsp_picks_pooled(const lsp_run *e, int layer);
 
 /* Choices that a query or block makes of each key/value head. */
-static inline int64_t lsp_choices_of(const lsp_pattern *p) {
+static inline int lsp_choices_of(const lsp_pattern *p) {
   return p->kind == LSP_PATTERN_CHOSEN     ? p->blocks
          : p->kind == LSP_PATTERN_SELECTED ? p->blocks - 1
                                            : 0;

@@ -19,7 +19,7 @@ static int64_t panels_of(const lsp_run *e) {
 int64_t lsp_picking_size(int64_t parts, int64_t panels) {
   return 2 * lsp_key_set_size(parts) +
          parts * (int64_t)(sizeof(int8_t) + sizeof(lsp_missing)) +
-         (panels + LSP_BLOCK * LSP_PICKS_MAX) * (int64_t)sizeof(int64_t) +
+         (panels + (int64_t)LSP_BLOCK * LSP_PICKS_MAX) * (int64_t)sizeof(int64_t) +
          lsp_fetch_size(parts);
 }
 
@@ -199,7 +199,7 @@ static const float *tile_here(const lsp_run *e, int layer, const lsp_piece *piec
     return lsp_own_tile(e, layer, piece, tile);
   if (tile >= k->near.first && tile < k->near.end)
     return k->near_tile + (tile - k->near.first) * y->tile;
-  if (tile < y->fixed)
+  if ((tile + 1) * LSP_BLOCK <= e->span.sizes.fixed_rows) /* a snapshot has no more */
     return lsp_past_fixed(e, layer) + tile * y->tile;
   if (tile < k->before && lsp_kept_rank(tile, e->job.ctx->size) == e->job.ctx->rank)
     return lsp_kept_tile(e, layer, tile);

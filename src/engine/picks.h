@@ -1,10 +1,24 @@
 /* Blocks of the past that queries pick one by one: drawn, chosen by content, or selected
  * token by token; and where they come from.
  *
- *   own span | what was borrowed for the run | fetched from the span or the ring that has it
+ *   own span | what was borrowed for the run | first tiles of the document | own ring
+ *   fetched from the span or the ring of the rank that has it
  *
  * The panels of a span are attended in batches, so that what a batch picks fits into the
- * room for fetched blocks. A block of one key/value head is what is fetched. */
+ * room for fetched blocks (lsp_layer_sizes.parts). A block of one key/value head is what is
+ * fetched: a part. One that came for a batch is there for the next ones, as long as nothing
+ * needs its place.
+ *
+ * Who lends what is asked for (lsp/fetch.h), also where blocks are drawn: a lender might
+ * draw for all blocks in reach and know what others want, but not what each of them still
+ * has and in which batch it wants the rest, unless it repeats all their batches; a request
+ * takes 8 bytes for a part of some KiB.
+ *
+ * What that costs, in a layer of a wave of W positions: a block of queries picks w parts at
+ * most, r H drawn, k G chosen, 64 (S - 1) G selected; so n blocks of a span fetch at most
+ * n w parts, and all spans W / 64 w; each batch takes a request and an answer for every
+ * pair of ranks of which one wants something of the other. None of this depends on how long
+ * the text is. */
 #ifndef LSP_PICKS_H
 #define LSP_PICKS_H
 

@@ -12,6 +12,7 @@
 static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
   const lsp_wave *w = &e->span.wave;
   const int64_t D = e->weights.model.width, parts = e->job.write.parts;
+  const int64_t layers = e->job.write.layers + e->job.write.chosen_layers;
   const lsp_panel_output r = lsp_plan_panel_output(&e->text.plan, panel);
   const lsp_panel_data data = {
       .id = e->span.id + (r.token - w->token_first),
@@ -23,8 +24,8 @@ static uint64_t panel_sum(const lsp_run *e, int64_t panel) {
       .start =
           e->span.start == NULL ? NULL : e->span.start + (r.token - w->token_first),
       .starts = e->span.start == NULL ? 0 : r.token_end - r.token,
-      .layer_sum = e->span.layer_sum + (panel - w->span.first) * e->job.write.layers,
-      .layers = e->job.write.layers};
+      .layer_sum = lsp_written_sums(e, panel),
+      .layers = layers};
   return lsp_sum_panel(&data);
 }
 

@@ -86,16 +86,19 @@ static void compute_layers(lsp_run *e) {
     e->span.lowest.token = INT64_MAX;
   lsp_forward_embed(e);
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
+  lsp_written_begin(e);
   for (int layer = 0; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_run_traffic(e);
     lsp_written_layer(e, layer);
     lsp_snapshot_before(e, layer);
     lsp_forward_layer(e, layer);
+    lsp_written_chosen(e, layer);
     lsp_snapshot_layer(e, layer);
     count_sent(e, before);
     lsp_report_progress(e, layer, 0);
   }
+  lsp_written_spread(e);
   e->job.clock.cpu += cpu_seconds() - cpu;
 }
 

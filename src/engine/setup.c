@@ -299,6 +299,8 @@ lsp_status lsp_run_size(lsp_run *e) {
                                .threads = threads,
                                .longest = lsp_plan_longest(&e->text.plan),
                                .hidden_layers = e->job.write.layers,
+                               .chosen_layers = e->job.write.chosen_layers,
+                               .chosen_width = lsp_written_choices(e),
                                .starts = lsp_corpus_has_starts(e->text.corpus)};
   lsp_failure *why = &e->job.ctx->why;
   const lsp_sizing z = {&e->weights.model, e->span.layer, &e->text.plan, &request};

@@ -2,342 +2,9 @@
 #include "lsp/sizes.h"
 
 #include "engine_internal.h"
+#include "sizes_internal.h"
 
 #include <math.h>
-
-static int64_t padded(int64_t floats) {
-  return lsp_divide_up(floats, LSP_LANES) * LSP_LANES;
-}
-
-/* --- layers ---------------------------------------------------------------------- */
-
-int64_t lsp_sizes_strips(const lsp_layer *layer) {
-  const int64_t reach = lsp_layer_reach(layer), clamp = layer->position.clamp;
-  if (layer->position.kind != LSP_POSITION_RELATIVE)
-    return 0;
-  const int64_t at_clamp = clamp > 0 ? clamp / LSP_BLOCK + 1 : INT64_MAX;
-  if (reach == LSP_REACH_ALL || lsp_layer_fixed(layer) > 0)
-    return clamp > 0 ? at_clamp : -1;
-  return lsp_min(lsp_divide_up(reach, LSP_BLOCK) + 1, at_clamp);
-}
-
-static int has_strata(const lsp_model *m) {
-  lsp_stratum stratum[LSP_STRATA_MAX];
-  for (int i = 0; i < m->layers; i++)
-    if (lsp_layer_strata(&m->layer[i], stratum) > 0)
-      return 1;
-  return 0;
-}
-
-/* Rows of the past that a layer keeps. Where a layer of the model keeps the first rows of a
- * document, or pooled rows, all layers do, and at least the last row: snapshots are alike
- * in all layers. */
-static int64_t reach_of(const lsp_model *m, int layer) {
-  if (m->two_sided)
-    return 0; /* no snapshots */
-  const int64_t reach = lsp_layer_reach(&m->layer[layer]);
-  return reach == 0 && (lsp_sizes_fixed(m) > 0 || has_strata(m)) ? 1 : reach;
-}
-
-/* Groups of pooled rows are as long as what is looked back to, but no longer than those of
- * tiles: a short reach takes little room. */
-static lsp_stratum_sizes stratum_of(lsp_stratum s, int64_t longest, int64_t ranks) {
-  enum { GROUP = LSP_GROUP * LSP_BLOCK };
-  const int64_t most = longest / s.unit;
-  const int64_t reach = s.reach == LSP_REACH_ALL ? most : lsp_min(s.reach, most);
-  const int64_t rows = lsp_divide_up(lsp_max(reach, 1), LSP_BLOCK) * LSP_BLOCK;
-  lsp_stratum_sizes z = {
-      .is = s, .reach = reach, .grain = {s.unit, lsp_min(rows, GROUP)}};
-  z.groups = lsp_grain_groups(z.grain, reach, ranks);
-  return z;
-}
-
-int64_t lsp_sizes_picks(const lsp_layer *l) {
-  int64_t parts = 0;
-  for (int b = 0; b < l->branches; b++) {
-    const lsp_pattern *p = &l->branch[b];
-    if (p->kind == LSP_PATTERN_RANDOM)
-      parts += (int64_t)l->heads.query * p->blocks;
-    if (p->kind == LSP_PATTERN_CHOSEN)
-      parts += (int64_t)l->heads.shared * p->blocks;
-    if (p->kind == LSP_PATTERN_SELECTED)
-      parts += (int64_t)l->heads.shared * LSP_BLOCK * (p->blocks - 1);
-  }
-  return parts;
-}
-
-/* Room for what is fetched: at least what a panel picks, at most all within reach. One rank
- * has everything itself, and so has each in a two-sided model, as far as it reaches. */
-static int64_t parts_of(const lsp_model *m, const lsp_layer *l, int64_t tiles,
-                        int64_t ranks) {
-  if (ranks == 1 || m->two_sided || !lsp_layer_picks(l))
-    return 0;
-  const int64_t part = lsp_tile_head(l->heads) * (int64_t)sizeof(float);
-  const int64_t panel = LSP_PANEL / LSP_BLOCK * lsp_sizes_picks(l);
-  return lsp_min(tiles * l->heads.shared, lsp_max(panel, LSP_PICKED_BYTES / part));
-}
-
-/* Of a block of queries: numbers of the blocks that they choose. */
-static int64_t choices_of(const lsp_layer *l) {
-  const lsp_pattern *p = lsp_layer_chooser(l);
-  if (p == NULL)
-    return 0;
-  return (int64_t)l->heads.shared * (p->kind == LSP_PATTERN_CHOSEN
-                                         ? p->blocks
-                                         : LSP_BLOCK * (int64_t)(p->blocks - 1));
-}
-
-static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
-                                int64_t ranks) {
-  const lsp_layer *l = &m->layer[i];
-  lsp_layer_sizes s = {.tile = lsp_tile_floats(l->heads)};
-  const int64_t reach = reach_of(m, i);
-  s.reach = reach == LSP_REACH_ALL ? longest : lsp_min(reach, longest);
-  s.tiles = lsp_divide_up(s.reach, LSP_BLOCK);
-  const int64_t near = lsp_layer_near(l);
-  s.near = near == LSP_REACH_ALL ? longest : lsp_min(near, longest);
-  s.near_tiles = lsp_divide_up(s.near, LSP_BLOCK);
-  s.parts = parts_of(m, l, s.tiles, ranks);
-  s.choices = choices_of(l);
-  s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
-  s.groups = lsp_kept_groups(s.tiles, ranks);
-  s.strips = lsp_sizes_strips(l);
-  lsp_stratum stratum[LSP_STRATA_MAX];
-  s.strata = lsp_layer_strata(l, stratum);
-  /* Blocks are attended in one go where they pick some of the past, or look at means. */
-  s.room = lsp_layer_picks(l) || s.strata > 0 ? s.near_tiles
-                                              : lsp_min(s.near_tiles, LSP_ROUND_TILES);
-  s.pooled = (int64_t)2 * l->heads.shared * l->heads.width;
-  for (int k = 0; k < s.strata; k++)
-    s.stratum[k] = stratum_of(stratum[k], longest, ranks);
-  if (m->two_sided)
-    lsp_sizes_ahead(m, i, longest, ranks, &s);
-  return s;
-}
-
-/* A record of the journal counts them in 31 bits. */
-static lsp_status check_pooled(const lsp_model *model, int64_t longest,
-                               lsp_failure *why) {
-  const int64_t rows = lsp_sizes_fixed(model) + lsp_sizes_pooled(model, longest);
-  if (rows <= INT32_MAX)
-    return LSP_OK;
-  return lsp_fail(
-      why, LSP_E_LIMIT,
-      "the model looks back to %lld means of keys and values, and a snapshot "
-      "holds at most 2147483647; give its compressed branches a smaller "
-      "reach, or a larger pool",
-      (long long)rows);
-}
-
-/* Rows of a stratum in the panel within which a run began, and what a mean has so far. */
-static int64_t opening_rows(const lsp_stratum_sizes *s) {
-  return LSP_PANEL / s->grain.unit + 2;
-}
-
-static int64_t ring_floats(const lsp_layer_sizes *y, const lsp_stratum_sizes *s) {
-  return s->groups * s->grain.group * y->pooled;
-}
-
-static void place_strata(lsp_layer_sizes *y, int64_t *ring, int64_t *opening) {
-  for (int k = 0; k < y->strata; k++) {
-    lsp_stratum_sizes *s = &y->stratum[k];
-    s->ring_at = *ring;
-    s->opening_at = *opening;
-    *ring += ring_floats(y, s);
-    *opening += opening_rows(s) * y->pooled;
-  }
-}
-
-lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ranks,
-                            lsp_layer_sizes *layer, lsp_failure *why) {
-  int64_t ring = 0, wait = 0, fixed = 0, opening = 0, rows = 0, rows_opening = 0;
-  for (int i = 0; i < model->layers; i++) {
-    lsp_layer_sizes *s = &layer[i];
-    *s = layer_of(model, i, longest, ranks);
-    if (s->strips < 0)
-      return lsp_fail(
-          why, LSP_E_LIMIT,
-          "layer %d looks back without end with relative positions, and a "
-          "table of their distances takes %.0f MiB for every million tokens; "
-          "give the model a clamp_len, or rotary positions",
-          i,
-          4e6 * model->layer[i].heads.query * model->layer[i].heads.width / (1 << 20));
-    s->ring_at = ring;
-    s->fixed_at = fixed;
-    s->opening_at = opening;
-    s->wait_at = wait;
-    ring += lsp_sizes_ring(s);
-    wait += lsp_sizes_wait(model, i, s);
-    fixed += s->fixed * s->tile;
-    opening += LSP_PANEL / LSP_BLOCK * s->tile;
-    place_strata(s, &rows, &rows_opening);
-  }
-  return check_pooled(model, longest, why);
-}
-
-int64_t lsp_sizes_tail(const lsp_model *m, int i) {
-  const lsp_vocabulary *v = &m->words;
-  return padded(lsp_divide_up(v->cut[i + 1] - v->cut[i], LSP_BLOCK) * LSP_BLOCK *
-                v->cluster[i].width);
-}
-
-int64_t lsp_sizes_projection(const lsp_model *m, int i) {
-  const lsp_cluster *k = &m->words.cluster[i];
-  return m->words.projected ? padded((int64_t)m->width * k->width) : 0;
-}
-
-/* Zeros that stand for absent biases. */
-static int64_t widest_bias(const lsp_model *m) {
-  int64_t most = m->width;
-  for (int i = 0; i < m->layers; i++)
-    most = lsp_max(most, m->layer[i].heads.width);
-  return padded(most);
-}
-
-int64_t lsp_sizes_prepared(const lsp_model *m) {
-  int64_t floats = widest_bias(m);
-  for (int i = 0; i < m->layers; i++) {
-    const lsp_layer *l = &m->layer[i];
-    floats += padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
-              padded(lsp_tile_floats(l->heads)) +
-              padded((int64_t)LSP_BRANCHES_MAX * l->heads.query);
-  }
-  for (int i = 1; i < m->words.clusters; i++)
-    floats += lsp_sizes_tail(m, i);
-  for (int i = 0; i < m->words.clusters; i++)
-    floats += 2 * lsp_sizes_projection(m, i);
-  return floats;
-}
-
-int64_t lsp_sizes_layer_reach(const lsp_model *m, int layer, int64_t longest) {
-  const int64_t reach = reach_of(m, layer);
-  return reach == LSP_REACH_ALL ? longest : reach;
-}
-
-int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
-  int64_t most = 0;
-  for (int i = 0; i < m->layers; i++)
-    most = lsp_max(most, lsp_sizes_layer_reach(m, i, longest));
-  return most;
-}
-
-int64_t lsp_sizes_fixed(const lsp_model *m) {
-  int64_t most = 0;
-  for (int i = 0; i < m->layers && !m->two_sided; i++)
-    most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
-  return most;
-}
-
-/* Rows of a stratum in a snapshot, but for one that looks back without end: it has none. */
-static int64_t bounded_rows(const lsp_stratum *s) {
-  const int64_t most = (int64_t)1
-                       << 40; /* no snapshot has more: their sum is a number */
-  return (s->reach == LSP_REACH_ALL ? 0 : lsp_min(s->reach, most)) + (s->below < 0);
-}
-
-int64_t lsp_sizes_pooled(const lsp_model *m, int64_t longest) {
-  int64_t most = 0;
-  for (int i = 0; i < m->layers; i++) {
-    lsp_stratum stratum[LSP_STRATA_MAX];
-    const int n = lsp_layer_strata(&m->layer[i], stratum);
-    int64_t rows = 0;
-    for (int k = 0; k < n; k++)
-      rows += bounded_rows(&stratum[k]) +
-              (stratum[k].reach == LSP_REACH_ALL ? longest / stratum[k].unit : 0);
-    most = lsp_max(most, rows);
-  }
-  return most;
-}
-
-int64_t lsp_sizes_pooled_rows(const lsp_model *m, int layer, int k, int64_t all) {
-  lsp_stratum stratum[LSP_STRATA_MAX];
-  const int n = lsp_layer_strata(&m->layer[layer], stratum);
-  if (stratum[k].reach != LSP_REACH_ALL)
-    return stratum[k].reach;
-  for (int i = 0; i < n; i++)
-    all -= bounded_rows(&stratum[i]);
-  return all;
-}
-
-int64_t lsp_sizes_pooled_at(const lsp_model *m, int layer, int k, int64_t all) {
-  lsp_stratum stratum[LSP_STRATA_MAX];
-  int64_t at = 0;
-  (void)lsp_layer_strata(&m->layer[layer], stratum);
-  for (int i = 0; i < k; i++)
-    at += lsp_sizes_pooled_rows(m, layer, i, all) + (stratum[i].below < 0);
-  return at;
-}
-
-/* --- frames ---------------------------------------------------------------------- */
-
-lsp_status lsp_sizes_framing(const lsp_context *c, int prefix, lsp_framing *framing,
-                             lsp_failure *why) {
-  const int64_t tokens = c->chunk - (c->half ? 0 : prefix);
-  char text[LSP_CONTEXT_SIZE];
-  *framing = (lsp_framing){.prefix = prefix};
-  if (c->kind != LSP_CONTEXT_CHUNKS)
-    return LSP_OK;
-  lsp_context_print(c, text);
-  if (c->half ? c->chunk / 2 < prefix : tokens < 1)
-    return lsp_fail(why, LSP_E_USAGE,
-                    "--context %s: chunks of %lld rows have no room for tokens behind "
-                    "the %d rows of the prefix; ask for longer ones",
-                    text, (long long)c->chunk, prefix);
-  if (c->stride > tokens)
-    return lsp_fail(
-        why, LSP_E_USAGE,
-        "--context %s: a chunk holds %lld tokens, and a longer stride would "
-        "pass over some; ask for a stride of at most that",
-        text, (long long)tokens);
-  *framing = (lsp_framing){.prefix = c->half ? 0 : prefix,
-                           .tokens = tokens,
-                           .stride = c->stride > 0 ? c->stride : tokens,
-                           .half = c->half};
-  return LSP_OK;
-}
-
-/* Half of what the model was trained for, as a round number. */
-static int64_t half_of(int64_t trained) {
-  return lsp_max(trained / 2, 1);
-}
-
-static int looks_back(const lsp_model *m) {
-  for (int i = 0; i < m->layers; i++)
-    if (lsp_layer_reach(&m->layer[i]) == LSP_REACH_ALL)
-      return 1;
-  return 0;
-}
-
-lsp_status lsp_sizes_positions(const lsp_model *m, const char *dir,
-                               const lsp_context *context, int64_t longest,
-                               lsp_failure *why) {
-  const long long half =
-      half_of(m->positions_most > 0 ? m->positions_most : m->trained);
-  if (m->positions_most > 0 && longest > m->positions_most)
-    return lsp_fail(
-        why, LSP_E_INPUT,
-        "%s: the model has learned %lld positions, and the longest text "
-        "takes %lld; read it in pieces (--context chunks:%lld,stride:%lld), "
-        "or use a model with rotary or relative positions",
-        dir, (long long)m->positions_most, (long long)longest,
-        (long long)m->positions_most, half);
-  if (m->trained == 0 || longest <= m->trained || context->kind != LSP_CONTEXT_MODEL)
-    return LSP_OK;
-  if (!looks_back(m))
-    return lsp_fail(
-        why, LSP_E_INPUT,
-        "%s: the model was trained for %lld positions, and the longest text "
-        "takes %lld; say how it is to be read: --context full (its own "
-        "windows, beyond its training) or chunks:%lld,stride:%lld",
-        dir, (long long)m->trained, (long long)longest, (long long)m->trained, half);
-  return lsp_fail(why, LSP_E_INPUT,
-                  "%s: the model was trained for %lld positions, and the longest text "
-                  "takes %lld; say how it is to be read: --context window:%lld,sinks:4 "
-                  "(each token sees the last ones and the first 4), window:%lld, "
-                  "chunks:%lld,stride:%lld, or full (all, beyond its training)",
-                  dir, (long long)m->trained, (long long)longest, half, half,
-                  (long long)m->trained, half);
-}
 
 /* --- buffers --------------------------------------------------------------------- */
 
@@ -357,7 +24,7 @@ static int64_t scratch_of(const lsp_model *m) {
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
     most = lsp_max(most, lsp_selecting_scratch(l->heads));
   }
-  return padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
+  return lsp__padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
 
 double lsp_sizes_token_flops(const lsp_model *m, int64_t longest) {
@@ -442,10 +109,10 @@ static void add_strata(const lsp_layer_sizes *y, lsp_sizes *s) {
   int64_t floats = 0;
   for (int k = 0; k < y->strata; k++) {
     const lsp_stratum_sizes *t = &y->stratum[k];
-    floats += padded(lsp_stratum_room(t, s->span_rows) * y->pooled) +
+    floats += lsp__padded(lsp_stratum_room(t, s->span_rows) * y->pooled) +
               lsp_stratum_tiles(t, s->span_rows, s->span_pieces) * y->tile;
-    s->strata_rings += ring_floats(y, t);
-    s->strata_opening += opening_rows(t) * y->pooled;
+    s->strata_rings += lsp__ring_floats(y, t);
+    s->strata_opening += lsp__opening_rows(t) * y->pooled;
   }
   s->strata = lsp_max(s->strata, floats);
 }
@@ -456,7 +123,7 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   const int64_t n = lsp_sizes_global_blocks(l), blocks = s->span_rows / LSP_BLOCK;
   const int64_t A = (int64_t)l->heads.query * l->heads.width;
   const int64_t block =
-      LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
+      (int64_t)LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + 2);
   if (n == 0)
     return;
   s->globals = lsp_max(s->globals, 2 * blocks * block);
@@ -474,6 +141,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   s->rooms = 1;
   if (z->request->hidden_layers > 0) /* on their way out (written.c) */
     s->q = s->x;
+  s->q = lsp_max(s->q, s->span_rows * z->request->chosen_width);
   for (int i = 0; i < z->model->layers; i++) {
     const lsp_layer *l = &z->model->layer[i];
     const lsp_layer_sizes *y = &z->layer[i];
@@ -543,7 +211,10 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
-  s.sums = blocks * (1 + z->request->hidden_layers) *
+  s.sum_panels =
+      z->model->two_sided ? (s.wave_rows + rows_behind(z)) / LSP_BLOCK + 1 : blocks;
+  s.sums = (blocks +
+            s.sum_panels * (z->request->hidden_layers + z->request->chosen_layers)) *
            (int64_t)(sizeof(uint64_t) / sizeof(float));
   s.shares = blocks * (int64_t)(sizeof(lsp_share) / sizeof(float));
   add_layers(z, &s);

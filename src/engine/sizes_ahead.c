@@ -8,6 +8,19 @@ int lsp_sizes_whole(const lsp_model *m) {
   return 0;
 }
 
+lsp_range lsp_sizes_wave(const lsp_model *m, const lsp_plan *plan, int64_t first,
+                         int64_t rows) {
+  return lsp_sizes_whole(m) ? lsp_plan_whole_wave(plan, first, rows)
+                            : lsp_plan_wave(plan, first, rows);
+}
+
+lsp_step lsp_sizes_step(const lsp_plan *plan, const lsp_layer_sizes *y) {
+  return (lsp_step){.plan = plan,
+                    .sight = y->sight,
+                    .room = y->in_rounds ? y->room : LSP_TILES_ALL,
+                    .ranks = 1};
+}
+
 int64_t lsp_sizes_ring(const lsp_layer_sizes *y) {
   return y->groups *
          (y->sight.fixed + y->sight.ahead + y->sight.back > 0 ? LSP_KEPT_GROUP
@@ -48,38 +61,18 @@ void lsp_sizes_ahead(const lsp_model *m, int layer, int64_t longest, int64_t ran
                          .fixed = lsp_layer_fixed(l)};
   y->fixed = lsp_divide_up(y->sight.fixed, LSP_BLOCK);
   y->in_rounds = y->sight.back == LSP_TILES_ALL || y->sight.ahead == LSP_TILES_ALL;
+  y->tiles = y->in_rounds ? lsp_divide_up(longest, LSP_BLOCK)
+                          : lsp_divide_up(y->sight.back, LSP_BLOCK) +
+                                lsp_divide_up(y->sight.ahead, LSP_BLOCK);
   y->lag = whole ? 0 : lsp_ready_lag(&y->sight);
   y->groups = whole ? 0 : lsp_block_groups(lsp_kept_most(&y->sight), ranks);
   y->wait_groups = lsp_block_groups(y->lag, ranks);
   y->room = y->in_rounds ? LSP_ROUND_TILES : lsp_halo_most(&y->sight);
 }
 
-static const lsp_pattern *globals_of(const lsp_layer *l) {
+int64_t lsp_sizes_global_blocks(const lsp_layer *l) {
   for (int b = 0; b < l->branches; b++)
     if (l->branch[b].kind == LSP_PATTERN_GLOBAL && l->branch[b].two_sided)
-      return &l->branch[b];
-  return NULL;
-}
-
-int64_t lsp_sizes_global_blocks(const lsp_layer *l) {
-  return globals_of(l) != NULL ? lsp_divide_up(lsp_layer_fixed(l), LSP_BLOCK) : 0;
-}
-
-int lsp_sizes_has_globals(const lsp_layer *l, int64_t b, int64_t end) {
-  const lsp_pattern *p = globals_of(l);
-  for (int64_t i = b * LSP_BLOCK; p != NULL && i < lsp_min(end, (b + 1) * LSP_BLOCK);
-       i++)
-    if (lsp_pattern_is_global(p, i))
-      return 1;
+      return lsp_divide_up(lsp_layer_fixed(l), LSP_BLOCK);
   return 0;
-}
-
-void lsp_sizes_stages(const lsp_model *m, const lsp_layer_sizes *layer,
-                      const lsp_plan *plan, int64_t first, int64_t rows,
-                      lsp_range *stage) {
-  stage[0] = lsp_sizes_whole(m) ? lsp_plan_whole_wave(plan, first, rows)
-                                : lsp_plan_wave(plan, first, rows);
-  for (int l = 0; l < m->layers; l++)
-    stage[l + 1] = (lsp_range){lsp_plan_ready(plan, stage[l].first, &layer[l].sight),
-                               lsp_plan_ready(plan, stage[l].end, &layer[l].sight)};
 }

@@ -42,11 +42,14 @@ void lsp_stages_wave(lsp_run *e, int64_t rows) {
   lsp_ahead *a = &e->span.ahead;
   const lsp_plan *plan = &e->text.plan;
   const int L = e->weights.model.layers;
-  lsp_sizes_stages(&e->weights.model, e->span.layer, plan, a->next, rows, a->stage);
-  a->next = a->stage[0].end;
+  lsp_range r = lsp_sizes_wave(&e->weights.model, plan, a->next, rows);
+  a->next = r.end;
   for (int l = 0; l <= L; l++) {
-    lsp_range *r = &a->stage[l];
-    *r = (lsp_range){lsp_max(a->floor[l], r->first), lsp_max(a->floor[l], r->end)};
+    a->stage[l] =
+        (lsp_range){lsp_max(a->floor[l], r.first), lsp_max(a->floor[l], r.end)};
+    if (l < L)
+      r = (lsp_range){lsp_plan_ready(plan, r.first, &e->span.layer[l].sight),
+                      lsp_plan_ready(plan, r.end, &e->span.layer[l].sight)};
   }
   lsp_wave_of(e, a->stage[0]);
 }

@@ -158,10 +158,11 @@ static void mean_of_unit(const block *b, int s, int64_t unit) {
     return;
   }
   const float mean = 1.0f / (float)z->is.pool;
+  const int heads = h.query / h.shared;
   sum_unit(b, s, unit, end, row);
   scale_row(half, mean, row);
   if (z->is.routing)
-    scale_row(half, 1.0f / (float)(z->is.pool * (h.query / h.shared)), row + half);
+    scale_row(half, 1.0f / (float)(z->is.pool * heads), row + half);
   else
     scale_row(half, mean, row + half);
 }

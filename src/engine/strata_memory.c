@@ -49,7 +49,7 @@ static void write_rows(lsp_run *e, int64_t snapshot, int layer, int64_t at, int6
   const int64_t K = e->span.layer[layer].pooled / 2;
   float *keys = e->span.memory_rows, *values = keys + LSP_PANEL * K;
   if (row == NULL)
-    memset(keys, 0, (size_t)(2 * LSP_PANEL * K) * sizeof(float));
+    memset(keys, 0, (size_t)((int64_t)2 * LSP_PANEL * K) * sizeof(float));
   for (int64_t done = 0, some; done < n; done += some) {
     some = lsp_min(n - done, LSP_PANEL);
     for (int64_t i = 0; row != NULL && i < some; i++, row += 2 * K) {

@@ -9,7 +9,7 @@ static void route_selected(lsp_layer *l) {
   for (int b = 0; b < l->branches; b++)
     if (l->branch[b].kind == LSP_PATTERN_COMPRESSED)
       compressed = &l->branch[b];
-  for (int b = 0; b < l->branches; b++)
+  for (int b = 0; b < l->branches && compressed != NULL; b++)
     if (l->branch[b].kind == LSP_PATTERN_SELECTED) {
       l->branch[b].pool = compressed->pool;
       l->branch[b].block_reach = compressed->block_reach;

@@ -34,13 +34,14 @@ lsp_keys lsp__block_keys(int64_t position) {
 }
 
 double lsp__block_pairs(int64_t first, int64_t end) {
+  static const int64_t whole = LSP_GRID_BLOCK * (LSP_GRID_BLOCK + 1) / 2;
   double pairs = 0;
   for (int64_t i = first, next; i < end; i = next) {
     const int64_t in_block = i % LSP_GRID_BLOCK;
     const int64_t blocks = (end - i) / LSP_GRID_BLOCK;
     if (in_block == 0 && blocks > 0) {
       next = i + blocks * LSP_GRID_BLOCK;
-      pairs += (double)blocks * (LSP_GRID_BLOCK * (LSP_GRID_BLOCK + 1) / 2);
+      pairs += (double)(blocks * whole);
       continue;
     }
     next = lsp_min(end, i - in_block + LSP_GRID_BLOCK);
@@ -140,11 +141,15 @@ static int parts_of(const lsp_pattern *p) {
   return p->two_sided ? 2 : 1;
 }
 
-/* The beginning of the frame, then single positions. */
+/* The beginning of the frame (0: there is none), then single positions. */
+static int beginnings(const lsp_view *v) {
+  return v->fixed->positions == NULL || v->sinks != NULL;
+}
+
 int lsp_view_fixed_ranges(const lsp_view *v) {
   if (v->fixed == NULL)
     return 0;
-  return parts_of(v->fixed) * (1 + v->fixed->position_count);
+  return parts_of(v->fixed) * (beginnings(v) + v->fixed->position_count);
 }
 
 /* Keys of the fixed source, whatever the run holds of them. A global row of a causal model
@@ -156,9 +161,9 @@ static lsp_keys fixed_keys(const lsp_view *v, int n, int64_t position) {
   if (p->kind == LSP_PATTERN_GLOBAL && !p->two_sided &&
       lsp_pattern_is_global(p, position))
     return (lsp_keys){0, n == 0 ? most : 0};
-  if (n == 0)
+  if (n < beginnings(v))
     return (lsp_keys){0, lsp_min(sinks, most)};
-  const int64_t at = p->positions[n - 1];
+  const int64_t at = p->positions[n - beginnings(v)];
   return (lsp_keys){lsp_max(at, sinks), lsp_min(at + 1, most)};
 }
 
@@ -326,6 +331,12 @@ int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
     for (int64_t i = first; i < end; i++)
       widen(&fixed, lsp_view_fixed_range(v, n, head, i), most);
     tiles += tiles_of(fixed);
+  }
+  for (int l = 1; v->pooled != NULL && l <= lsp_pattern_levels(v->pooled); l++) {
+    lsp_keys means = none;
+    for (int64_t i = first; i < end; i++)
+      widen(&means, lsp_pooled_keys(v->pooled, l, i), INT64_MAX);
+    tiles += tiles_of(means);
   }
   return tiles_of(run) + tiles;
 }

@@ -3,8 +3,9 @@
 
 /* Pooled rows of `pool` positions stand for the blocks. */
 int64_t lsp__selected_reach(const lsp_pattern *p) {
-  return p->block_reach == 0 ? LSP_REACH_ALL
-                             : p->pool * (p->block_reach + 1) + 2 * LSP_GRID_BLOCK - 1;
+  return p->block_reach == 0
+             ? LSP_REACH_ALL
+             : p->pool * (p->block_reach + 1) + 2 * (int64_t)LSP_GRID_BLOCK - 1;
 }
 
 lsp_keys lsp__selected_keys(const lsp_pattern *p, int head, int64_t position) {
@@ -24,7 +25,7 @@ static int64_t seen_by(const lsp_pattern *p, int64_t i) {
 /* From position `settled` on all blocks are alike: what is within reach of a place in the
  * block, or more than is selected. */
 double lsp__selected_pairs(const lsp_pattern *p, int head, int64_t first, int64_t end) {
-  const int64_t settled = LSP_GRID_BLOCK * p->blocks;
+  const int64_t settled = (int64_t)LSP_GRID_BLOCK * p->blocks;
   double blocks = 0, alike = 0;
   (void)head;
   for (int64_t i = 0; i < LSP_GRID_BLOCK; i++)

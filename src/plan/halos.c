@@ -180,9 +180,9 @@ int64_t lsp_kept_most(const lsp_sight *sight) {
 /* A span of the layer's queries begins, and ends, at most a panel after that of its keys,
  * and before it at most the lag and a panel. */
 int64_t lsp_halo_most(const lsp_sight *sight) {
-  enum { PANEL = LSP_PANEL / B };
+  const int64_t panel = LSP_PANEL / B;
   return lsp_divide_up(sight->back, B) + lsp_divide_up(sight->ahead, B) +
-         lsp_ready_lag(sight) + 2 * PANEL;
+         lsp_ready_lag(sight) + 2 * panel;
 }
 
 /* --- loans ----------------------------------------------------------------------- */

@@ -462,6 +462,7 @@ static drawing output_drawing(const lsp_output_spec *spec) {
                .attribute = spec->attribute,
                .attributes = spec->attributes};
   LSP_ASSERT(spec->hidden_layers >= 0 && spec->hidden_layers <= LSP_HIDDEN_MOST);
+  LSP_ASSERT(spec->chosen_layers >= 0 && spec->chosen_layers <= LSP_HIDDEN_MOST);
   for (int i = 0; i < OUT_ROWS; i++)
     d.wanted[i] = !lsp__schema_output()->row[i].optional;
   d.wanted[OUT_ID] = spec->write_id;
@@ -473,8 +474,14 @@ static drawing output_drawing(const lsp_output_spec *spec) {
     d.wanted[OUT_HIDDEN_LAYER + i] = 1;
     d.number[OUT_HIDDEN_LAYER + i] = spec->hidden_layer[i];
   }
+  d.wanted[OUT_CHOICE] = spec->chosen_layers > 0;
+  for (int i = 0; i < spec->chosen_layers; i++) {
+    d.wanted[OUT_CHOSEN_LAYER + i] = 1;
+    d.number[OUT_CHOSEN_LAYER + i] = spec->chosen_layer[i];
+  }
   d.extent[OUT_TOKEN] = spec->tokens;
   d.extent[OUT_FEATURE] = spec->hidden_width;
+  d.extent[OUT_CHOICE] = spec->chosen_width;
   d.extent[OUT_DOCUMENT] = spec->documents;
   d.extent[OUT_PANEL] = spec->panels;
   d.extent[OUT_WORD] = LSP__SUM_WORDS;

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { PAGE = LSP__PAGE, BUFFER = 64 * PAGE, MOST_LATE = 64 };
+enum { PAGE = LSP__PAGE, BUFFER = 64 * PAGE, MOST_LATE = 96 };
 
 typedef struct {
   int64_t begin, end;

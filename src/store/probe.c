@@ -239,7 +239,8 @@ static int look_at_numbered(child *c, const lsp__schema *schema, int first, int 
 static int look_at_rows(child *c, const lsp__schema *schema) {
   for (int i = 0; i < schema->rows; i++) {
     int end = i;
-    while (end < schema->rows && lsp__row_is_numbered(&schema->row[end]))
+    while (end < schema->rows && lsp__row_is_numbered(&schema->row[end]) &&
+           strcmp(schema->row[end].path, schema->row[i].path) == 0)
       end++;
     if (end > i && look_at_numbered(c, schema, i, end) != 0)
       return -1;

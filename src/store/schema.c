@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HIDDEN_LAYER                                                                   \
-  { "/tokens/hidden_", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 2 }
-#define FOUR_LAYERS(at)                                                                \
-  [at] = HIDDEN_LAYER, [(at) + 1] = HIDDEN_LAYER, [(at) + 2] = HIDDEN_LAYER,           \
-  [(at) + 3] = HIDDEN_LAYER
+/* LSP_HIDDEN_MOST rows of a kind. */
+#define HIDDEN_LAYER(at)                                                               \
+  [at] = {"/tokens/hidden_", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 2}
+#define CHOSEN_LAYER(at)                                                               \
+  [at] = {"/tokens/chosen_", LSP__I32, 2, {OUT_TOKEN, OUT_CHOICE}, 1, 2}
+#define FOUR(row, at) row(at), row((at) + 1), row((at) + 2), row((at) + 3)
+#define SIXTEEN(row, at)                                                               \
+  FOUR(row, at), FOUR(row, (at) + 4), FOUR(row, (at) + 8), FOUR(row, (at) + 12)
+#define ALL_LAYERS(row, at) SIXTEEN(row, at), SIXTEEN(row, (at) + 16)
 
 static const lsp__row output_row[OUT_ROWS] = {
     [OUT_TOKEN] = {"/tokens/token", LSP__SCALE, 1, {OUT_TOKEN}, 0, 1},
@@ -23,14 +27,9 @@ static const lsp__row output_row[OUT_ROWS] = {
     [OUT_BYTE_START] = {"/tokens/byte_start", LSP__I64, 1, {OUT_TOKEN}, 1, 2},
     [OUT_NLL] = {"/tokens/nll", LSP__F32, 1, {OUT_TOKEN}, 1, 1},
     [OUT_HIDDEN] = {"/tokens/hidden", LSP__F32, 2, {OUT_TOKEN, OUT_FEATURE}, 1, 1},
-    FOUR_LAYERS(OUT_HIDDEN_LAYER),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 4),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 8),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 12),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 16),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 20),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 24),
-    FOUR_LAYERS(OUT_HIDDEN_LAYER + 28),
+    ALL_LAYERS(HIDDEN_LAYER, OUT_HIDDEN_LAYER),
+    [OUT_CHOICE] = {"/tokens/choice", LSP__SCALE, 1, {OUT_CHOICE}, 1, 2},
+    ALL_LAYERS(CHOSEN_LAYER, OUT_CHOSEN_LAYER),
     [OUT_DOCUMENT] = {"/documents/document", LSP__SCALE, 1, {OUT_DOCUMENT}, 0, 1},
     [OUT_NAME] = {"/documents/name", LSP__TEXT, 1, {OUT_DOCUMENT}, 0, 1},
     [OUT_TOKEN_START] = {"/documents/token_start", LSP__I64, 1, {OUT_DOCUMENT}, 0, 1},
@@ -125,6 +124,8 @@ static const int of_memory[LSP_MEMORY_DATASETS] = {
 int lsp__output_row(int dataset) {
   if (dataset >= LSP_TOKENS_HIDDEN_LAYER && dataset <= LSP_TOKENS_HIDDEN_LAYER_LAST)
     return OUT_HIDDEN_LAYER + (dataset - LSP_TOKENS_HIDDEN_LAYER);
+  if (dataset >= LSP_TOKENS_CHOSEN_LAYER && dataset <= LSP_TOKENS_CHOSEN_LAYER_LAST)
+    return OUT_CHOSEN_LAYER + (dataset - LSP_TOKENS_CHOSEN_LAYER);
   return of_output[dataset];
 }
 

@@ -8,7 +8,7 @@
 #include <hdf5.h>
 #include <stdint.h>
 
-enum { LSP__RANK = 4, LSP__ROWS = 64, LSP__SUM_WORDS = 2, LSP__PATH = 48 };
+enum { LSP__RANK = 4, LSP__ROWS = 96, LSP__SUM_WORDS = 2, LSP__PATH = 48 };
 
 #define LSP__FORMAT_OUTPUT "longspan-output"
 #define LSP__FORMAT_MEMORY "longspan-memory"
@@ -35,6 +35,9 @@ enum {
   OUT_HIDDEN,
   OUT_HIDDEN_LAYER, /* and those after it: LSP_HIDDEN_MOST in all */
   OUT_HIDDEN_LAYER_LAST = OUT_HIDDEN_LAYER + LSP_HIDDEN_MOST - 1,
+  OUT_CHOICE,
+  OUT_CHOSEN_LAYER, /* and those after it: as many */
+  OUT_CHOSEN_LAYER_LAST = OUT_CHOSEN_LAYER + LSP_HIDDEN_MOST - 1,
   OUT_DOCUMENT,
   OUT_NAME,
   OUT_TOKEN_START,

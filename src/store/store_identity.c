@@ -195,6 +195,8 @@ static lsp_status same_results(const lsp__opening *o, const lsp_output_spec *was
        is->write_starts},
       {"the number of layers whose hidden states are written", was->hidden_layers,
        is->hidden_layers},
+      {"the number of layers whose choices are written", was->chosen_layers,
+       is->chosen_layers},
       {"the number of tokens that the tokenizer has", was->vocabulary, is->vocabulary}};
   for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
     if (number[i].was != number[i].is)
@@ -203,6 +205,10 @@ static lsp_status same_results(const lsp__opening *o, const lsp_output_spec *was
     if (was->hidden_layer[i] != is->hidden_layer[i])
       return number_differs(o, "a layer whose hidden states are written",
                             was->hidden_layer[i], is->hidden_layer[i]);
+  for (int i = 0; i < is->chosen_layers; i++)
+    if (was->chosen_layer[i] != is->chosen_layer[i])
+      return number_differs(o, "a layer whose choices are written",
+                            was->chosen_layer[i], is->chosen_layer[i]);
   for (int64_t d = 0; d < is->documents; d++)
     LSP_TRY(same_document(o, was, is, d));
   return LSP_OK;

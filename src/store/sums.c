@@ -27,6 +27,10 @@ uint64_t lsp_sum_hidden(const float *hidden, int64_t floats) {
   return XXH3_64bits(hidden, (size_t)floats * sizeof *hidden);
 }
 
+uint64_t lsp_sum_chosen(const int32_t *chosen, int64_t numbers) {
+  return XXH3_64bits(chosen, (size_t)numbers * sizeof *chosen);
+}
+
 uint64_t lsp_sum_document(const void *const column[LSP_DOCUMENT_COLUMNS], int64_t i) {
   unsigned char row[8 * LSP_DOCUMENT_COLUMNS];
   for (int64_t k = 0; k < LSP_DOCUMENT_COLUMNS; k++)

@@ -108,7 +108,10 @@ typedef struct {
   float *nll;          /* (panels * LSP_PANEL + 1) */
   float *hidden;       /* (panels * LSP_PANEL, width) */
   int64_t *start;      /* (panels * LSP_PANEL) */
-  int layers;          /* how many hidden_N there are */
+  int hidden_layers;   /* how many hidden_N there are, */
+  int layers;          /* and chosen_N besides */
+  int64_t choices;     /* numbers of a row of those */
+  int32_t *chosen;     /* (panels * LSP_PANEL, choices) */
   uint64_t *layer_sum; /* (panels, layers) */
 } tokens;
 
@@ -170,18 +173,30 @@ static int read_if_there(const lsp_verification *v, int dataset, int64_t first,
   return read_rows(v, dataset, first, has(v, dataset) ? n : 0, data);
 }
 
-/* The sums of the rows of each hidden_N, panel by panel; uses t->hidden. */
+/* Rows of hidden_N or chosen_N number i; 0: they cannot be read. */
+static int read_layer(const lsp_verification *v, const tokens *t, int i,
+                      const lsp_panel_output *all) {
+  const int hidden = i < t->hidden_layers;
+  return read_rows(v,
+                   hidden ? LSP_TOKENS_HIDDEN_LAYER + i
+                          : LSP_TOKENS_CHOSEN_LAYER + i - t->hidden_layers,
+                   all->token, all->token_end - all->token,
+                   hidden ? (void *)t->hidden : (void *)t->chosen);
+}
+
+/* The sums of the rows of each hidden_N and chosen_N, panel by panel; uses t->hidden. */
 static int read_layers(const lsp_verification *v, const tokens *t, int64_t end,
                        const lsp_panel_output *all) {
   for (int i = 0; i < t->layers; i++) {
-    if (!read_rows(v, LSP_TOKENS_HIDDEN_LAYER + i, all->token,
-                   all->token_end - all->token, t->hidden))
+    if (!read_layer(v, t, i, all))
       return 0;
     for (int64_t p = t->first; p < end; p++) {
       const lsp_panel_output r = rows_of(v, p, p + 1);
+      const int64_t at = r.token - all->token, n = r.token_end - r.token;
       t->layer_sum[(p - t->first) * t->layers + i] =
-          lsp_sum_hidden(t->hidden + (r.token - all->token) * t->width,
-                         (r.token_end - r.token) * t->width);
+          i < t->hidden_layers
+              ? lsp_sum_hidden(t->hidden + at * t->width, n * t->width)
+              : lsp_sum_chosen(t->chosen + at * t->choices, n * t->choices);
     }
   }
   return 1;
@@ -206,30 +221,43 @@ static void verify_panels(const lsp_verification *v, tokens *t, damage *d,
       mark_panels(v, d, p, p + 1, 0);
 }
 
+/* Which hidden_N and chosen_N there are, and how wide they are. */
+static void count_layers(const lsp_verification *v, tokens *t) {
+  const int hidden =
+      has(v, LSP_TOKENS_HIDDEN) ? LSP_TOKENS_HIDDEN : LSP_TOKENS_HIDDEN_LAYER;
+  while (t->hidden_layers < LSP_HIDDEN_MOST &&
+         has(v, LSP_TOKENS_HIDDEN_LAYER + t->hidden_layers))
+    t->hidden_layers++;
+  t->layers = t->hidden_layers;
+  while (t->layers - t->hidden_layers < LSP_HIDDEN_MOST &&
+         has(v, LSP_TOKENS_CHOSEN_LAYER + t->layers - t->hidden_layers))
+    t->layers++;
+  if (has(v, hidden))
+    t->width = v->extent[hidden].row_bytes / (int64_t)sizeof(float);
+  if (t->layers > t->hidden_layers)
+    t->choices =
+        v->extent[LSP_TOKENS_CHOSEN_LAYER].row_bytes / (int64_t)sizeof(int32_t);
+}
+
 static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   const int64_t first = cut(v->panel_end, v->part, v->parts);
   const int64_t end = cut(v->panel_end, v->part + 1, v->parts);
   tokens t = {.width = 0};
   if (first == end)
     return LSP_OK;
-  while (t.layers < LSP_HIDDEN_MOST && has(v, LSP_TOKENS_HIDDEN_LAYER + t.layers))
-    t.layers++;
-  if (has(v, LSP_TOKENS_HIDDEN) || t.layers > 0)
-    t.width = v->extent[has(v, LSP_TOKENS_HIDDEN) ? LSP_TOKENS_HIDDEN
-                                                  : LSP_TOKENS_HIDDEN_LAYER]
-                  .row_bytes /
-              (int64_t)sizeof(float);
-  const int64_t row = (int64_t)sizeof(float) * (4 + t.width);
+  count_layers(v, &t);
+  const int64_t row = (int64_t)sizeof(float) * (4 + t.width + t.choices);
   t.panels = lsp_max(1, lsp_min(end - first, PIECE / row / LSP_PANEL));
   const size_t rows = (size_t)t.panels * LSP_PANEL;
   t.sum = calloc((size_t)t.panels, sizeof *t.sum);
   t.id = malloc(rows * sizeof *t.id);
   t.nll = malloc((rows + 1) * sizeof *t.nll);
   t.hidden = malloc((rows * (size_t)t.width + 1) * sizeof *t.hidden);
+  t.chosen = malloc((rows * (size_t)t.choices + 1) * sizeof *t.chosen);
   t.start = malloc(rows * sizeof *t.start);
   t.layer_sum = malloc(((size_t)t.panels * (size_t)t.layers + 1) * sizeof *t.layer_sum);
   lsp_status status = LSP_OK;
-  if (!t.sum || !t.id || !t.nll || !t.hidden || !t.start || !t.layer_sum) {
+  if (!t.sum || !t.id || !t.nll || !t.hidden || !t.chosen || !t.start || !t.layer_sum) {
     status = no_memory(v, why);
   } else {
     damage d = {.v = v, .tell = tell_tokens};
@@ -241,6 +269,7 @@ static lsp_status verify_tokens(const lsp_verification *v, lsp_failure *why) {
   free(t.id);
   free(t.nll);
   free(t.hidden);
+  free(t.chosen);
   free(t.start);
   free(t.layer_sum);
   return status;

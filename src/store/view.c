@@ -240,18 +240,26 @@ static lsp_status check_documents(const reading *r, const lsp_output_spec *s,
   return LSP_OK;
 }
 
-/* Which hidden states there are, and how wide they are. */
+/* The layers of numbered rows from `first` on. */
+static lsp_status read_layers(const reading *r, int first, int *layers,
+                              int layer[LSP_HIDDEN_MOST]) {
+  while (*layers < LSP_HIDDEN_MOST && r->facts.found[first + *layers].present) {
+    const int row = first + *layers;
+    const int64_t number = r->facts.found[row].number;
+    if (number < 0 || number > INT_MAX || (*layers > 0 && number <= layer[*layers - 1]))
+      return damaged(r, row, "the layers are out of order");
+    layer[(*layers)++] = (int)number;
+  }
+  return LSP_OK;
+}
+
+/* Which hidden states and choices there are, and how wide they are. */
 static lsp_status read_hidden(const reading *r, lsp_output_spec *s) {
   s->write_hidden = r->facts.found[OUT_HIDDEN].present != 0;
-  while (s->hidden_layers < LSP_HIDDEN_MOST &&
-         r->facts.found[OUT_HIDDEN_LAYER + s->hidden_layers].present) {
-    const int row = OUT_HIDDEN_LAYER + s->hidden_layers;
-    const int64_t number = r->facts.found[row].number;
-    if (number < 0 || number > INT_MAX ||
-        (s->hidden_layers > 0 && number <= s->hidden_layer[s->hidden_layers - 1]))
-      return damaged(r, row, "the layers are out of order");
-    s->hidden_layer[s->hidden_layers++] = (int)number;
-  }
+  LSP_TRY(read_layers(r, OUT_HIDDEN_LAYER, &s->hidden_layers, s->hidden_layer));
+  LSP_TRY(read_layers(r, OUT_CHOSEN_LAYER, &s->chosen_layers, s->chosen_layer));
+  if (s->chosen_layers > 0)
+    LSP_TRY(small_extent(r, OUT_CHOICE, &s->chosen_width));
   return s->write_hidden || s->hidden_layers > 0
              ? small_extent(r, OUT_FEATURE, &s->hidden_width)
              : LSP_OK;

@@ -45,10 +45,11 @@ run="run --model m --output o.h5 book.txt"
     $run --max-time 1:60
   refused "--max-time: 0:00 is not 1 or more" $run --max-time 0:00
   refused "--mem-init: 'zero' is not one of zeros|empty" $run --mem-init zero
-  words="id,nll,hidden,hidden:LAYER"
+  words="id,nll,hidden,hidden:LAYER,chosen:LAYER"
   refused "--write: 'ids' is not one of $words" $run --write nll,ids
   refused "--write: '' is not one of $words" $run --write nll,
-  for layer in hidden: hidden:-1 hidden:x hidden:1x hidden:1000000; do
+  for layer in hidden: hidden:-1 hidden:x hidden:1x hidden:1000000 chosen: chosen:-1 \
+    chose:1; do
     refused "--write: '$layer' is not one of $words" $run --write "id,$layer"
   done
   refused "--segment: needs a value: N" $run --segment

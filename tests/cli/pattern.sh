@@ -69,34 +69,57 @@ says gate 'a window of 8, every position before (without a softmax) and the firs
   'learned; there are 2,000, and a longer document is refused' \
   'scores at 30, logits at 20'
 
-# Blocks, means, rows that see all, and what sees both sides.
-chosen='{"branches": [{"type": "chosen", "blocks": 2, "reach": 7, "beyond": 1},
-  {"type": "local", "window": 30}]}'
-random='{"branches": [{"type": "random", "blocks": 3, "reach": 9, "seed": 5},
-  {"type": "fixed", "sinks": 2}]}'
-nsa='{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 3},
-  {"type": "local", "window": 50}], "merge": "input_gate"}'
-levels='{"branches": [{"type": "levels", "window": 8, "pool": 4, "levels": 2}]}'
-dynamic='{"branches": [{"type": "dynamic", "window": 100, "ramp": 32}]}'
-model blocks "$chosen, $random"
-says blocks 'its block of 64 with the best 2 of the 7 before but for the nearest and a window of' \
-  '3 blocks of 64 drawn from the 9 before and the first 2 positions, in one softmax' \
-  'layer 0: keys and values of the last 511 positions, 7 means of 64 (to choose blocks by)'
-model means "$nsa, $levels"
-says means 'all means of 16 positions before, its block of 64 with the 2 before it that the' \
-  'each weighed by gates of the token' 'layer 0 sees every position before' \
-  'a window of 8 with 2 levels of as many means before it, each of 4 of the level below' \
-  'back over 168 positions' 'every position, all means of 16' 'it grows with the text'
-model spans "$dynamic" # its weights have no spans
+levels='{"branches": [{"type": "levels", "window": 64, "pool": 8, "levels": 3}]}'
+nsa='{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected", "blocks": 5},
+  {"type": "local", "window": 32}], "merge": "input_gate"}'
+chosen='{"branches": [{"type": "chosen", "blocks": 4, "reach": 1000, "beyond": 2},
+  {"type": "local", "window": 32}]}'
+drawn='{"branches": [{"type": "random", "blocks": 1, "reach": 50, "beyond": 1},
+  {"type": "global", "tokens": 2}, {"type": "local", "window": 32}]}'
+listed='{"branches": [{"type": "global", "positions": [5, 9, 400]},
+  {"type": "local", "window": 32}], "merge": "sum"}'
+learned='{"branches": [{"type": "dynamic", "window": 200, "ramp": 32}]}'
+model levels "$levels, $learned, $levels"
+says levels \
+  'layers 0, 2: a window of 64 and before it 3 levels of as many means of 8, back over 37,440' \
+  'layer 1: a window as long as each head has learned, up to 200, that ends over 32' \
+  'back 231 positions to 37,440 in a layer' 'the farthest of them in means' ', at most '
+model nsa "$nsa, $nsa"
+says nsa 'means of 16 positions, all before; its block of 64 and the 4 before it that the' \
+  'a window of 32; each weighed by gates of the token' 'layers 0, 1 look back without end' \
+  'after a million positions: it grows with the text'
+model picked "$chosen, $drawn, $listed"
+says picked \
+  'its block of 64 and the best 4 of the 1,000 before it but for the nearest 2 and a window' \
+  '1 block of 64 drawn from the 50 before it but for the nearest; the first 2 positions,' \
+  'which see every position before; a window of 32; in one softmax' \
+  '3 positions from 5 to 400, which see every position before; a window of 32; added' \
+  'at the first 2 positions at any distance; and at 3 positions of a list at any distance'
+model sides "$local, $drawn" '"causal": false,'
+says sides 'a window of 512 to each side' 'drawn from the 50 to each side but for the' \
+  'each predicts its own token ("causal" is false)' \
+  'layer 1 needs all of a document, which is one wave' 'back and ahead 512 positions to' \
+  'snapshot none'
+model whole "$full" '"causal": false,'
+says whole 'layer 0: every position ' 'look at all of its document: layer 0 sees every' \
+  'within it grows with the document: 2.56 in one of 10,000, 256 in one of 1,000,000'
+
+# Spans are said as soon as they are known; what is kept of a layer is said.
+model blocks '{"branches": [{"type": "chosen", "blocks": 2, "reach": 7}]}, {"branches":
+  [{"type": "random", "blocks": 3, "reach": 9, "seed": 5}, {"type": "fixed", "sinks": 2}]}'
+says blocks \
+  'layer 0: keys and values of the last 511 positions, 7 means of 64 (to choose blocks by)' \
+  'layer 1: keys and values of the last 639 positions, the first 2'
+model means '{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected",
+  "blocks": 3}, {"type": "local", "window": 50}], "merge": "input_gate"}, {"branches":
+  [{"type": "levels", "window": 8, "pool": 4, "levels": 2}]}'
+says means 'layer 0: keys and values of every position, all means of 16' \
+  'layer 1: keys and values of the last 10 positions, 15 means of 4, 16 means of 16'
+model spans '{"branches": [{"type": "dynamic", "window": 100, "ramp": 32}]}' # no weights
 says spans 'a window as long as each head has learned, up to 100, that ends over 32' \
-  'back 131 positions in the one layer'
+  'keys and values of the last 131 positions'
 model around '{"branches": [{"type": "local", "window": 20}, {"type": "global",
   "positions": [0, 9]}]}' '"causal": false,'
-says around 'a window of 20 to each side and 2 positions from 0 to 9 (which see every' \
-  '20 positions to each side' 'all of its document through the rows that see every position' \
-  'every token has an nll' 'a run holds a document as a whole' 'snapshot none'
-model beside '{"branches": [{"type": "local", "window": 20}]}' '"causal": false,'
-says beside '20 positions to each side in the one layer' 'rows wait for those ahead of them'
 if [ -d "$FIXTURES/branches" ]; then
   cp -r "$FIXTURES/branches/dynamic" learned
   says learned 'windows of 0 (head 0), 36 (head 1), 71 (head 2), 100 (head 3) as learned,'

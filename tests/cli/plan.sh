@@ -2,6 +2,7 @@
 # longspan plan: the messages it foresees are those of a run; it works for any size.
 set -eu
 . "$(dirname "$0")/../runs.sh"
+python=$(find_python json)
 
 plan() {
   "$LONGSPAN" plan --model "$FIXTURES/law" "$@" >said || fail "plan $*"
@@ -69,46 +70,43 @@ awk 'NR == 1 && ($2 / $1 < 3.999 || $2 / $1 > 4.001) { exit 1 }
   { cat grown >&2 && fail "twice the text: not four times the work, twice what is kept"; }
 passed "what is quadratic"
 
-# What blocks, means and both sides take is said.
+# What a layer keeps and fetches, and what is one wave. says_of TEXT MERGE BRANCHES [KEYS]
+fourth=$every every=$PWD/kept
+mkdir kept
 says_of() {
-  model=$1 tokens=$2
-  shift 2
-  "$LONGSPAN" plan --model "$FIXTURES/branches/$model" --ranks 8 --tokens "$tokens" >said ||
-    fail "plan of $model"
-  tr -s ' \n' ' ' <said >line
-  for text in "$@"; do
-    grep -qF -e "$text" line || { cat said >&2 && fail "$model: does not say '$text'"; }
-  done
+  cat >"$every/config.json" <<END
+{"model_type": "longspan", "vocab_size": 256, "tokenizer": "bytes", "hidden_size": 32,
+ "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, ${4-}
+ "layers": {"merge": "$2", "branches": [$3]}}
+END
+  said_of --tokens 100000
+  grep -qF -e "$1" line || { cat said >&2 && fail "$3: does not say '$1'"; }
 }
-if [ -d "$FIXTURES/branches" ]; then
-  says_of chosen 1000000000 'nothing: work grows as the text does' ' picked blocks of other' \
-    '447 positions, 7 tiles (1 borrowed, the others as they are picked), 6 means of 64 to' \
-    'keys, values at most ' ' pooled rows ' 'means of keys and values (pooled)'
-  says_of nsa 1000000 'layers 0, 1 look at every position before: work grows with the square' \
-    'keys and values, or means of them, are kept' '62,500 means of 16' \
-    ' weights of results, token by token '
-  says_of levels 1000000 '18 positions, 1 tile, 25 means of 4, 27 means of 16, 27 means of 64'
-  says_of two_sided_local 1000000 '40 positions before and 40 after' \
-    'rows wait for those ahead of them: at most 640, in all layers'
-  says_of two_sided_plain 1000000 'all of a document, 128 tiles at a time' \
-    'a wave has it as a whole: 1,000,000 rows the longest' 'waves 1 of 1,000,000 tokens' \
-    'look at every position: work grows with the square'
-  says_of two_sided_own 1000000 ' global rows: queries, keys, results '
-  status=0
-  "$LONGSPAN" plan --model "$FIXTURES/branches/two_sided_plain" --ranks 8 --memory 1G \
-    --tokens 1000000000 >said 2>err || status=$?
-  [ $status -eq 1 ] && grep -q 'document, which layers see as a whole, .* needs [0-9.]* MiB' \
-    err || { cat err >&2 && fail "a document that does not fit is not refused"; }
-  # The parts are the whole, but for what is rounded up.
-  for model in nsa chosen levels two_sided_own two_sided_local; do
-    "$LONGSPAN" plan --model "$FIXTURES/branches/$model" --ranks 8 --tokens 100000 |
-      awk -v model=$model '/^  memory of a rank/ { on = 1; next }
-        on && /rank 0 in all/ { seen = 1; exit !(sum > 0.97 * $NF && sum < $NF + 1) }
-        on { sum += $NF }
-        END { if (!seen) exit 1 }' || fail "$model: the parts of the memory are not the whole"
-  done
-  passed "blocks, means, both sides"
-fi
+levels='{"type": "levels", "window": 64, "pool": 8, "levels": 3}'
+compressed='{"type": "compressed", "pool": 16}'
+says_of 'layers 0, 1: 70 positions, 2 tiles, and' softmax "$levels"
+says_of 'quadratic nothing' softmax "$levels"
+says_of 'layers 0, 1: 0 positions, 1 tile, and 6,250 pooled rows' softmax "$compressed"
+says_of 'layers 0, 1 look back without end: work grows with the square of the text: 9' \
+  softmax "$compressed"
+says_of 'keys and values are kept, 3.1 MiB on all ranks' softmax "$compressed"
+says_of '3,263 positions, 51 tiles, and 50 pooled rows; blocks are fetched as they are picked' \
+  softmax '{"type": "chosen", "blocks": 4, "reach": 50}'
+says_of 'but for the last tile' softmax '{"type": "chosen", "blocks": 4, "reach": 50}'
+says_of 'layers 0, 1: 64 positions to each side; up to' softmax \
+  '{"type": "local", "window": 64}' '"causal": false,'
+says_of 'one wave layers 0, 1 need all of a document' softmax \
+  '{"type": "local", "window": 64}, {"type": "global", "tokens": 2}' '"causal": false,'
+said_of --format json --tokens 1000
+"$python" - said <<'END' || fail "JSON of a two-sided model"
+import json, sys
+
+plan = json.load(open(sys.argv[1]))
+assert plan["causal"] is False and plan["one_wave_layers"] == [0, 1]
+assert plan["picking_layers"] == [] and plan["pooled_rows"] == [[], []]
+END
+every=$fourth
+passed "what is kept, fetched, or one wave"
 
 # --help names every key of the JSON but those of the parts.
 said_of --format json --tokens 1000

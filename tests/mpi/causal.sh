@@ -24,7 +24,7 @@ change() { # change FILE J WIDTH
 numbers() { # numbers MOST: none is 7
   awk -v n=$length -v most="$1" 'BEGIN {
     for (i = 0; i < n; i++)
-      printf "\\%03o\\%03o", 8 + (i * i + 11 * i) % (most - 8), most > 61 ? i % 3 : 0
+      printf "\\%03o\\%03o", 8 + (i * i + 11 * i) % (most - 8), (most > 61 ? i % 3 : 0)
   }' >escapes
   # shellcheck disable=SC2059 # octal escapes are the text
   printf "$(cat escapes)"

@@ -4,18 +4,19 @@ Usage: python3 branches_by_transformers.py        (torch, transformers 4.57; a f
 
     Mistral          rotary positions, a window, grouped heads, gated silu, RMS norm
     BLOOM            ALiBi on 4 and on 6 heads, layer norm, every bias, gelu by tanh
+    Longformer       two-sided windows, global rows with projections of their own, post-norm, every bias
     Transformer-XL   relative positions, recurrence with and without same_length, clamped distances, post-norm, relu
 
-Logits must agree to 5e-5 of the largest one, in float32, in which the first two insist on computing. For Transformer-XL
-hidden is compared, in float64, to 1e-10.
+Logits (of Longformer, hidden) must agree to 5e-5 of the largest one, in float32, in which all but the last insist on
+computing. For Transformer-XL hidden is compared, in float64, to 1e-10.
 """
 import os
 import sys
 import warnings
 
 import torch
-from transformers import (BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM, TransfoXLConfig,
-                          TransfoXLLMHeadModel, logging)
+from transformers import (BloomConfig, BloomForCausalLM, LongformerConfig, LongformerModel, MistralConfig, MistralForCausalLM,
+                          TransfoXLConfig, TransfoXLLMHeadModel, logging)
 
 import make_fixtures
 
@@ -26,7 +27,7 @@ warnings.simplefilter("ignore")
 logging.set_verbosity(logging.CRITICAL)
 torch.set_grad_enabled(False)
 
-V, D, L, H, G, T = 256, 36, 2, 4, 2, 300
+V, D, L, H, G, T = 256, 36, 2, 4, 2, 320
 BASE = dict(model_type="longspan", vocab_size=V, hidden_size=D, num_hidden_layers=L, num_attention_heads=H,
             intermediate_size=48)
 
@@ -80,6 +81,33 @@ def bloom(heads):
     return ours, lambda ids: theirs(ids[None]).logits[0]
 
 
+def longformer():
+    window, rows = 20, [0, 5, 6, 77, 255]
+    theirs = drawn(LongformerModel(LongformerConfig(
+        vocab_size=V, hidden_size=D, num_hidden_layers=L, num_attention_heads=H, intermediate_size=48,
+        attention_window=[2 * window] * L, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, layer_norm_eps=1e-5,
+        max_position_embeddings=T + 2), add_pooling_layer=False)).encoder
+    ours = drawn(reference.Model(dict(
+        BASE, causal=False, position="none", norm="layer", norm_place="post", activation="gelu", gated=False,
+        attention_bias=True, output_bias=True, feed_bias=True,
+        layers=dict(branches=[dict(type="local", window=window), dict(type="global", positions=rows, projections="own")]))))
+    state = renamed(theirs.state_dict(), [
+        ("layer.", "layers."), ("attention.self.query", "attention.q"), ("attention.self.key", "attention.k"),
+        ("attention.self.value", "attention.v"), ("q_global", "global_q"), ("k_global", "global_k"),
+        ("v_global", "global_v"), ("attention.output.dense", "attention.o"),
+        ("attention.output.LayerNorm", "attention_norm"), ("intermediate.dense", "feed.up"), ("output.dense", "feed.down"),
+        ("output.LayerNorm", "feed_norm")])
+    ours.load_state_dict({**ours.state_dict(), **state})
+    assert set(state) == set(ours.state_dict()) - {"embed.weight"}
+
+    def hidden(ids):
+        mask = torch.zeros(1, T)
+        mask[:, rows] = 1.0
+        return theirs(ours.embed(ids)[None], attention_mask=mask).last_hidden_state[0]
+
+    return ours, hidden
+
+
 def transformer_xl(same, clamp, segment, memory):
     theirs = drawn(TransfoXLLMHeadModel(TransfoXLConfig(
         vocab_size=V, cutoffs=[], div_val=1, d_model=D, d_embed=D, n_head=H, d_head=20, d_inner=48, n_layer=L,
@@ -107,6 +135,7 @@ def transformer_xl(same, clamp, segment, memory):
 
 CASES = {
     "Mistral": mistral, "BLOOM, 4 heads": lambda: bloom(4), "BLOOM, 6 heads": lambda: bloom(6),
+    "Longformer": longformer,
     "Transformer-XL": lambda: transformer_xl(False, -1, 48, 64),
     "Transformer-XL, same_length, clamped": lambda: transformer_xl(True, 40, 64, 100),
 }
@@ -118,7 +147,7 @@ def main():
     for name, case in CASES.items():
         ours, theirs = case()
         ids = torch.randint(V, (T,))
-        have, want = ours(ids)[0 if "XL" in name else 1], theirs(ids)
+        have, want = ours(ids)[1 if name.startswith(("Mistral", "BLOOM")) else 0], theirs(ids)
         apart = ((have - want).abs().max() / want.abs().max()).item()
         print(f"{name:38}{apart:.0e}", flush=True)
         if not apart < (1e-10 if "XL" in name else 5e-5):

@@ -298,7 +298,7 @@ CASES = {
     "two_sided_random": (
         dict(SMALL, causal=False, rotary_pairs="adjacent",
              layers=one(random(2, 4, beyond=1, seed=9), local(64), glob(tokens=4))),
-        "drawn blocks on both sides, a window and global rows", half(1, 129, 840)),
+        "drawn blocks on both sides, a window and global rows", dict(half(1, 129, 840), draw=1)),
     "two_sided_full": (
         dict(SMALL, causal=False, position="learned", max_position=400, norm_place="post", tie_word_embeddings=False,
              layers=one(full(), local(20), merge="gate")),
@@ -491,7 +491,7 @@ def make(name, outdir):
     _, note, how = CASES[name]
     folder = os.path.join(outdir, name)
     shutil.rmtree(folder, ignore_errors=True)
-    attempt, least = 0, 0
+    attempt, least = how.get("draw", 0), 0  # where the first weights are such that float32 comes near to 1e-5
     while least < MARGIN:
         model, documents = drawn(name, attempt, folder)
         attempt, least = attempt + 1, least_margin(model, documents)
@@ -502,9 +502,13 @@ def make(name, outdir):
         ids.numpy().astype("u1" if model.c.tokenizer else "<u2").tofile(os.path.join(folder, f"doc{k}.bin"))
         nll32, hidden32 = run(single, ids)
         nll, hidden = run(model, ids)
-        for number, taken in choices(model).items():
-            expected[f"doc{k}.choices_{number}"] = taken
-            assert (taken == choices(single)[number]).all()
+        taken = choices(model)
+        for number in taken:
+            expected[f"doc{k}.choices_{number}"] = taken[number]
+            assert (taken[number] == choices(single)[number]).all()
+        model.choices = taken  # what is given back changes nothing
+        assert (run(model, ids)[1] == hidden).all()
+        model.choices = {}
         assert np.isnan(nll).sum() == (0 if model.c.prefix or not model.c.causal else 1) and not np.isnan(hidden).any()
         coarse = max(coarse, np.abs(hidden32 - hidden).max() / np.abs(hidden).max(),
                      np.nanmax(np.abs(nll32 - nll) / np.maximum(1, nll), initial=0))

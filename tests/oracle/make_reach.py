@@ -169,7 +169,8 @@ def global_rows():
     """The sinks' bytes at four global rows of a beginning of 320 bytes; the rest of it is like the text that follows."""
     model, _, head, period, _ = sink()
     rows = [3, 70, 200, 319]
-    far = blank(**{**model.config, "layers": dict(branches=[dict(type="local", window=16), dict(type="global", positions=rows)])})
+    branches = [dict(type="local", window=16), dict(type="global", positions=rows)]
+    far = blank(**{**model.config, "layers": dict(branches=branches)})
     far.load_state_dict(model.state_dict())
     text = bytearray(period * 80)
     for row, byte in zip(rows, head):
@@ -210,7 +211,7 @@ def chosen():
     """Four blocks of one byte each, bit 7 clear, with a number and a payload; then blocks that ask for one of them.
 
     What rows of a block predict follows from the block it chose: its payload, the number after its own, bit 7. The
-    number is what the next block is chosen by. As above a block's byte stands from its second row to the first of the next.
+    number is what the next block is chosen by. A block's byte stands from its second row to the first of the next here, too.
     """
     model = blank(hidden_size=16, head_dim=8, position="none", attention_bias=True, head_bias=True,
                   layers=dict(branches=[dict(type="chosen", blocks=1, reach=16384)]))

@@ -18,21 +18,19 @@ typedef struct {
   lsp_sizing z;
 } scene;
 
-/* keys: more of config.json, each with a comma after it. */
-static void open_model(scene *s, const char *keys, const char *branches, int layers,
-                       int64_t documents, const int64_t *tokens, lsp_request request) {
+static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
+                       const int64_t *tokens, lsp_request request) {
   static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
   char text[1024];
   lsp_failure why = {0};
   (void)snprintf(text, sizeof text,
-                 "{%s \"model_type\": \"longspan\", \"vocab_size\": 256, "
+                 "{\"model_type\": \"longspan\", \"vocab_size\": 256, "
                  "\"hidden_size\": 256, \"num_hidden_layers\": %d, "
                  "\"num_attention_heads\": 4, \"intermediate_size\": 1024, "
                  "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
-                 keys, layers, branches);
+                 layers, branches);
   if (lsp_model_describe("dir", text, &nothing, &s->model, &why) != LSP_OK ||
-      lsp_plan_open(&s->plan, documents, tokens, 0,
-                    (lsp_framing){.own = s->model.two_sided}, &why) != LSP_OK)
+      lsp_plan_open(&s->plan, documents, tokens, 0, (lsp_framing){0}, &why) != LSP_OK)
     fail_msg("%s", why.text);
   request.longest = lsp_plan_longest(&s->plan);
   s->request = request;
@@ -40,11 +38,6 @@ static void open_model(scene *s, const char *keys, const char *branches, int lay
       LSP_OK)
     fail_msg("%s", why.text);
   s->z = (lsp_sizing){&s->model, s->layer, &s->plan, &s->request};
-}
-
-static void open_scene(scene *s, const char *branches, int layers, int64_t documents,
-                       const int64_t *tokens, lsp_request request) {
-  open_model(s, "", branches, layers, documents, tokens, request);
 }
 
 static void close_scene(scene *s) {
@@ -77,7 +70,7 @@ static void test_default_waves_fill_the_default_memory(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 64) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const lsp_sizes more = lsp_sizes_of(&s.z, most.wave_rows + LSP_PANEL * ranks);
     const int64_t memory = LSP_MEMORY_DEFAULT + kept_bytes(&most);
@@ -92,7 +85,7 @@ static void test_memory_is_never_exceeded_and_nearly_used(void **state) {
   (void)state;
   for (int64_t memory = 64 * mib; memory < 512 * mib; memory += 17 * mib + 123) {
     scene s;
-    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     assert_true(lsp_sizes_rank(&most) <= memory);
     assert_true(lsp_sizes_rank(&most) > memory - 3 * mib);
@@ -105,7 +98,7 @@ static void test_too_little_memory_is_refused_with_the_figures(void **state) {
   scene s;
   lsp_sizes sizes;
   lsp_failure why = {0};
-  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0});
+  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_MEMORY);
   expect_message(&why, "--memory 30M");
   expect_message(&why, "or more");
@@ -123,7 +116,7 @@ static void test_a_long_reach_gets_the_memory_it_needs(void **state) {
   scene s;
   for (int64_t ranks = 1; ranks <= 4; ranks *= 4) {
     open_scene(&s, LONG_RECURRENCE, 4, 1, &tokens,
-               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const int64_t groups = lsp_divide_up(1 + lsp_divide_up(2050 - 1, 32), ranks);
     assert_int_equal(s.layer[3].tiles, 2050);
@@ -142,7 +135,7 @@ static void test_an_endless_reach_is_that_of_the_longest_document(void **state) 
   const int64_t tokens[] = {700, 100000, 5};
   scene s;
   open_scene(&s, "{\"type\": \"full\"}, {\"type\": \"fixed\", \"sinks\": 4}", 1, 3,
-             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0});
+             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(s.layer[0].reach, 100000);
   assert_int_equal(s.layer[0].tiles, lsp_divide_up(100000, 64));
   assert_int_equal(s.layer[0].room, LSP_ROUND_TILES);
@@ -159,7 +152,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   lsp_sizes sizes;
   lsp_failure why = {0};
   open_long(&s, (int64_t)1 << 50,
-            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0});
+            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_LIMIT);
   close_scene(&s);
 }
@@ -309,50 +302,11 @@ static void test_lending_is_that_of_every_wave_and_rank_or_a_bound(void **state)
   }
 }
 
-/* Of two-sided models runs show what is sent (cli.plan_runs): here, that bounds hold. */
-static void test_what_two_sided_layers_send_is_at_most_the_bound(void **state) {
-  (void)state;
-  static const int ranks[] = {1, 2, 3, 4, 7, 8, 33, 80};
-  lsp_random random = {9};
-  for (int i = 0; i < 80; i++) {
-    static const char *const more[] = {"", ", {\"type\": \"fixed\", \"sinks\": 70}",
-                                       ", {\"type\": \"global\", \"tokens\": 3}",
-                                       ", {\"type\": \"full\"}"};
-    scene s;
-    int64_t tokens[3];
-    char branches[256];
-    lsp_lending exact, bound;
-    lsp_failure why = {0};
-    const lsp_request request = {.wave_tokens = -1,
-                                 .memory = -1,
-                                 .ranks = ranks[lsp_random_in(&random, 0, 7)],
-                                 .threads = 1};
-    const int64_t wave = lsp_random_in(&random, LSP_PANEL, i % 4 == 0 ? 40000 : 4000);
-    for (int d = 0; d < 3; d++)
-      tokens[d] = lsp_random_in(&random, 1, (i + d) % 3 == 0 ? 30000 : 3000);
-    (void)snprintf(branches, sizeof branches,
-                   "{\"type\": \"local\", \"window\": %lld}%s",
-                   (long long)lsp_random_in(&random, 1, i % 5 == 0 ? 3000 : 200),
-                   more[lsp_random_in(&random, 0, 3)]);
-    open_model(&s, "\"causal\": false,", branches, (int)lsp_random_in(&random, 1, 3),
-               lsp_random_in(&random, 1, 3), tokens, request);
-    assert_int_equal(lsp_sizes_lending(&s.z, wave, 1 << 28, &exact, &why), LSP_OK);
-    assert_int_equal(lsp_sizes_lending(&s.z, wave, 0, &bound, &why), LSP_OK);
-    assert_true(exact.exact && !bound.exact);
-    assert_int_equal(bound.waves, exact.waves);
-    assert_true(bound.layer.messages >= exact.layer.messages);
-    assert_true(bound.layer.bytes >= exact.layer.bytes);
-    assert_true(bound.rank.messages >= exact.rank.messages);
-    assert_true(bound.rank.bytes >= exact.rank.bytes);
-    close_scene(&s);
-  }
-}
-
 static void test_lending_of_any_length_can_be_counted(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
     for (int64_t wave = LSP_PANEL; wave <= (int64_t)1 << 50; wave *= 1024) {
       lsp_lending lending;
       lsp_failure why = {0};
@@ -371,5 +325,4 @@ LSP_TESTS(cmocka_unit_test(test_default_waves_fill_the_default_memory),
           cmocka_unit_test(test_an_endless_reach_is_that_of_the_longest_document),
           cmocka_unit_test(test_a_wave_beyond_all_limits_is_refused),
           cmocka_unit_test(test_lending_is_that_of_every_wave_and_rank_or_a_bound),
-          cmocka_unit_test(test_what_two_sided_layers_send_is_at_most_the_bound),
           cmocka_unit_test(test_lending_of_any_length_can_be_counted))

@@ -1,0 +1,163 @@
+#!/bin/sh
+# Two-sided models, beyond law 1 over the table of models (branches.sh):
+#   - stopped and killed while rows wait in the layers for those ahead of them, and resumed
+#     on other ranks and waves: the same bytes;
+#   - ten times the text takes the same memory, and the same messages a layer and wave;
+#   - the borders of spans move over global rows, and a document is the same alone and
+#     among others, however short these are;
+#   - a document that layers see as a whole and that does not fit, and snapshots, are
+#     refused before anything is written.
+set -eu
+. "$(dirname "$0")/../runs.sh"
+
+two_sided=$FIXTURES/branches/two_sided
+reads="--input-format u16"
+
+# Ids below 61 of 16 bits.
+ids() { # ids TOKENS SEED
+  awk -v n="$1" -v seed="$2" 'BEGIN {
+    for (i = 0; i < n; i++) {
+      seed = (seed * 16807) % 2147483647
+      printf "\\%03o\\000", seed % 61
+    }
+  }' >escapes
+  # shellcheck disable=SC2059 # octal escapes are the text
+  printf "$(cat escapes)"
+}
+ids 3001 1 >a
+ids 65 2 >b
+ids 20011 3 >c
+ids 700 4 >d
+: >e
+ids 1 5 >f
+
+# ---- Stopped, killed, resumed
+
+journal() {
+  if [ -f parts.h5.journal ]; then wc -c <parts.h5.journal; else echo 0; fi
+}
+
+# signal_after SIGNAL COMMITS: to the process of the file `pid` (a record of the journal has
+# 128 bytes). It gives up with the run itself.
+signal_after() {
+  from=$(journal)
+  while [ ! -f pid ]; do sleep 0.02; done
+  while [ "$(journal)" -le $((from + 128 * $2)) ]; do
+    kill -0 "$(cat pid)" 2>/dev/null || return 0
+    sleep 0.02
+  done
+  kill -s "$1" "$(cat pid)" 2>/dev/null || return 0
+}
+
+# interrupted MODEL SIGNAL RANKS WAVE: exit status of a part of the run.
+interrupted() {
+  launcher="$MPIRUN -n $3"
+  [ "$3" -gt 1 ] || launcher=
+  rm -f pid
+  signal_after "$2" 9 &
+  watcher=$!
+  status=0
+  # shellcheck disable=SC2086,SC2016 # lists of words; expanded by the inner shell
+  timeout -k 5 $limit sh -c 'echo $$ >pid.new; mv pid.new pid; exec "$@"' sh \
+    $launcher "$LONGSPAN" run --quiet --model "$1" --output parts.h5 --resume $reads \
+    --write id,nll,hidden,hidden:1 --wave-tokens "$4" a b c d e f >"$work/said" 2>&1 ||
+    status=$?
+  wait $watcher
+}
+
+resumed() { # resumed MODEL
+  stops=0 kills=0 turn=0
+  # shellcheck disable=SC2086 # a list of words
+  run 2 --model "$1" --output whole.h5 --overwrite $reads \
+    --write id,nll,hidden,hidden:1 a b c d e f
+  rm -f parts.*
+  while :; do
+    case $((turn % 3)) in
+    0) interrupted "$1" KILL 1 300 ;;
+    1) interrupted "$1" USR1 3 900 ;;
+    2) interrupted "$1" KILL 1 700 ;;
+    esac
+    turn=$((turn + 1))
+    case $status in
+    0) break ;;
+    75) stops=$((stops + 1)) ;;
+    137) kills=$((kills + 1)) ;;
+    *) complain "exit status $status: ${1##*/}" ;;
+    esac
+    [ $turn -lt 50 ] || fail "no end after $turn runs"
+  done
+  [ $stops -ge 1 ] && [ $kills -ge 1 ] || fail "only $stops stops and $kills kills"
+  [ "$(hash parts)" = "$(hash whole)" ] || fail "${1##*/}: resumed: other bytes"
+  passed "${1##*/}: stopped $stops times, killed $kills times, resumed on 1 and 3 ranks"
+}
+
+for model in local heads; do # of the second, layers look at the first rows, too
+  resumed "${two_sided}_$model"
+done
+
+# ---- Ten times the text
+
+grows() { # grows RANKS
+  for text in one ten; do
+    # shellcheck disable=SC2086 # a list of words
+    run "$1" --model "${two_sided}_local" --output $text.h5 --overwrite $reads \
+      --write id,nll --wave-tokens 1536 $text
+  done
+  for of in "arena_bytes" "messages_a_layer_and_wave max" "bytes_a_layer_and_wave max"; do
+    # shellcheck disable=SC2086 # a fact and its field
+    [ "$(fact ten $of)" = "$(fact one $of)" ] ||
+      fail "$1 ranks: $of: $(fact one $of), of ten times the text $(fact ten $of)"
+  done
+  small=$(fact one peak_bytes max) large=$(fact ten peak_bytes max)
+  [ $((large - small)) -lt $(((4 << 20) + small / 100)) ] ||
+    fail "$1 ranks: peak memory grew from $small to $large bytes"
+  passed "$1 ranks: ten times the text: $(fact ten bytes_a_layer_and_wave max) bytes a" \
+    "layer and wave, peak $small, $large"
+}
+
+ids 9216 6 >one
+for i in 1 2 3 4 5 6 7 8 9 10; do cat one; done >ten
+for ranks in 2 3; do
+  grows $ranks
+done
+
+# ---- Global rows and borders; alone and among others
+
+for model in own global mixed; do
+  expected=
+  for ranks in 1 2 3 4 7; do # rows 0, 70, 299 of 700: panels begin at 64, 128, 256
+    # shellcheck disable=SC2086 # a list of words
+    run $ranks --model "${two_sided}_$model" --output alone.h5 --overwrite $reads \
+      --write id,nll,hidden d
+    expected=${expected:-$(hash alone)}
+    [ "$(hash alone)" = "$expected" ] || fail "$model: other bytes on $ranks ranks"
+  done
+  ! can_read "a document alone and among others" || {
+    # shellcheck disable=SC2086 # a list of words
+    run 3 --model "${two_sided}_$model" --output among.h5 --overwrite $reads \
+      --write id,nll,hidden f b e d b a f
+    for dataset in id nll hidden; do
+      rows alone.h5 /tokens/$dataset 700 0 700 >expected
+      rows among.h5 /tokens/$dataset 3833 66 700 >got
+      cmp -s expected got || fail "$model: $dataset differs among other documents"
+    done
+  }
+  passed "$model: borders among global rows; alone and among others"
+done
+
+# ---- Refused
+
+for option in "--snapshots documents" "--snapshot-every 100"; do
+  status=0
+  # shellcheck disable=SC2086 # lists of words
+  start 1 --model "${two_sided}_local" --output no.h5 $reads $option a >said 2>&1 ||
+    status=$?
+  [ $status -eq 2 ] || fail "$option: exit status $status"
+  grep -q "^longspan: ${option%% *}.*: .*\"causal\": false" said || fail "$option: $(cat said)"
+  [ ! -e no.h5 ] && [ ! -e no.h5.journal ] || fail "$option: something was written"
+done
+# shellcheck disable=SC2086 # a list of words
+refused "the longest document, which layers see as a whole, of this model needs" 2 \
+  --model "${two_sided}_mixed" --output no.h5 $reads --memory 32M ten
+[ ! -e no.h5 ] && [ ! -e no.h5.journal ] || fail "something was written"
+passed "snapshots, and a document that does not fit, are refused"
