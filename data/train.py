@@ -602,6 +602,11 @@ class Trainer:
         """Start without memories."""
         self.memories = empty_memories(self.model, self.args.batch // self.workers, self.args.train_mem_len)
 
+    def segment(self, progress):
+        """Length of the segments at this point: short first, if that was asked for."""
+        args = self.args
+        return args.first_segment if args.first_segment and progress < args.first_share else args.segment
+
     def memory_length(self, progress):
         """Rows of memory kept at this point: short first, then the long one."""
         args = self.args
@@ -610,7 +615,7 @@ class Trainer:
     def step(self, progress):
         """One update; returns the loss in bits per byte."""
         self.streams.share = self.args.also_share * (1 - 0.8 * progress)
-        tokens, fresh = self.streams.next(self.args.segment)
+        tokens, fresh = self.streams.next(self.segment(progress))
         loss = self.loss(tokens, fresh, progress)
         (loss / self.workers).backward()
         self.update(schedule(progress, self.args.decay_share))
@@ -728,6 +733,8 @@ def parse_arguments():
     add("--mem-len", type=int, default=512, help="memory for evaluation, goes to config.json (%(default)s)")
     add("--clamp-len", type=int, default=512, help="largest distance told apart (%(default)s)")
     add("--segment", type=int, default=256, help="segment length in training (%(default)s)")
+    add("--first-segment", type=int, default=0, help="the same at first, for longspan models (0: no other)")
+    add("--first-share", type=float, default=0.5, help="how long that is (%(default)s)")
     add("--train-mem-len", type=int, default=128, help="memory in training at first (%(default)s)")
     add("--long-mem-len", type=int, default=384, help="memory in the last part of training (%(default)s)")
     add("--long-share", type=float, default=0.5, help="how large that last part is (%(default)s)")

@@ -23,7 +23,8 @@
  * A commit appends the rows of its wave that are memory at its end, and no others: what
  * it writes does not grow with the reach R. Meanwhile the memory of the last commit and
  * that of the one before stay whole. The first F rows of a document are written once, in
- * the wave in which it begins, to the area that the last commit does not use. Each row
+ * the wave in which it begins, to the area that the last commit does not use; where some
+ * of the F are pooled rows, all F are written anew by each commit. Each row
  * has a sum beside it with its place in the log, or the commit that began the document,
  * as seed: a row of another time is none. */
 #ifndef LSP_STORE_H

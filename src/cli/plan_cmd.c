@@ -75,7 +75,8 @@ static const lsp_command plan_command = {
         "once), picking_layers (which look at blocks one by one), pooled_rows (of "
         "each layer and stratum); flops_outside_attention, flops_of_attention, "
         "flops_per_second, seconds; lending_is_exact (false: bounds), "
-        "picked_messages_ and picked_bytes_a_layer_and_wave (of the rank that sends "
+        "picked_messages_a_layer_and_wave and picked_bytes_a_layer_and_wave (of the "
+        "rank that sends "
         "most "
         "of picked blocks, which comes on top: bounds); rank_bytes, "
         "node_bytes, both also _by_part, and least_rank_bytes (of the smallest wave). "
@@ -261,13 +262,29 @@ static void add_work(plan_estimate *e) {
   }
 }
 
-/* A layer that borrows in many rounds has many loans to count. */
+/* How much a layer has to count, in layers that borrow once from few ranks: rounds, sides,
+ * and means that come from all ranks since they are from waves ago. */
+static int64_t loans_of(const plan_estimate *e, int i) {
+  const lsp_layer_sizes *y = &e->layer[i];
+  const int64_t room = lsp_max(1, y->room), ranks = e->request.ranks;
+  const int64_t tiles =
+      y->in_rounds ? lsp_divide_up(e->request.longest, LSP_BLOCK) : y->tiles;
+  int64_t loans = lsp_max(1, lsp_divide_up(tiles, room));
+  if (e->model.two_sided)
+    loans *= ranks;
+  for (int s = 0; s < y->strata; s++) {
+    const lsp_stratum_sizes *t = &y->stratum[s];
+    const int far = t->reach > e->sizes.wave_rows / t->is.unit;
+    loans += far ? lsp_max(1, ranks / 4) : 1;
+  }
+  return loans;
+}
+
 static int64_t budget_of(const plan_estimate *e) {
-  int64_t rounds = 1;
+  int64_t most = 1;
   for (int i = 0; i < e->model.layers; i++)
-    rounds =
-        lsp_max(rounds, lsp_divide_up(e->layer[i].tiles, lsp_max(1, e->layer[i].room)));
-  return BUDGET / rounds;
+    most = lsp_max(most, loans_of(e, i));
+  return BUDGET / most;
 }
 
 /* Tokens of a wave with one before it and one after it, if there is one. 0: texts without a

@@ -200,8 +200,8 @@ void lsp_fetch_round(lsp_fetch *f, int64_t floats, lsp_fetch_find find, void *ar
   f->turn = !f->turn;
   f->leaves = 0;
   send_requests(f, floats);
-  lsp_beat_wait(1); /* for other ranks: no sign of life */
   while (!is_over) {
+    lsp_beat_wait(1); /* for other ranks: no sign of life */
     serve(f, &s);
     while (heard < f->groups && is_done(&f->heard[heard]))
       heard++;
@@ -209,7 +209,6 @@ void lsp_fetch_round(lsp_fetch *f, int64_t floats, lsp_fetch_find find, void *ar
       is_over = is_done(&barrier);
     else if (heard == f->groups) {
       LSP_MPI(MPI_Ibarrier(f->comm, &barrier));
-      lsp_beat_wait(1);
       in_barrier = 1;
     }
   }

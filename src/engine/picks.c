@@ -374,7 +374,9 @@ int64_t lsp_picks_open(lsp_run *e, int layer) {
     return 1;
   int64_t most[2] = {1, plan_batches(e, layer)};
   most[0] = lsp_max(1, k->batches);
+  const double begin = MPI_Wtime();
   LSP_MPI(MPI_Allreduce(MPI_IN_PLACE, most, 2, MPI_INT64_T, MPI_MAX, e->job.ctx->comm));
+  e->job.clock.seconds[LSP_PHASE_WAIT] += MPI_Wtime() - begin;
   k->fetches = most[1] > 0;
   return most[0];
 }

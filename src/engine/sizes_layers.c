@@ -118,8 +118,8 @@ static lsp_status check_pooled(const lsp_model *model, int64_t longest,
   return lsp_fail(
       why, LSP_E_LIMIT,
       "the model looks back to %lld means of keys and values, and a snapshot "
-      "holds at most 2147483647; give its compressed branches a smaller "
-      "reach, or a larger pool",
+      "holds at most 2147483647; give its levels smaller windows, its compressed "
+      "branches smaller reaches or larger pools",
       (long long)rows);
 }
 
@@ -131,6 +131,19 @@ static void place_strata(lsp_layer_sizes *y, int64_t *ring, int64_t *opening) {
     *ring += lsp__ring_floats(y, s);
     *opening += lsp__opening_rows(s) * y->pooled;
   }
+}
+
+/* Chosen blocks are written, and kept until then, as numbers of 32 bits. */
+static lsp_status check_choices(int layer, int64_t longest, lsp_failure *why) {
+  const int64_t most = (int64_t)INT32_MAX * LSP_BLOCK;
+  if (longest <= most)
+    return LSP_OK;
+  return lsp_fail(
+      why, LSP_E_LIMIT,
+      "layer %d chooses among the blocks of a text of %lld rows, and longspan "
+      "counts them as far as row %lld; cut the text into documents, or read "
+      "it in pieces (--context chunks:N)",
+      layer, (long long)longest, (long long)most);
 }
 
 lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ranks,
@@ -147,6 +160,8 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
           "give the model a clamp_len, or rotary positions",
           i,
           4e6 * model->layer[i].heads.query * model->layer[i].heads.width / (1 << 20));
+    if (s->choices > 0)
+      LSP_TRY(check_choices(i, longest, why));
     s->ring_at = ring;
     s->fixed_at = fixed;
     s->opening_at = opening;

@@ -152,7 +152,7 @@ lsp_range lsp_step_round(const lsp_step *s, int rank, int64_t round) {
 
 int64_t lsp_step_rounds_of_all(const lsp_step *s) {
   int64_t most = 1;
-  for (int q = 0; q < s->ranks; q++)
+  for (int q = 0; q < s->ranks && s->room != LSP_TILES_ALL; q++)
     most = lsp_max(most, lsp_step_rounds(s, q).all);
   return most;
 }
@@ -328,7 +328,7 @@ void lsp_step_row_loans(const lsp_step *s, lsp_each_block_loan each, void *arg) 
 static void keep(const lsp_step *s, lsp_range kept, lsp_each_block_loan each,
                  void *arg) {
   const lending l = {s, LSP_LOAN_KEEP, each, arg};
-  for (int q = 0; q < s->ranks; q++)
+  for (int q = first_after(s, lsp_step_own, kept.first); q < s->ranks; q++)
     by_groups(&l, LSP_LOAN_KEEP, meet(kept, lsp_step_own(s, q)),
               q == s->rank ? -1 : s->rank, q);
 }

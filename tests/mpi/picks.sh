@@ -148,6 +148,10 @@ written() {
     --write id,chosen:1 text
   misused "chosen:2: the model has 2 layers; give a LAYER from 0 to 1" --model model \
     --output w.h5 --write id,chosen:2 text
+  ! "$LONGSPAN" plan --model model --ranks 2 --tokens 140000000000 >said 2>&1 ||
+    fail "more blocks than numbers for them"
+  grep -q 'layer 0 chooses among the blocks of a text of 140000000000 rows' said ||
+    complain "expected where blocks are counted to"
   run 3 --model model --output w.h5 --overwrite --write id,chosen:0 --wave-tokens 700 text
   ok_by_verify w.h5 || complain "verify: $(cat verified)"
   "$LONGSPAN" info w.h5 | tr -s ' \n' ' ' | grep -q 'chosen_0 (blocks chosen in' ||

@@ -149,12 +149,12 @@ lent() {
     }
     BEGIN {
       most = window + pool - 1
-      finer = most
+      finer = 0
       u = 1
       for (l = 1; l <= levels; l++) {
         u *= pool
-        T = int(finer / u) + 1 + most + 1
-        finer += most * u
+        finer = int((finer + most) / pool) + 1
+        T = finer + most + 1
         T = T < int(N / u) ? T : int(N / u)
         G = 64 * int((T + 63) / 64)
         for (w = 0; w < N / W; w++) {

@@ -115,10 +115,21 @@ grows() { # grows RANKS
     "layer and wave, peak $small, $large"
 }
 
+# By hand, of 2 ranks in the midst of a text: a wave of 24 tiles, 12 a span. Layers look 40
+# positions, one tile, back and ahead, and so lag by a panel of 4 tiles. A span of queries
+# begins and ends 4 tiles before that of its keys: it gets the keys of these and of the one
+# before them, 5 tiles, and the 4 blocks of hidden rows and queries, from the rank before it;
+# the first span gets them of those that were put away, where all but one tile lie with the
+# rank that computed them. Keys and values of 2 heads of width 8, padded to 16, of a tile;
+# 24 numbers of a hidden row and 32 of its queries.
+by_hand=$((5 * 4 * 2 * 64 * (8 + 16) + 4 * 4 * 64 * (24 + 32)))
+
 ids 9216 6 >one
 for i in 1 2 3 4 5 6 7 8 9 10; do cat one; done >ten
 for ranks in 2 3; do
   grows $ranks
+  [ $ranks -ne 2 ] || [ "$(fact ten bytes_a_layer_and_wave max)" -eq $by_hand ] ||
+    fail "bytes a layer and wave: $(fact ten bytes_a_layer_and_wave max), by hand $by_hand"
 done
 
 # ---- Global rows and borders; alone and among others

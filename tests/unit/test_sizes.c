@@ -157,6 +157,33 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   close_scene(&s);
 }
 
+/* A snapshot holds means in 31 bits of a number; no sum of them wraps before. */
+static void test_more_means_than_a_snapshot_holds_are_refused(void **state) {
+  (void)state;
+  static const char *const many[] = {
+      "{\"type\": \"levels\", \"window\": 1099511627776, \"pool\": 32, \"levels\": 8}",
+      "{\"type\": \"compressed\", \"pool\": 2, \"reach\": 3000000000}",
+      "{\"type\": \"compressed\", \"pool\": 2}"};
+  static const lsp_choices nothing = {.mem_len = -1, .segment = -1, .mem_init = -1};
+  for (int i = 0; i < 3; i++) {
+    lsp_model model;
+    lsp_layer_sizes layer[1];
+    lsp_failure why = {0};
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "{\"model_type\": \"longspan\", \"vocab_size\": 256, "
+                   "\"hidden_size\": 8, \"num_hidden_layers\": 1, "
+                   "\"num_attention_heads\": 1, \"intermediate_size\": 8, "
+                   "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
+                   many[i]);
+    assert_int_equal(lsp_model_describe("dir", text, &nothing, &model, &why), LSP_OK);
+    assert_int_equal(lsp_sizes_layers(&model, (int64_t)1 << 40, 4, layer, &why),
+                     LSP_E_LIMIT);
+    assert_non_null(strstr(why.text, "a snapshot holds at most 2147483647"));
+    lsp_model_close(&model);
+  }
+}
+
 /* ---- What ranks lend each other */
 
 typedef struct {
@@ -318,7 +345,8 @@ static void test_lending_of_any_length_can_be_counted(void **state) {
   }
 }
 
-LSP_TESTS(cmocka_unit_test(test_default_waves_fill_the_default_memory),
+LSP_TESTS(cmocka_unit_test(test_more_means_than_a_snapshot_holds_are_refused),
+          cmocka_unit_test(test_default_waves_fill_the_default_memory),
           cmocka_unit_test(test_memory_is_never_exceeded_and_nearly_used),
           cmocka_unit_test(test_too_little_memory_is_refused_with_the_figures),
           cmocka_unit_test(test_a_long_reach_gets_the_memory_it_needs),
