@@ -2,20 +2,33 @@
 #include "cli.h"
 #include "model_words.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { WINDOWS_SAID = 6 };
 
 /* --- windows, memories, first positions ------------------------------------------ */
 
+/* What a head of a branch has as its window. */
+static int64_t window_of(const lsp_layer *l, const lsp_pattern *p, int head) {
+  return p->kind == LSP_PATTERN_DYNAMIC ? lsp_words_span(l, p, head)
+                                        : lsp_window_of(p, head);
+}
+
+int64_t lsp_words_span(const lsp_layer *l, const lsp_pattern *p, int head) {
+  return l->span == NULL ? p->window : (int64_t)ceilf(lsp_layer_span(l, p, head));
+}
+
 /* "8 (heads 0, 1), 64 (head 2)" */
-static void list_windows(const lsp_pattern *p, int heads, char *text, size_t size) {
+static void list_windows(const lsp_layer *l, const lsp_pattern *p, char *text,
+                         size_t size) {
+  const int heads = l->heads.query;
   char number[LSP_NUMBER_SIZE];
   for (int h = 0, end; h < heads; h = end) {
-    for (end = h + 1; end < heads && lsp_window_of(p, end) == lsp_window_of(p, h);)
+    for (end = h + 1; end < heads && window_of(l, p, end) == window_of(l, p, h);)
       end++;
     lsp_words_add(text, size, "%s%s (head%s %d", h > 0 ? ", " : "",
-                  lsp_grouped(lsp_window_of(p, h), number), end > h + 1 ? "s" : "", h);
+                  lsp_grouped(window_of(l, p, h), number), end > h + 1 ? "s" : "", h);
     if (end > h + 1)
       lsp_words_add(text, size, end > h + 2 ? " to %d" : ", %d", end - 1);
     lsp_words_add(text, size, ")");
@@ -23,26 +36,29 @@ static void list_windows(const lsp_pattern *p, int heads, char *text, size_t siz
 }
 
 /* Heads in a row with one window are told as one. */
-static void add_windows(const lsp_pattern *p, int heads, char *text, size_t size) {
+static void add_windows(const lsp_layer *l, const lsp_pattern *p, char *text,
+                        size_t size) {
   char number[LSP_NUMBER_SIZE];
-  int64_t least = p->window;
+  int64_t least = INT64_MAX, most = 0;
   int runs = 0;
-  for (int h = 0; h < heads; h++) {
-    runs += h == 0 || lsp_window_of(p, h) != lsp_window_of(p, h - 1);
-    least = lsp_min(least, lsp_window_of(p, h));
+  for (int h = 0; h < l->heads.query; h++) {
+    runs += h == 0 || window_of(l, p, h) != window_of(l, p, h - 1);
+    least = lsp_min(least, window_of(l, p, h));
+    most = lsp_max(most, window_of(l, p, h));
   }
   if (runs <= 1) {
     lsp_words_add(text, size, "a window of %s", lsp_grouped(least, number));
   } else if (runs > WINDOWS_SAID) {
     lsp_words_add(text, size, "windows of %s", lsp_grouped(least, number));
-    lsp_words_add(text, size, " to %s, by head", lsp_grouped(p->window, number));
+    lsp_words_add(text, size, " to %s, by head", lsp_grouped(most, number));
   } else {
     lsp_words_add(text, size, "windows of ");
-    list_windows(p, heads, text, size);
+    list_windows(l, p, text, size);
   }
   if (p->two_sided)
     lsp_words_add(text, size, " to each side");
 }
+
 static void add_recurrence(const lsp_pattern *p, char *text, size_t size) {
   char segment[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
   (void)lsp_grouped(p->segment, segment);
@@ -151,11 +167,19 @@ static void add_levels(const lsp_pattern *p, char *text, size_t size) {
 
 /* --- all of them ----------------------------------------------------------------- */
 
-static void add_dynamic(const lsp_pattern *p, char *text, size_t size) {
+/* The spans are in the weights. */
+static void add_dynamic(const lsp_layer *l, const lsp_pattern *p, char *text,
+                        size_t size) {
   char number[LSP_NUMBER_SIZE];
-  lsp_words_add(text, size, "a window as long as each head has learned, up to %s",
-                lsp_grouped(p->window, number));
-  lsp_words_add(text, size, ", that ends over %s", lsp_grouped(p->ramp, number));
+  if (l->span == NULL)
+    lsp_words_add(text, size, "a window as long as each head has learned, up to %s",
+                  lsp_grouped(p->window, number));
+  else
+    add_windows(l, p, text, size);
+  lsp_words_add(
+      text, size, "%s, that end%s over %s", l->span == NULL ? "" : " as learned",
+      l->span == NULL || l->heads.query == 1 ? "s" : "", lsp_grouped(p->ramp, number));
+  lsp_words_add(text, size, " more");
 }
 
 static void add_full(const lsp_pattern *p, char *text, size_t size) {
@@ -175,11 +199,12 @@ void lsp_words_add_branch(const lsp_layer *layer, int branch, char *text, size_t
       [LSP_PATTERN_COMPRESSED] = add_compressed,
       [LSP_PATTERN_SELECTED] = add_selected,
       [LSP_PATTERN_LEVELS] = add_levels,
-      [LSP_PATTERN_DYNAMIC] = add_dynamic,
   };
   const lsp_pattern *p = &layer->branch[branch];
   if (p->kind == LSP_PATTERN_LOCAL)
-    add_windows(p, layer->heads.query, text, size);
+    add_windows(layer, p, text, size);
+  else if (p->kind == LSP_PATTERN_DYNAMIC)
+    add_dynamic(layer, p, text, size);
   else
     words[p->kind](p, text, size);
   if (p->normalize == LSP_NORMALIZE_NONE)

@@ -29,6 +29,7 @@ typedef struct {
   const plan_options *options;
   lsp_context context;
   lsp_model model;
+  float *spans;             /* what heads have learned of their windows, or NULL */
   lsp_layer_sizes *layer;   /* (layers) */
   lsp_tokenizer *tokenizer; /* NULL: none */
   lsp_corpus *corpus;       /* of the inputs; NULL: one document of --tokens */

@@ -25,7 +25,12 @@ static void print_attributes(const lsp_attribute *attribute, int n) {
     int is_known = 0;
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
       is_known = is_known || strcmp(attribute[i].key, known[k]) == 0;
-    if (!is_known)
+    if (!is_known && strcmp(attribute[i].key, "predicts") == 0 &&
+        strcmp(attribute[i].value, "own") == 0)
+      lsp_print_fact(stdout, "predicts",
+                     "own: a row its own token, which it sees (two-sided, as masked "
+                     "language models)");
+    else if (!is_known)
       lsp_print_fact(stdout, attribute[i].key, "%s", attribute[i].value);
   }
 }

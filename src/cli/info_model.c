@@ -4,6 +4,7 @@
 #include "info.h"
 #include "model_words.h"
 
+#include "lsp/attend.h"
 #include "lsp/json.h"
 #include "lsp/safetensors.h"
 #include "lsp/sizes.h"
@@ -341,6 +342,57 @@ static void print_sides(const lsp_model *m) {
 
 /* --- memory and work ------------------------------------------------------------- */
 
+/* Layers of which the same is kept are told as one. */
+static int kept_alike(const lsp_model *m, int of, int layer) {
+  const lsp_layer *a = &m->layer[of], *b = &m->layer[layer];
+  lsp_stratum x[LSP_STRATA_MAX], y[LSP_STRATA_MAX];
+  const int n = lsp_layer_strata(a, x);
+  int alike = lsp_layer_reach(a) == lsp_layer_reach(b) && lsp_layer_strata(b, y) == n;
+  for (int k = 0; alike && k < n; k++)
+    alike = x[k].unit == y[k].unit && x[k].reach == y[k].reach;
+  return alike;
+}
+
+/* "the last 64 positions, 6 means of 64 to choose by, the first 4 positions" */
+static void add_kept(const lsp_model *m, int i, char *text, size_t size) {
+  lsp_stratum stratum[LSP_STRATA_MAX];
+  const int n = lsp_layer_strata(&m->layer[i], stratum);
+  const int64_t reach = lsp_sizes_layer_reach(m, i, LSP_REACH_ALL);
+  const int64_t fixed = lsp_sizes_fixed(m);
+  char number[LSP_NUMBER_SIZE], unit[LSP_NUMBER_SIZE];
+  if (reach == LSP_REACH_ALL)
+    lsp_words_add(text, size, "every position");
+  else
+    lsp_words_add(text, size, "the last %s position%s", lsp_grouped(reach, number),
+                  reach == 1 ? "" : "s");
+  for (int k = 0; k < n; k++)
+    lsp_words_add(text, size, ", %s mean%s of %s%s",
+                  stratum[k].reach == LSP_REACH_ALL
+                      ? "all"
+                      : lsp_grouped(stratum[k].reach, number),
+                  stratum[k].reach == 1 ? "" : "s", lsp_grouped(stratum[k].unit, unit),
+                  stratum[k].routing ? " (to choose blocks by)" : "");
+  if (fixed > 0)
+    lsp_words_add(text, size, ", the first %s", lsp_grouped(fixed, number));
+}
+
+static void print_kept(const lsp_model *m) {
+  char layers[WORDS_SIZE], text[WORDS_SIZE];
+  int said = 0;
+  for (int i = 0; i < m->layers && !m->two_sided; i++) {
+    int is_first = 1;
+    for (int k = 0; k < i && is_first; k++)
+      is_first = !kept_alike(m, k, i);
+    if (!is_first)
+      continue;
+    lsp_words_layers(m, kept_alike, i, layers, sizeof layers);
+    text[0] = '\0';
+    add_kept(m, i, text, sizeof text);
+    lsp_print_fact(stdout, said++ == 0 ? "kept" : "", "%s: keys and values of %s",
+                   layers, text);
+  }
+}
+
 static void print_snapshot(const lsp_model *m) {
   enum { MILLION = 1000000 };
   char number[LSP_NUMBER_SIZE];
@@ -462,6 +514,23 @@ static lsp_status print_switches(const char *dir, lsp_failure *why) {
   return LSP_OK;
 }
 
+/* Tables of relative positions, one copy a node. */
+static void print_strips(const lsp_model *m) {
+  char bytes[LSP_NUMBER_SIZE];
+  double floats = 0;
+  int without_end = 0;
+  for (int i = 0; i < m->layers; i++) {
+    const int64_t strips = lsp_sizes_strips(&m->layer[i]);
+    without_end |= strips < 0;
+    floats += (double)lsp_strip_floats(m->layer[i].heads, lsp_max(0, strips));
+  }
+  if (without_end)
+    lsp_print_fact(stdout, "", "and tables of distances as long as a document");
+  else if (floats > 0)
+    lsp_print_fact(stdout, "", "and %s of tables of distances",
+                   lsp_bytes(4 * floats, bytes));
+}
+
 /* "F16" or "F16 and F32": the types of the tensors, in order of appearance. */
 static void print_storage(const lsp_checkpoint *k, const lsp_model *m) {
   char types[64] = "", bytes[LSP_NUMBER_SIZE], memory[LSP_NUMBER_SIZE];
@@ -481,6 +550,7 @@ static void print_storage(const lsp_checkpoint *k, const lsp_model *m) {
                  files == 1 ? "" : "s", lsp_bytes(sum, bytes));
   lsp_print_fact(stdout, "in memory", "%s a node, float32",
                  lsp_bytes(4.0 * (double)lsp_model_floats(m), memory));
+  print_strips(m);
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -498,6 +568,7 @@ static lsp_status print_model(const char *dir, const lsp_model *m,
   print_recurrence(m);
   print_sides(m);
   print_reach(m);
+  print_kept(m);
   print_snapshot(m);
   print_work(m);
   LSP_TRY(print_switches(dir, why));
@@ -509,9 +580,12 @@ lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why
   const lsp_choices none = {.mem_len = -1, .segment = -1};
   lsp_model model = {0};
   lsp_checkpoint *checkpoint = NULL;
+  float *spans = NULL;
   lsp_status st = lsp_words_model(dir, &none, &model, why);
   if (st == LSP_OK)
     st = lsp_checkpoint_open(dir, &checkpoint, why);
+  if (st == LSP_OK)
+    lsp_words_learned(dir, &model, &spans);
   if (st == LSP_OK)
     st = print_model(dir, &model, checkpoint, why);
   if (st == LSP_OK && picture != NULL)
@@ -520,5 +594,6 @@ lsp_status lsp_info_model(const char *dir, const char *picture, lsp_failure *why
     lsp_print_fact(stdout, "drawn", "what each layer sees, in %s", picture);
   lsp_checkpoint_close(&checkpoint);
   lsp_model_close(&model);
+  free(spans);
   return st;
 }

@@ -29,7 +29,7 @@ enum {
   CELLS_MOST = 64, /* of a side of an example */
   SIDE = 240,      /* of the square */
   GAP = 40,        /* between pictures */
-  LABEL = 70,      /* above a square */
+  LABEL = 87,      /* above a square */
   MARGIN = 28,     /* around all */
   AXIS = 20,       /* below a square */
   FOOT = 44,       /* below all, and KEY_LINE for each line of colours */
@@ -37,7 +37,7 @@ enum {
   COLUMNS = 4,
   LINE = 17,
   LETTERS = 34, /* of a line above a square */
-  LINES = 3,
+  LINES = 4,
   SAID_SIZE = 1024
 };
 
@@ -107,8 +107,12 @@ lsp_picture *lsp_pictures_add(lsp_pictures *list) {
 static void say_sight(const lsp_layer *layer, int head, int branch, char *text,
                       size_t size) {
   lsp_layer one = *layer;
+  one.heads.query = 1;
+  if (layer->span != NULL)
+    one.span = layer->span + head;
   for (int b = 0; b < one.branches; b++) {
-    one.branch[b].window = lsp_window_of(&layer->branch[b], head);
+    if (one.branch[b].kind == LSP_PATTERN_LOCAL)
+      one.branch[b].window = lsp_window_of(&layer->branch[b], head);
     one.branch[b].windows = NULL;
   }
   if (branch >= 0)
@@ -120,8 +124,10 @@ static void say_sight(const lsp_layer *layer, int head, int branch, char *text,
 /* Heads [head, end) of the layers like layer i; branch -1: of all branches. */
 static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
                      char *text, size_t size) {
-  static const char *const merged[] = {
-      [LSP_MERGE_SOFTMAX] = "", [LSP_MERGE_GATE] = "gated", [LSP_MERGE_SUM] = "added"};
+  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = "",
+                                       [LSP_MERGE_GATE] = "gated",
+                                       [LSP_MERGE_SUM] = "added",
+                                       [LSP_MERGE_INPUT] = "gated by token"};
   const int head = (int)heads.first, end = (int)heads.end;
   lsp_words_layers(model, lsp_words_alike, i, text, size);
   text[0] = 'L';
@@ -137,9 +143,35 @@ static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
 
 /* --- layers ---------------------------------------------------------------------- */
 
+static lsp_sight_kind sight_of(const lsp_pattern *p) {
+  static const lsp_sight_kind kind[LSP_PATTERNS] = {
+      [LSP_PATTERN_GLOBAL] = LSP_SIGHT_GLOBAL,
+      [LSP_PATTERN_RANDOM] = LSP_SIGHT_RANDOM,
+      [LSP_PATTERN_CHOSEN] = LSP_SIGHT_CHOSEN,
+      [LSP_PATTERN_COMPRESSED] = LSP_SIGHT_COMPRESSED,
+      [LSP_PATTERN_SELECTED] = LSP_SIGHT_SELECTED,
+      [LSP_PATTERN_LEVELS] = LSP_SIGHT_LEVELS,
+      [LSP_PATTERN_DYNAMIC] = LSP_SIGHT_DYNAMIC};
+  return kind[p->kind];
+}
+
 /* How a branch is drawn: the one place that a new kind of pattern has to be told to. */
-static lsp_sight_part part_of(const lsp_pattern *p) {
-  return (lsp_sight_part){.kind = LSP_SIGHT_PATTERN, .pattern = p};
+static lsp_sight_part part_of(const lsp_layer *l, const lsp_pattern *p, int head) {
+  lsp_sight_part part = {.kind = sight_of(p),
+                         .pattern = p,
+                         .positions = p->positions,
+                         .count = p->positions != NULL ? p->position_count : p->sinks,
+                         .blocks = p->blocks,
+                         .beyond = p->beyond,
+                         .reach = p->block_reach,
+                         .seed = p->seed,
+                         .pool = p->pool,
+                         .levels = p->levels,
+                         .window = p->window,
+                         .ramp = p->ramp};
+  if (p->kind == LSP_PATTERN_DYNAMIC && l->span != NULL)
+    part.window = lsp_words_span(l, p, head);
+  return part;
 }
 
 /* What the heads of a layer see of one branch, or of all (-1). */
@@ -150,11 +182,12 @@ static void list_heads(lsp_pictures *list, const lsp_model *model, int i, int br
     lsp_picture *p = lsp_pictures_add(list);
     if (p == NULL)
       continue;
+    p->sight.two_sided = model->two_sided;
     p->sight.layer = i;
     p->sight.head = head;
     for (int b = 0; b < l->branches; b++)
       if (branch < 0 || b == branch)
-        p->sight.part[p->sight.parts++] = part_of(&l->branch[b]);
+        p->sight.part[p->sight.parts++] = part_of(l, &l->branch[b], head);
     say_name(model, i, (lsp_keys){head, end}, branch, p->name, sizeof p->name);
     say_sight(l, head, branch, p->says, sizeof p->says);
   }

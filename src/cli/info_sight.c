@@ -1,16 +1,9 @@
-/* What a query sees, kind by kind.
- *
- * What must hold: the same model gives the same runs everywhere. Blocks are drawn as a run
- * draws them, from a counter-based generator: splitmix64 of (seed, layer, head, block)
- * and of the number of the draw (Steele, Lea and Flood 2014), r of n by Floyd's rule
- * (Bentley and Floyd 1987). */
+/* What a query sees, kind by kind: src/pattern/ says it, this puts it into runs of keys. */
 #include "info_sight.h"
 
 #include <stdlib.h>
 
-enum { BLOCK = LSP_GRID_BLOCK, BLOCKS_MAX = 64 };
-
-static const uint64_t golden = 0x9E3779B97F4A7C15;
+enum { BLOCK = LSP_GRID_BLOCK };
 
 /* A query, and who is told what it sees. */
 typedef struct {
@@ -47,20 +40,8 @@ static int64_t end_of_sight(const look *l) {
 
 /* --- patterns, global rows ------------------------------------------------------- */
 
-static lsp_keys keys_of(const look *l, const lsp_pattern *p) {
-  const lsp_sight *s = l->sight;
-  if (!s->two_sided)
-    return lsp_pattern_of(p)->keys(p, s->head, l->i);
-  if (p->kind == LSP_PATTERN_FIXED)
-    return (lsp_keys){0, p->sinks};
-  if (p->kind != LSP_PATTERN_LOCAL)
-    return (lsp_keys){0, s->rows};
-  const int64_t window = lsp_window_of(p, s->head);
-  return (lsp_keys){l->i - window, l->i + window + 1};
-}
-
 static void see_pattern(const look *l, const lsp_sight_part *p) {
-  const lsp_keys k = keys_of(l, p->pattern);
+  const lsp_keys k = lsp_pattern_of(p->pattern)->keys(p->pattern, l->sight->head, l->i);
   tell(l, lsp_max(k.first, 0), lsp_min(k.end, l->sight->rows),
        p->pattern->kind == LSP_PATTERN_FIXED ? LSP_SEEN_FIXED : LSP_SEEN_RUN);
 }
@@ -82,117 +63,77 @@ static void see_global(const look *l, const lsp_sight_part *p) {
 
 /* --- blocks ---------------------------------------------------------------------- */
 
-/* Rising numbers without those of a gap. */
-typedef struct {
-  int64_t first, count, gap_from, gap; /* gap_from: how many lie before the gap */
-} candidates;
-
-static int64_t candidate(const candidates *c, int64_t k) {
-  return c->first + k + (k >= c->gap_from ? c->gap : 0);
+/* The numbers of a part that is no pattern, as those of one. */
+static lsp_pattern pattern_of(const lsp_sight *s, const lsp_sight_part *p,
+                              lsp_pattern_kind kind) {
+  return (lsp_pattern){.kind = kind,
+                       .two_sided = s->two_sided,
+                       .window = p->window,
+                       .blocks = (int)lsp_min(p->blocks, LSP_PICKS_MAX),
+                       .block_reach = p->reach,
+                       .beyond = p->beyond,
+                       .seed = p->seed,
+                       .pool = (int)p->pool,
+                       .levels = p->levels};
 }
 
-/* Blocks within reach of block b that are not too near. */
-static candidates blocks_within(const lsp_sight *s, const lsp_sight_part *p,
-                                int64_t b) {
-  const int64_t first = lsp_max(0, b - p->reach);
-  const int64_t before = lsp_max(0, b - p->beyond - first);
-  candidates c = {.first = first, .count = before, .gap_from = before};
-  if (!s->two_sided)
-    return c;
-  const int64_t last = lsp_min(b + p->reach, lsp_divide_up(s->rows, BLOCK) - 1);
-  c.gap = b + p->beyond + 1 - first - before;
-  c.count += lsp_max(0, last - (b + p->beyond));
-  return c;
-}
-
-static uint64_t mix(uint64_t z) {
-  z += golden;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  return z ^ (z >> 31);
-}
-
-__extension__ typedef unsigned __int128 wide;
-
-/* u as a fraction of 2^64, times n. */
-static int64_t scaled(uint64_t u, int64_t n) {
-  return (int64_t)(((wide)u * (wide)n) >> 64);
-}
-
-static int is_among(const int64_t *list, int64_t n, int64_t x) {
-  for (int64_t k = 0; k < n; k++)
-    if (list[k] == x)
-      return 1;
-  return 0;
-}
-
-/* Tells r of the candidates, or all if there are no more. */
-static void tell_drawn(const look *l, const candidates *c, int64_t r, uint64_t key,
+/* What block b draws. */
+static void tell_drawn(const look *l, const lsp_pattern *p, int64_t b,
                        lsp_seen_how how) {
-  int64_t taken[BLOCKS_MAX];
-  const int64_t n = c->count, all = lsp_min(lsp_min(r, n), BLOCKS_MAX);
-  for (int64_t t = 0; t < all; t++) {
-    const int64_t m = n - all + t;
-    const int64_t x = scaled(mix(key + (uint64_t)t * golden), m + 1);
-    taken[t] = is_among(taken, t, x) ? m : x;
-    const int64_t block = candidate(c, taken[t]);
-    tell(l, block * BLOCK, lsp_min((block + 1) * BLOCK, l->sight->rows), how);
-  }
-}
-
-/* who: the block, or where each query has its own draw, the query. */
-static uint64_t key_of(const lsp_sight *s, uint64_t seed, int64_t who) {
-  const uint64_t of_layer = mix(mix(seed) ^ (uint64_t)s->layer);
-  return mix(mix(of_layer ^ (uint64_t)s->head) ^ (uint64_t)who);
+  const lsp_sight *s = l->sight;
+  int64_t block[LSP_PICKS_MAX];
+  const int n =
+      lsp_draw_blocks(p, s->layer, s->head, b, lsp_divide_up(s->rows, BLOCK), block);
+  for (int k = 0; k < n; k++)
+    tell(l, block[k] * BLOCK, lsp_min((block[k] + 1) * BLOCK, s->rows), how);
 }
 
 static void see_random(const look *l, const lsp_sight_part *p) {
-  const int64_t b = l->i / BLOCK;
-  const candidates c = blocks_within(l->sight, p, b);
-  tell_drawn(l, &c, p->blocks, key_of(l->sight, p->seed, b), LSP_SEEN_RANDOM);
+  const lsp_pattern drawn = pattern_of(l->sight, p, LSP_PATTERN_RANDOM);
+  tell_drawn(l, &drawn, l->i / BLOCK, LSP_SEEN_RANDOM);
 }
 
 static void see_chosen(const look *l, const lsp_sight_part *p) {
+  const lsp_pattern drawn = pattern_of(l->sight, p, LSP_PATTERN_RANDOM);
   const int64_t b = l->i / BLOCK;
-  const candidates c = blocks_within(l->sight, p, b);
   tell(l, b * BLOCK, l->i + 1, LSP_SEEN_RUN);
-  tell_drawn(l, &c, p->blocks, key_of(l->sight, p->seed, b), LSP_SEEN_CHOSEN);
+  tell_drawn(l, &drawn, b, LSP_SEEN_CHOSEN);
 }
 
 /* --- averages -------------------------------------------------------------------- */
 
-/* Averages that query i sees: those that are whole, as far back as they reach. */
-static lsp_keys averages_of(const lsp_sight_part *p, int64_t i) {
-  const int64_t end = (i + 1) / p->pool;
-  return (lsp_keys){p->reach > 0 ? lsp_max(0, end - p->reach) : 0, end};
+static void see_level(const look *l, const lsp_pattern *p, int level) {
+  const lsp_keys k = lsp_pooled_keys(p, level, l->i);
+  tell_pooled(l, k.first, k.end, lsp_level_unit(p, level), level);
 }
 
+/* Averages that are whole, as far back as they reach. */
 static void see_compressed(const look *l, const lsp_sight_part *p) {
-  const lsp_keys k = averages_of(p, l->i);
-  tell_pooled(l, k.first, k.end, p->pool, 1);
+  const lsp_pattern pooled = pattern_of(l->sight, p, LSP_PATTERN_COMPRESSED);
+  see_level(l, &pooled, 1);
 }
 
-/* Blocks of which an average is seen, one less than it takes in all. */
+/* Blocks of which an average is seen, one less than it takes in all. Each query has a draw
+ * of its own. */
 static void see_selected(const look *l, const lsp_sight_part *p) {
+  const lsp_pattern pooled = pattern_of(l->sight, p, LSP_PATTERN_COMPRESSED);
+  lsp_pattern drawn = pattern_of(l->sight, p, LSP_PATTERN_RANDOM);
   const int64_t b = l->i / BLOCK;
-  const lsp_keys k = averages_of(p, l->i);
-  const int64_t first = lsp_min(k.first * p->pool / BLOCK, b);
-  const candidates c = {.first = first, .count = b - first, .gap_from = b};
+  const int64_t first = lsp_pooled_keys(&pooled, 1, l->i).first * p->pool / BLOCK;
+  drawn.blocks--;
+  drawn.block_reach = b - lsp_min(first, b);
+  drawn.seed = (uint64_t)l->i;
   tell(l, b * BLOCK, l->i + 1, LSP_SEEN_RUN);
-  tell_drawn(l, &c, p->blocks - 1, key_of(l->sight, p->seed, l->i), LSP_SEEN_CHOSEN);
+  tell_drawn(l, &drawn, b, LSP_SEEN_CHOSEN);
 }
 
-/* Each level begins where the finer one ends, at a whole average of the next. */
+/* Each level begins where the finer one ends. */
 static void see_levels(const look *l, const lsp_sight_part *p) {
-  int64_t unit = 1, from = lsp_max(0, l->i - p->window + 1) / p->pool * p->pool;
-  tell(l, from, l->i + 1, LSP_SEEN_RUN);
-  for (int level = 1; level <= p->levels; level++) {
-    unit *= p->pool;
-    const int64_t end = from / unit, first = lsp_max(0, end - p->window);
-    const int64_t whole = level < p->levels ? first / p->pool * p->pool : first;
-    tell_pooled(l, whole, end, unit, level);
-    from = whole * unit;
-  }
+  const lsp_pattern pooled = pattern_of(l->sight, p, LSP_PATTERN_LEVELS);
+  const lsp_keys run = lsp_pattern_of(&pooled)->keys(&pooled, l->sight->head, l->i);
+  tell(l, run.first, run.end, LSP_SEEN_RUN);
+  for (int level = 1; level <= p->levels; level++)
+    see_level(l, &pooled, level);
 }
 
 /* --- a ramp ---------------------------------------------------------------------- */

@@ -3,6 +3,8 @@
 
 #include "cli.h"
 
+#include "lsp/safetensors.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,53 @@ lsp_status lsp_words_model(const char *dir, const lsp_choices *choices,
   const lsp_status st = lsp_model_describe(dir, text, choices, model, why);
   free(text);
   return st;
+}
+
+static int is_dynamic(const lsp_layer *l) {
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_DYNAMIC)
+      return 1;
+  return 0;
+}
+
+/* Of the layers that have some, into `at`, one after the other; 0: something is not there
+ * as it should be. */
+static int read_spans(const lsp_checkpoint *c, const lsp_model *m, float *at) {
+  char name[64];
+  for (int i = 0; i < m->layers; i++) {
+    const int64_t heads = m->layer[i].heads.query;
+    lsp_failure why = {0};
+    if (!is_dynamic(&m->layer[i]))
+      continue;
+    (void)snprintf(name, sizeof name, "layers.%d.attention.span", i);
+    const lsp_tensor *t = lsp_checkpoint_find(c, name);
+    if (t == NULL || t->count != heads ||
+        lsp_checkpoint_floats(c, t, 0, heads, at, &why) != LSP_OK)
+      return 0;
+    at += heads;
+  }
+  return 1;
+}
+
+void lsp_words_learned(const char *dir, lsp_model *model, float **spans) {
+  lsp_checkpoint *c = NULL;
+  lsp_failure why = {0};
+  int64_t heads = 0;
+  *spans = NULL;
+  for (int i = 0; i < model->layers; i++)
+    heads += is_dynamic(&model->layer[i]) ? model->layer[i].heads.query : 0;
+  if (heads == 0 || lsp_checkpoint_open(dir, &c, &why) != LSP_OK)
+    return;
+  float *at = *spans = calloc((size_t)heads, sizeof *at);
+  const int there = at != NULL && read_spans(c, model, at);
+  for (int i = 0; there && i < model->layers; i++)
+    if (is_dynamic(&model->layer[i])) {
+      model->layer[i].span = at;
+      at += model->layer[i].heads.query;
+    }
+  if (there)
+    lsp_model_settle(model);
+  lsp_checkpoint_close(&c);
 }
 
 void lsp_words_add(char *text, size_t size, const char *format, ...) {

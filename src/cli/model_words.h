@@ -53,6 +53,15 @@ void lsp_words_sight(const lsp_layer *layer, char *text, size_t size);
  * LSP_REACH_ALL. */
 int64_t lsp_words_far(const lsp_pattern *p);
 
+/* Local. Rows of the span of a head of a dynamic branch, rounded up; before the weights are
+ * there, of the longest. */
+int64_t lsp_words_span(const lsp_layer *layer, const lsp_pattern *p, int head);
+
+/* Local. Reads what heads have learned of their windows (dynamic) from a checkpoint, so
+ * that it can be said; nothing if there is none, or not all of it. *spans is to be freed
+ * after the model's last use. */
+void lsp_words_learned(const char *dir, lsp_model *model, float **spans);
+
 /* Local. One past the last query head from `head` on that has its windows in all
  * branches. */
 int lsp_words_heads_end(const lsp_layer *layer, int head);

@@ -344,6 +344,8 @@ static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
   LSP_TRY(open_text(e, inputs, input, why));
   LSP_TRY(check_text(e, why));
   LSP_TRY(size_run(e, why));
+  lsp_words_learned(o->model, &e->model,
+                    &e->spans); /* sizes are those of the longest */
   add_work(e);
   return LSP_OK;
 }
@@ -364,6 +366,7 @@ static lsp_status plan_run(const plan_options *o, int inputs, const char **input
   lsp_tokenizer_close(&e.tokenizer);
   free(e.layer);
   lsp_model_close(&e.model);
+  free(e.spans);
   return st;
 }
 

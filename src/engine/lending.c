@@ -157,13 +157,30 @@ static void count_wave(counting *c, lsp_range wave) {
   }
 }
 
+/* Each stratum is borrowed and kept by itself; in a two-sided layer every rank looks, in
+ * every round, at all others. */
+static int64_t cost_of_wave(const lsp_sizing *z) {
+  enum { LISTS = 4 };
+  const int64_t ranks = z->request->ranks;
+  int64_t rounds = 1;
+  int strata = 0;
+  for (int i = 0; i < z->model->layers; i++) {
+    const lsp_layer_sizes *y = &z->layer[i];
+    strata = strata > y->strata ? strata : y->strata;
+    if (y->in_rounds)
+      rounds = lsp_max(rounds, z->request->longest / LSP_GRID_BLOCK / y->room);
+  }
+  return z->model->two_sided ? add_times(0, rounds, LISTS * ranks * ranks)
+                             : ranks * (1 + strata);
+}
+
 /* 0: the budget did not suffice. */
 static int count_waves(counting *c, int64_t budget) {
   const lsp_plan *plan = c->sizing->plan;
-  const int64_t panels = lsp_plan_panels(plan);
+  const int64_t panels = lsp_plan_panels(plan), cost = cost_of_wave(c->sizing);
   for (int64_t panel = 0; panel < panels;) {
     const lsp_range wave = lsp_sizes_wave(c->sizing->model, plan, panel, c->wave_rows);
-    budget -= c->sizing->request->ranks;
+    budget -= cost;
     if (budget < 0)
       return 0;
     count_wave(c, wave);
@@ -174,15 +191,17 @@ static int count_waves(counting *c, int64_t budget) {
 
 /* --- bounds ---------------------------------------------------------------------- */
 
-/* Grains that a layer looks back to: how many, the floats of one, in how many rounds. */
+/* Grains that a layer borrows, and those that it keeps: how many, the floats of one, in how
+ * many rounds; and of them, what a rank has itself: in its ring, and in its span. */
 typedef struct {
   lsp_grain grain;
   int64_t reach, floats, rounds;
+  int64_t groups, own;
 } looking;
 
-/* What a rank lends at most of them in a wave. To spans that begin within the reach after
- * its own one, in rounds that may cut a loan in two; to all of them what it keeps, and to
- * those who keep it what it computed. rows: what the wave has at least. */
+/* What a rank lends at most of them in a wave: to spans that begin within the reach after
+ * its own one or, of its ring, after the wave's beginning, in rounds that may cut a loan in
+ * two. rows: what the wave has at least. */
 static lsp_sent bound_of_past(const lsp_sizing *z, looking l, int64_t rows) {
   const int64_t P = z->request->ranks, share = rows / P;
   const int64_t reach = l.reach * l.grain.unit;
@@ -191,26 +210,46 @@ static lsp_sent bound_of_past(const lsp_sizing *z, looking l, int64_t rows) {
     spans = lsp_min(spans, (reach + LSP_PANEL) / share + 2);
   if (l.reach == 0)
     return (lsp_sent){0, 0};
-  const int64_t groups = lsp_divide_up(l.reach, l.grain.group) + 2;
-  const lsp_sent all = of_tiles(l.reach, l.floats);
-  /* a borrower gets groups and spans, cut where rounds end */
-  return (lsp_sent){add_times(groups, spans, groups + 2 * l.rounds + all.messages + 2),
-                    add_times(all.bytes, 2 * spans, all.bytes)};
+  const int64_t most = lsp_min(l.reach, l.groups * l.grain.group + l.own);
+  const lsp_sent lent = of_tiles(most, l.floats);
+  const int64_t cuts = l.groups + 1 + 2 * l.rounds + lent.messages;
+  return (lsp_sent){add_times(0, 2 * spans, cuts), add_times(0, 2 * spans, lent.bytes)};
+}
+
+/* What goes at most to those who keep it. */
+static lsp_sent bound_of_keeping(looking l) {
+  const lsp_sent kept = of_tiles(lsp_min(l.own, l.reach), l.floats);
+  if (l.reach == 0)
+    return (lsp_sent){0, 0};
+  return (lsp_sent){l.own / l.grain.group + 2 + kept.messages, kept.bytes};
 }
 
 /* What a rank lends at most in a layer: tiles, pooled rows, and the first tiles to
  * everyone. */
 static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
-                               int64_t rows) {
-  const int64_t P = z->request->ranks;
-  const looking tiles = {lsp_grain_tile(), y->tiles, y->tile,
-                         lsp_divide_up(y->tiles, lsp_max(1, y->room))};
+                               const lsp_sizes *sizes, int64_t rows) {
+  const int64_t P = z->request->ranks, own = sizes->span_rows / LSP_GRID_BLOCK;
+  looking tiles = {.grain = lsp_grain_tile(),
+                   .reach = y->near_tiles,
+                   .floats = y->tile,
+                   .rounds = lsp_divide_up(y->near_tiles, lsp_max(1, y->room)),
+                   .groups = y->groups,
+                   .own = own};
   if (P == 1)
     return (lsp_sent){0, 0};
   lsp_sent sent = bound_of_past(z, tiles, rows);
+  tiles.reach = y->tiles;
+  sent = add_sent(sent, 1, bound_of_keeping(tiles));
   for (int s = 0; s < y->strata; s++) {
-    const looking means = {y->stratum[s].grain, y->stratum[s].reach, y->pooled, 1};
+    const lsp_stratum_sizes *t = &y->stratum[s];
+    const looking means = {.grain = t->grain,
+                           .reach = t->reach,
+                           .floats = y->pooled,
+                           .rounds = 1,
+                           .groups = t->groups,
+                           .own = sizes->span_rows / t->grain.unit + 1};
     sent = add_sent(sent, 1, bound_of_past(z, means, rows));
+    sent = add_sent(sent, 1, bound_of_keeping(means));
   }
   return add_sent(sent, 2 * P, of_tiles(y->fixed, y->tile));
 }
@@ -260,24 +299,24 @@ static int64_t count_of_waves(const counting *c) {
 static void bound_all(counting *c) {
   const lsp_sizing *z = c->sizing;
   const int64_t rows = c->wave_rows / LSP_PANEL * LSP_PANEL;
+  const lsp_sizes sizes = lsp_sizes_of(z, c->wave_rows);
   lsp_lending *out = c->out;
   out->idle = -1;
   out->layer = out->rank = (lsp_sent){0, 0};
   for (int k = 0; k < LSP_LOAN_KINDS; k++)
     out->kind[k] = (lsp_sent){-1, -1};
   for (int i = 0; i < z->model->layers && z->model->two_sided; i++) {
-    const lsp_sent each =
-        lsp_ahead_bound(z, i, lsp_sizes_of(z, c->wave_rows).span_rows);
+    const lsp_sent each = lsp_ahead_bound(z, i, sizes.span_rows);
     out->layer = more_of(out->layer, each);
     out->rank = add_sent(out->rank, out->waves, each);
   }
   for (int i = 0; i < z->model->layers && !z->model->two_sided; i++) {
     const lsp_sent last =
-        bound_of_layer(z, &z->layer[i], 0); /* of it nothing is known */
+        bound_of_layer(z, &z->layer[i], &sizes, 0); /* of it nothing is known */
     out->layer = more_of(out->layer, last);
     out->rank = add_sent(out->rank, 1, last);
     out->rank = add_sent(out->rank, lsp_max(0, out->waves - 1),
-                         bound_of_layer(z, &z->layer[i], rows));
+                         bound_of_layer(z, &z->layer[i], &sizes, rows));
   }
 }
 

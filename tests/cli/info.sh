@@ -63,6 +63,22 @@ says 'memory snapshots of longspan' '^  snapshots *9$' '2 layers, 175 rows of wi
   '^ *0 *0 *240 *175$' '^ *8 *0 *1,981 *175$'
 passed "outputs and memory files"
 
+# Rows that stand for many positions are counted apart; what a two-sided model predicts is
+# said.
+if [ -d "$FIXTURES/branches" ]; then
+  "$python" -c 'open("few.bin", "wb").write(bytes([7, 0, 9, 0, 30, 0] * 300))'
+  run 1 --model "$FIXTURES/branches/chosen-local" --output few.h5 --input-format u16 \
+    --snapshot-every 500 few.bin
+  "$LONGSPAN" info few.memory.h5 >said
+  says '2 layers, 511 rows of width 16$' '^  fixed rows *2, ' \
+    '^  pooled rows *8, .*means of many positions$' '^ *0 *0 *500 *500$'
+  run 1 --model "$FIXTURES/branches/two_sided_local" --output few.h5 --overwrite \
+    --input-format u16 few.bin
+  "$LONGSPAN" info few.h5 >said
+  says '^  predicts *own: a row its own token'
+  passed "means, both sides"
+fi
+
 # Token ids: of the bytes of ids there is nothing to say.
 "$LONGSPAN" run --model "$FIXTURES/wt103" --output ids.h5 --input-format u16 --overwrite \
   "$FIXTURES/wt103/doc2.bin" "$FIXTURES/wt103/doc0.bin" >ran 2>&1

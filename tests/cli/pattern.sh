@@ -103,6 +103,27 @@ says sides 'a window of 512 to each side' 'drawn from the 50 to each side but fo
 model whole "$full" '"causal": false,'
 says whole 'layer 0: every position ' 'look at all of its document: layer 0 sees every' \
   'within it grows with the document: 2.56 in one of 10,000, 256 in one of 1,000,000'
+
+# Spans are said as soon as they are known; what is kept of a layer is said.
+model blocks '{"branches": [{"type": "chosen", "blocks": 2, "reach": 7}]}, {"branches":
+  [{"type": "random", "blocks": 3, "reach": 9, "seed": 5}, {"type": "fixed", "sinks": 2}]}'
+says blocks \
+  'layer 0: keys and values of the last 511 positions, 7 means of 64 (to choose blocks by)' \
+  'layer 1: keys and values of the last 639 positions, the first 2'
+model means '{"branches": [{"type": "compressed", "pool": 16}, {"type": "selected",
+  "blocks": 3}, {"type": "local", "window": 50}], "merge": "input_gate"}, {"branches":
+  [{"type": "levels", "window": 8, "pool": 4, "levels": 2}]}'
+says means 'layer 0: keys and values of every position, all means of 16' \
+  'layer 1: keys and values of the last 10 positions, 15 means of 4, 16 means of 16'
+model spans '{"branches": [{"type": "dynamic", "window": 100, "ramp": 32}]}' # no weights
+says spans 'a window as long as each head has learned, up to 100, that ends over 32' \
+  'keys and values of the last 131 positions'
+model around '{"branches": [{"type": "local", "window": 20}, {"type": "global",
+  "positions": [0, 9]}]}' '"causal": false,'
+if [ -d "$FIXTURES/branches" ]; then
+  cp -r "$FIXTURES/branches/dynamic" learned
+  says learned 'windows of 0 (head 0), 36 (head 1), 71 (head 2), 100 (head 3) as learned,'
+fi
 passed "words"
 
 # drawn NAME PICTURES: an SVG that is well-formed, has so many pictures, refers to nothing
@@ -131,6 +152,11 @@ drawn mixed 5
 drawn sinks 1
 drawn segments 2
 drawn gate 3
+drawn blocks 2
+drawn means 4
+drawn spans 1
+drawn around 1
+[ ! -d learned ] || drawn learned 4 # heads differ
 "$LONGSPAN" info --pattern law.svg "$FIXTURES/law" >said || fail "a Transformer-XL"
 
 # The cells of a small picture, one a position: a window of 2 beside the first position.
@@ -152,6 +178,68 @@ assert run == sorted((i, j) for i in range(16) for j in range(max(0, i - 1), i +
 assert fixed == [(i, 0) for i in range(2, 16)], fixed
 assert past == sorted((i, j) for i in range(16) for j in range(1, i - 1)), past
 END
+
+# Cells of models with the newer branches, one position each or several, against formulas.
+model pooled '{"branches": [{"type": "compressed", "pool": 2, "reach": 2}]}'
+model both '{"branches": [{"type": "local", "window": 1}, {"type": "global",
+  "positions": [3]}]}' '"causal": false,'
+model drawn2 "$sinks, "'{"branches": [{"type": "random", "blocks": 1, "reach": 6, "seed": 7}]}'
+for name in pooled both drawn2; do
+  "$LONGSPAN" info --pattern $name.svg $name >said
+done
+cat >cells.py <<'END'
+import re
+import xml.etree.ElementTree as tree
+
+space = "{http://www.w3.org/2000/svg}"
+colour = {"#1f8f83": "mean", "#8e5bb5": "random", "#2b6cb0": "run", "#e0a800": "global"}
+
+
+def cells(path, number):
+    """How each cell is seen, and how many positions one has."""
+    svg = tree.parse(path).getroot()
+    picture = [g for g in svg.iter(space + "g") if g.get("class") == "picture"][number]
+    got = {}
+    for p in picture.iter(space + "path"):
+        if p.get("fill") not in colour:
+            continue
+        for x0, y0, x1, y1 in re.findall(r"M(\d+) (\d+)H(\d+)V(\d+)H\d+z", p.get("d")):
+            for y in range(int(y0), int(y1)):
+                for x in range(int(x0), int(x1)):
+                    got[y, x] = colour[p.get("fill")]
+    said = re.search(r"A cell: (\d+) positions", open(path).read())
+    return got, int(said.group(1)) if said else 1
+
+
+def mix(z):
+    z = (z + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+got, each = cells("pooled.svg", 0)
+assert each == 1
+assert got == {(i, 2 * c + k): "mean" for i in range(16) for k in (0, 1)
+               for c in range(max(0, (i + 1) // 2 - 2), (i + 1) // 2)}, got
+got, each = cells("both.svg", 0)
+assert each == 1
+want = {(i, j): "run" for i in range(16) for j in range(16) if abs(i - j) <= 1}
+want.update({(i, j): "global" for i in range(16) for j in range(16) if 3 in (i, j)})
+assert got == want, got
+# Of layer 1, head 0; one block of those within reach.
+got, each = cells("drawn2.svg", 1)
+rows = max(y for y, x in got) + 1
+for y in range(rows):
+    b = (y * each + each - 1) // 64
+    near = list(range(max(0, b - 6), b))
+    key = mix(mix(mix(mix(7) ^ 1) ^ 0) ^ b)
+    take = near[mix(key) * len(near) >> 64] if near else None
+    seen = {x for (at, x) in got if at == y}
+    want = set() if take is None else {j // each for j in range(64 * take, 64 * take + 64)}
+    assert seen == want, (y, seen, want)
+END
+"$python" cells.py || fail "not the cells"
 passed "pictures"
 
 # Without a model: an example of each kind of attention, which is the picture of README.md.

@@ -63,6 +63,7 @@ static void test_patterns_are_seen_on_one_side_or_on_both(void **state) {
   for (int c = 0; c < 60; c++) {
     const int two_sided = c % 2;
     const lsp_pattern p = {.kind = (lsp_pattern_kind)(c / 2 % (two_sided ? 3 : 4)),
+                           .two_sided = two_sided,
                            .window = lsp_random_in(&random, 1, 300),
                            .sinks = lsp_random_in(&random, 1, 100),
                            .segment = lsp_random_in(&random, 1, 90),
