@@ -135,7 +135,7 @@ lsp_status lsp_store_beside(const char *path, const char *suffix, char *out,
 /* Local. The names that a run with this output makes, replaces or removes: the output
  * itself (i = 0), FILE.memory.h5, FILE.run.json, FILE.stdin and all that exists while a
  * run is under way. */
-enum { LSP_STORE_NAMES = 17 };
+enum { LSP_STORE_NAMES = 18 };
 lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
                           lsp_failure *why);
 

@@ -109,7 +109,8 @@ static void print_whole(const plan_estimate *e) {
     return;
   lsp_words_layers(&e->model, lsp_words_is_whole, 0, layers, sizeof layers);
   lsp_print_fact(stdout, "one wave",
-                 "%s need%s all of a document: each document is one wave, and must fit",
+                 "%s need%s all of a document: each document is one wave, and must "
+                 "fit; it is committed layer by layer",
                  layers, whole == 1 ? "s" : "");
 }
 

@@ -247,7 +247,7 @@ static int64_t list_picked(const block *b, int64_t tile[PICKED]) {
     return list_drawn(b, tile);
   for (int i = 0; i < v->picks; i++) {
     LSP_ASSERT(lsp_picks_most(b->e, b->layer, v->picked[i]) <=
-               LSP_BLOCK * LSP_PICKS_MAX);
+               (int64_t)LSP_BLOCK * LSP_PICKS_MAX);
     n = unite(tile, n, more,
               lsp_picks_of(b->e, b->layer, v->picked[i], b->panel, b->position, b->head,
                            more));

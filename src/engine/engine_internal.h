@@ -255,8 +255,17 @@ typedef struct {
   float *strata_opening;              /* rank 0: as above, of pooled rows */
 } lsp_kept;
 
+/* Layers that are done of a wave of whole documents (layers_done.c). */
+typedef struct {
+  char path[4096];
+  int fd;       /* -1: none */
+  int found;    /* layers that an earlier process had done of the wave to come */
+  int64_t rows; /* of that wave */
+} lsp_layers_done;
+
 typedef struct {
   lsp_store *store;
+  lsp_layers_done layers;
   lsp_commit commit;     /* the last one */
   int64_t first_token;   /* where this process began: tokens before it were done */
   int64_t next_document; /* documents before it have been written */

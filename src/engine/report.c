@@ -239,6 +239,7 @@ static void print_score(const lsp_run *e) {
     return;
   const double bits =
       lsp_nats_value(lsp_nats_of(c->corpus_low, c->corpus_high)) / log(2.0);
+  const char *seen = e->weights.model.two_sided ? " of tokens that are seen" : "";
   const int half = e->text.plan.framing.half; /* of the bytes nothing is known then */
   if (e->weights.model.bytes_tokenizer && !half)
     lsp_say(e->job.ctx, "%s: %.6f bits a byte over %lld bytes in %lld document%s",
@@ -247,17 +248,17 @@ static void print_score(const lsp_run *e) {
             e->text.plan.documents == 1 ? "" : "s");
   else if (e->text.is_tokenised && !half)
     lsp_say(e->job.ctx,
-            "%s: %.6f bits a byte, %.6f bits a token, perplexity %.6f, over %lld "
+            "%s: %.6f bits a byte, %.6f bits a token, perplexity%s %.6f, over %lld "
             "predicted tokens in %lld document%s",
             e->job.options->output, bits / text_bytes(e),
-            bits / (double)c->corpus_count, exp2(bits / (double)c->corpus_count),
+            bits / (double)c->corpus_count, seen, exp2(bits / (double)c->corpus_count),
             (long long)c->corpus_count, (long long)e->text.plan.documents,
             e->text.plan.documents == 1 ? "" : "s");
   else
     lsp_say(e->job.ctx,
-            "%s: %.6f bits a token, perplexity %.6f, over %lld predicted tokens in "
+            "%s: %.6f bits a token, perplexity%s %.6f, over %lld predicted tokens in "
             "%lld document%s",
-            e->job.options->output, bits / (double)c->corpus_count,
+            e->job.options->output, bits / (double)c->corpus_count, seen,
             exp2(bits / (double)c->corpus_count), (long long)c->corpus_count,
             (long long)e->text.plan.documents, e->text.plan.documents == 1 ? "" : "s");
 }

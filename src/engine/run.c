@@ -7,6 +7,7 @@
  * A rank that fails inside a wave keeps its schedule; failures come out where the ranks
  * agree: after reading, and at the commit. */
 #include "engine_internal.h"
+#include "layers_done.h"
 
 #include "lsp/durable.h"
 
@@ -80,14 +81,16 @@ static void count_sent(lsp_run *e, lsp_traffic before) {
   most->bytes = lsp_max(most->bytes, now.bytes - before.bytes);
 }
 
-static void compute_layers(lsp_run *e) {
+static lsp_status compute_layers(lsp_run *e) {
   const double cpu = cpu_seconds(), begin = MPI_Wtime();
   if (!e->weights.model.two_sided) /* there some may wait for their turn */
     e->span.lowest.token = INT64_MAX;
-  lsp_forward_embed(e);
+  const int done = lsp_layers_load(e);
+  if (done == 0)
+    lsp_forward_embed(e);
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   lsp_written_begin(e);
-  for (int layer = 0; layer < e->weights.model.layers; layer++) {
+  for (int layer = done; layer < e->weights.model.layers; layer++) {
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_run_traffic(e);
     lsp_written_layer(e, layer);
@@ -96,10 +99,12 @@ static void compute_layers(lsp_run *e) {
     lsp_written_chosen(e, layer);
     lsp_snapshot_layer(e, layer);
     count_sent(e, before);
+    LSP_TRY(lsp_layers_commit(e, layer));
     lsp_report_progress(e, layer, 0);
   }
   lsp_written_spread(e);
   e->job.clock.cpu += cpu_seconds() - cpu;
+  return LSP_OK;
 }
 
 static void predict(lsp_run *e) {
@@ -140,11 +145,11 @@ static lsp_status finish_wave(lsp_run *e) {
 static lsp_status run_wave(lsp_run *e, int64_t rows) {
   lsp_beat_phase("reading tokens", -1);
   if (e->weights.model.two_sided)
-    lsp_stages_wave(e, rows);
+    lsp_stages_wave(e, lsp_layers_rows(e, rows));
   else
     lsp_wave_open(e, e->progress.commit.panel_end, rows);
   LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
-  compute_layers(e);
+  LSP_TRY(compute_layers(e));
   if (!e->weights.model.two_sided)
     return finish_wave(e);
   if (e->span.wave.range.first == e->span.wave.range.end)
@@ -229,6 +234,7 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   e->progress.first_token = e->progress.commit.token_end;
   e->span.lowest.token = INT64_MAX;
   lsp_stages_begin(e);
+  LSP_TRY(lsp_layers_open(e, state));
   const lsp_status st = run_waves(e);
   if (st != LSP_OK) {
     if (st == LSP_E_STOPPED)
@@ -241,6 +247,7 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   lsp_report_end(e, "finishing", 0);
   const double begin = MPI_Wtime();
   LSP_TRY(lsp_store_finish(e->progress.store));
+  lsp_layers_close(e, 1);
   LSP_TRY(lsp_agree(e->job.ctx, lsp_inputs_done(e)));
   e->job.clock.seconds[LSP_PHASE_COMMIT] += MPI_Wtime() - begin;
   lsp_report_end(e, "done", 1);
@@ -295,6 +302,7 @@ static lsp_status run(lsp_run *e, lsp_file_view *from) {
     lsp_say(e->job.ctx, "longspan: %s is finished already", e->job.options->output);
     if (e->job.ctx->rank == 0)
       lsp_report_finished(e);
+    lsp_layers_forget(e);
     return lsp_agree(e->job.ctx, lsp_inputs_done(e));
   }
   LSP_TRY(open_watch(e, 1));
@@ -318,6 +326,7 @@ lsp_status lsp_engine_run(lsp_ctx *ctx, const lsp_options *options) {
   if (from.fd >= 0)
     lsp_file_close(&from);
   lsp_watch_close(&e.job.watch);
+  lsp_layers_close(&e, 0);
   lsp_run_close(&e);
   return st;
 }

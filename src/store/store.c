@@ -43,7 +43,8 @@ lsp_status lsp_store_name(const char *path, int i, char *out, size_t size,
       ".memory.h5",          ".run.json", ".run.json.tmp", ".stdin",
       ".stdin.tmp",          ".h5.part",  ".h5.part.tmp",  ".memory.h5.part",
       ".memory.h5.part.tmp", ".h5.slot",  ".h5.slot.tmp",  ".h5.journal",
-      ".h5.journal.tmp",     ".h5.alive", ".h5.ids.tmp",   ".h5.starts.tmp"};
+      ".h5.journal.tmp",     ".h5.alive", ".h5.ids.tmp",   ".h5.starts.tmp",
+      ".h5.layers"};
   LSP_ASSERT(i >= 0 && i < LSP_STORE_NAMES);
   if (i == 0)
     return put_name(out, size, strlen(path), path, "", why);

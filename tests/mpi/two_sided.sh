@@ -2,6 +2,8 @@
 # Two-sided models, beyond law 1 over the table of models (branches.sh):
 #   - stopped and killed while rows wait in the layers for those ahead of them, and resumed
 #     on other ranks and waves: the same bytes;
+#   - killed between the layers of a document that is one wave: resumed after the last layer
+#     that was done, the same bytes;
 #   - ten times the text takes the same memory, and the same messages a layer and wave;
 #   - the borders of spans move over global rows, and a document is the same alone and
 #     among others, however short these are;
@@ -30,6 +32,7 @@ ids 20011 3 >c
 ids 700 4 >d
 : >e
 ids 1 5 >f
+ids 390 7 >g
 
 # ---- Stopped, killed, resumed
 
@@ -94,6 +97,53 @@ resumed() { # resumed MODEL
 for model in local heads; do # of the second, layers look at the first rows, too
   resumed "${two_sided}_$model"
 done
+
+# ---- Killed between layers
+
+# killed_at MODEL CALL: before this call of the file of layers; 1: there were fewer.
+killed_at() {
+  rm -f parts.*
+  status=0
+  (
+    export LD_PRELOAD="$IOFAULT" LSP_FAULT_MODE=kill LSP_FAULT_PATH=parts.h5.layers
+    export LSP_FAULT_AT="$2"
+    # shellcheck disable=SC2086 # a list of words
+    start 1 --model "$1" --output "$work/parts.h5" $reads --write id,nll,hidden g
+  ) >said 2>&1 || status=$?
+  [ $status -ne 0 ] || return 1
+  [ $status -eq 137 ] || complain "exit status $status at call $2"
+}
+
+# goes_on MODEL RANKS: to the bytes of the whole; says what was kept.
+goes_on() {
+  # shellcheck disable=SC2086 # lists of words
+  timeout -k 5 $limit $MPIRUN -n "$2" "$LONGSPAN" run --model "$1" --output parts.h5 \
+    --resume $reads --write id,nll,hidden g >said 2>&1 || complain "not resumed"
+  [ "$(hash parts)" = "$(hash whole)" ] || fail "${1##*/}: resumed: other bytes"
+  [ ! -e parts.h5.layers ] || fail "the file of layers is still there"
+}
+kept() {
+  grep -q "resumed after layer 1 of 2" said
+}
+
+model=${two_sided}_full
+# shellcheck disable=SC2086 # a list of words
+run 1 --model "$model" --output whole.h5 --overwrite $reads --write id,nll,hidden g
+at=1 last=0
+while killed_at "$model" $at; do
+  goes_on "$model" $((at % 3 + 1))
+  ! kept || last=$at
+  at=$((at + 1))
+done
+[ $at -gt 9 ] && [ $last -gt 0 ] || fail "$at kills, the last that kept a layer was $last"
+# The same with a byte of a panel, or of the header, changed: nothing is kept.
+for place in 1048600 20; do
+  killed_at "$model" $last
+  printf 'x' | dd of=parts.h5.layers bs=1 seek=$place conv=notrunc 2>/dev/null
+  goes_on "$model" 2
+  ! kept || fail "a layer was kept although byte $place of its file was changed"
+done
+passed "${model##*/}: killed at $((at - 1)) calls between layers, and damaged"
 
 # ---- Ten times the text
 
