@@ -256,6 +256,19 @@ static void print_frames(const plan_estimate *e) {
                    lsp_plan_read_again(&e->plan) == 1 ? " is" : "s are");
 }
 
+/* What a memory file takes: all within reach, whether a text is as long or not. */
+static void print_snapshots(const plan_estimate *e) {
+  const lsp_heads h = e->model.layer[0].heads;
+  const double rows =
+      (double)(e->sizes.reach + e->sizes.fixed_rows + e->sizes.pooled_rows);
+  const double all = 8.0 * rows * e->model.layers * h.shared * h.width;
+  char bytes[LSP_NUMBER_SIZE], slot[LSP_NUMBER_SIZE];
+  if (!e->model.two_sided && rows > 0)
+    lsp_print_fact(stdout, "snapshots",
+                   "%s each in FILE.memory.h5, and %s in FILE.h5.slot while under way",
+                   lsp_bytes(all, bytes), lsp_bytes(3 * all, slot));
+}
+
 void lsp_plan_print(const plan_estimate *e) {
   char number[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   print_head(e);
@@ -276,5 +289,6 @@ void lsp_plan_print(const plan_estimate *e) {
   print_time(e);
   lsp_print_fact(stdout, "output", "%s with id and nll",
                  lsp_bytes(8.0 * (double)lsp_plan_tokens(&e->plan), bytes));
+  print_snapshots(e);
   print_memory(e);
 }

@@ -90,6 +90,16 @@ static lsp_status check_once(const lsp_source *s, const lsp_layer *l,
                             "another, since a layer has at most one branch of it");
 }
 
+/* A layer has one list of choices. */
+static lsp_status check_chooser(const lsp_source *s, const lsp_layer *l,
+                                const lsp_pattern *p) {
+  if (p->kind != LSP_PATTERN_SELECTED || first_of(l, LSP_PATTERN_CHOSEN) == NULL)
+    return LSP_OK;
+  return lsp__source_refuse(s, "type", lsp__source_get(s, "type"),
+                            "no branch of type \"chosen\" beside it: one branch of a "
+                            "layer chooses blocks by what they hold");
+}
+
 /* s: the layer */
 static lsp_status check_alone(const lsp_source *s, const lsp_layer *l,
                               const lsp_pattern *p) {
@@ -164,6 +174,7 @@ static lsp_status check_branch(const lsp_source *s, const lsp_source *at,
   LSP_TRY(check_relative(at, c, p));
   LSP_TRY(check_normalize(at, l, p));
   LSP_TRY(check_once(at, l, p));
+  LSP_TRY(check_chooser(at, l, p));
   LSP_TRY(check_left(at, l, p));
   LSP_TRY(check_selected(at, l, p));
   LSP_TRY(check_alone(s, l, p));

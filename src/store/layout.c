@@ -589,13 +589,13 @@ static double free_bytes(int fd) {
 }
 
 /* The file's whole size, reserved if the file system can, else at least seen to be
- * free. glibc's posix_fallocate would write every block instead. */
+ * free. (A reservation that fails may have taken all there was until then.) glibc's
+ * posix_fallocate would write every block instead. */
 static lsp_status reserve(const target *t, int64_t bytes, lsp_failure *why) {
-  int error;
-  do
-    error = fallocate(t->fd, 0, 0, bytes) == 0 ? 0 : errno;
-  while (error == EINTR);
   const double there = free_bytes(t->fd);
+  int error = there >= 0 && there < (double)bytes ? ENOSPC : EINTR;
+  while (error == EINTR)
+    error = fallocate(t->fd, 0, 0, bytes) == 0 ? 0 : errno;
   if (error == EOPNOTSUPP || error == ENOSYS) {
     error = there >= 0 && there < (double)bytes ? ENOSPC : 0;
     if (error == 0 && ftruncate(t->fd, bytes) != 0)

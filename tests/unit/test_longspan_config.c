@@ -341,6 +341,8 @@ static const bad_keys bad_branch[] = {
     {RELATIVE LAYERS(RANDOM(FEW)), "branches[0].type\" is \"random\"",
      "a \"clamp_len\" from 1 on in the model, since \"position\" is \"relative\": a "
      "table of all distances takes 122 MiB"},
+    {MERGED("sum", CHOSEN(FEW) ", " COMPRESSED("") ", " SELECTED("2")),
+     "is \"selected\"", "no branch of type \"chosen\" beside it"},
     {RELATIVE LAYERS(CHOSEN(FEW)), "is \"chosen\"", "a \"clamp_len\" from 1 on"},
     {RELATIVE LAYERS(GLOBAL(", \"tokens\": 2")), "is \"global\"", "\"clamp_len\""},
     {RELATIVE "\"clamp_len\": 90, " LAYERS(LEVELS(THREE)), "is \"levels\"",
