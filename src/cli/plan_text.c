@@ -101,7 +101,7 @@ static void print_quadratic(const plan_estimate *e) {
 
 /* Layers that need all of a document at once. */
 static void print_whole(const plan_estimate *e) {
-  char layers[WORDS_SIZE];
+  char layers[WORDS_SIZE], bytes[LSP_NUMBER_SIZE];
   int whole = 0;
   for (int i = 0; i < e->model.layers; i++)
     whole += lsp_words_is_whole(&e->model, 0, i);
@@ -110,8 +110,10 @@ static void print_whole(const plan_estimate *e) {
   lsp_words_layers(&e->model, lsp_words_is_whole, 0, layers, sizeof layers);
   lsp_print_fact(stdout, "one wave",
                  "%s need%s all of a document: each document is one wave, and must "
-                 "fit; it is committed layer by layer",
-                 layers, whole == 1 ? "s" : "");
+                 "fit; it is committed layer by layer (up to %s in FILE.h5.layers), "
+                 "unless --write has hidden:LAYER",
+                 layers, whole == 1 ? "s" : "",
+                 lsp_bytes(8.0 * (double)e->sizes.wave_rows * e->model.width, bytes));
 }
 
 static void print_time(const plan_estimate *e) {

@@ -250,19 +250,27 @@ static lsp_source tiles_of(const lsp_run *e, int layer, const lsp_piece *piece,
                       e->span.layer[layer].tile};
 }
 
-int lsp_ahead_sources(const lsp_run *e, int layer, const lsp_piece *piece, int walks,
-                      lsp_source source[LSP_AHEAD_SOURCES]) {
+/* With or without own tiles, with or without the halo. */
+static int sources_of(const lsp_run *e, int layer, const lsp_piece *piece, int own,
+                      int walks, lsp_source source[LSP_AHEAD_SOURCES]) {
   const lsp_ahead *a = &e->span.ahead;
   int n = 0;
   if (walks && a->above.first < a->above.end)
     source[n++] = tiles_of(e, layer, piece, a->above_tiles, a->above);
-  if (a->walks_own)
+  if (own)
     source[n++] = tiles_of(e, layer, piece, e->span.tiles, a->own);
   if (walks && a->below.first < a->below.end)
     source[n++] = tiles_of(e, layer, piece, a->below_tiles, a->below);
   return n;
 }
 
+int lsp_ahead_sources(const lsp_run *e, int layer, const lsp_piece *piece, int walks,
+                      lsp_source source[LSP_AHEAD_SOURCES]) {
+  return sources_of(e, layer, piece, e->span.ahead.walks_own, walks, source);
+}
+
+/* Frames within the span have no place of their own: their first rows are among its tiles,
+ * whichever round walks those. */
 int lsp_ahead_fixed(const lsp_run *e, int layer, const lsp_piece *piece,
                     lsp_source source[LSP_AHEAD_SOURCES]) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
@@ -272,13 +280,13 @@ int lsp_ahead_fixed(const lsp_run *e, int layer, const lsp_piece *piece,
                                y->fixed, y->tile};
       return 1;
     }
-  return lsp_ahead_sources(e, layer, piece, 1, source);
+  return sources_of(e, layer, piece, 1, 1, source);
 }
 
 const float *lsp_ahead_tile(const lsp_run *e, int layer, const lsp_piece *piece,
                             int64_t tile) {
   lsp_source source[LSP_AHEAD_SOURCES];
-  const int n = lsp_ahead_sources(e, layer, piece, 1, source);
+  const int n = sources_of(e, layer, piece, 1, 1, source);
   int i = 0;
   while (i < n && (tile < source[i].first || tile >= source[i].end))
     i++;

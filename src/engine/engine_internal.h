@@ -351,6 +351,9 @@ lsp_status lsp_pack_weights(const lsp_job *job, lsp_model *m, int fill,
 float *lsp_work_of(const lsp_run *e);
 
 /* pace.c */
+int lsp_pace_ends(const lsp_run *e, double seconds); /* Collective, between layers that
+                                                        are committed one by one; seconds:
+                                                        of the last one. 1: stop */
 int64_t lsp_pace_rows(lsp_run *e); /* Collective: of the next wave; 0: stop */
 void lsp_pace_note(lsp_run *e, double seconds); /* of the wave that was committed */
 lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why */

@@ -140,7 +140,8 @@ static void put_run(const lsp_run *e, const char *from_hash, pairs *p) {
   write_in_words(&e->job.write, write);
   put(p, "write", "%s", write);
   put_choices(e, p);
-  put(p, "snapshots", "%s", when[e->job.options->snapshots]);
+  put(p, "snapshots", "%s",
+      when[e->weights.model.two_sided ? LSP_SNAPSHOT_NONE : e->job.options->snapshots]);
   put(p, "snapshot_every", "%lld",
       (long long)lsp_max(0, e->job.options->snapshot_every));
   put(p, "from_snapshot", "%s", from_hash);

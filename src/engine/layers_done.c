@@ -155,26 +155,32 @@ static int64_t floats_of(const lsp_run *e, int64_t i) {
   return (int64_t)e->span.wave.panel[i].rows * e->weights.model.width;
 }
 
-static lsp_status write_panel(lsp_run *e, int64_t i, int area) {
+/* Of the rows of a panel after so many layers: an area that a later process has begun to
+ * write anew is not taken for what its header says. */
+static uint64_t sum_of(const lsp_run *e, int64_t i, int layers) {
+  return lsp_sum_hidden(rows_of(e, i), floats_of(e, i)) + (uint64_t)layers;
+}
+
+static lsp_status write_panel(lsp_run *e, int64_t i, int layers) {
   const lsp_layers_done *d = &e->progress.layers;
   lsp_failure *why = &e->job.ctx->why;
-  const int64_t at = place_of(e, e->span.wave.span.first + i, area);
+  const int64_t at = place_of(e, e->span.wave.span.first + i, (layers - 1) % 2);
   const int64_t n = floats_of(e, i);
-  const uint64_t sum = lsp_sum_hidden(rows_of(e, i), n);
+  const uint64_t sum = sum_of(e, i, layers);
   LSP_TRY(lsp_write_at(d->fd, d->path, &sum, sizeof sum, at, why));
   return lsp_write_at(d->fd, d->path, rows_of(e, i), n * (int64_t)sizeof(float),
                       at + (int64_t)sizeof sum, why);
 }
 
-static lsp_status read_panel(lsp_run *e, int64_t i, int area, lsp_failure *why) {
+static lsp_status read_panel(lsp_run *e, int64_t i, int layers, lsp_failure *why) {
   const lsp_layers_done *d = &e->progress.layers;
-  const int64_t at = place_of(e, e->span.wave.span.first + i, area);
+  const int64_t at = place_of(e, e->span.wave.span.first + i, (layers - 1) % 2);
   const int64_t n = floats_of(e, i);
   uint64_t sum = 0;
   LSP_TRY(lsp_read_at(d->fd, d->path, &sum, sizeof sum, at, why));
   LSP_TRY(lsp_read_at(d->fd, d->path, rows_of(e, i), n * (int64_t)sizeof(float),
                       at + (int64_t)sizeof sum, why));
-  return sum == lsp_sum_hidden(rows_of(e, i), n) ? LSP_OK : LSP_E_FORMAT;
+  return sum == sum_of(e, i, layers) ? LSP_OK : LSP_E_FORMAT;
 }
 
 int lsp_layers_load(lsp_run *e) {
@@ -187,7 +193,7 @@ int lsp_layers_load(lsp_run *e) {
   if (found == 0)
     return 0;
   for (int64_t i = 0; i < e->span.wave.panels && whole; i++)
-    whole = read_panel(e, i, (found - 1) % 2, &why) == LSP_OK;
+    whole = read_panel(e, i, found, &why) == LSP_OK;
   LSP_MPI(MPI_Allreduce(&whole, &all, 1, MPI_INT, MPI_MIN, e->job.ctx->comm));
   if (all)
     lsp_say(e->job.ctx, "longspan: resumed after layer %d of %d of this wave", found,
@@ -212,7 +218,7 @@ lsp_status lsp_layers_commit(lsp_run *e, int layer) {
   const double begin = MPI_Wtime();
   lsp_beat_phase("committing a layer", layer);
   for (int64_t i = 0; i < e->span.wave.panels && st == LSP_OK; i++)
-    st = write_panel(e, i, area);
+    st = write_panel(e, i, layer + 1);
   if (st == LSP_OK)
     st = lsp_sync_file(d->fd, d->path, &ctx->why);
   LSP_TRY(lsp_agree(ctx, st));

@@ -65,6 +65,14 @@ int64_t lsp_pace_rows(lsp_run *e) {
   return rows;
 }
 
+int lsp_pace_ends(const lsp_run *e, double seconds) {
+  const int mine = lsp_stop_asked() ||
+                   (e->job.options->max_time > 0 && seconds_left(e) < margin * seconds);
+  int any = 0;
+  LSP_MPI(MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, e->job.ctx->comm));
+  return any;
+}
+
 void lsp_pace_note(lsp_run *e, double seconds) {
   const lsp_range range = lsp_wave_taken(e);
   e->job.pace.rows = lsp_plan_rows_before(&e->text.plan, range.end) -

@@ -10,6 +10,7 @@
 #include "layers_done.h"
 
 #include "lsp/durable.h"
+#include "lsp/stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -81,9 +82,22 @@ static void count_sent(lsp_run *e, lsp_traffic before) {
   most->bytes = lsp_max(most->bytes, now.bytes - before.bytes);
 }
 
+/* Within a wave of whole documents. */
+static lsp_status stopped_after(lsp_run *e, int layers) {
+  return lsp_fail(&e->job.ctx->why, LSP_E_STOPPED,
+                  "stopped %s after %lld of %lld tokens and %d of the %d layers of the "
+                  "next ones, all committed; to resume, run the same command with "
+                  "--resume",
+                  lsp_stop_asked() ? "on request" : "for --max-time",
+                  (long long)e->progress.commit.token_end,
+                  (long long)lsp_plan_tokens(&e->text.plan), layers,
+                  e->weights.model.layers);
+}
+
 static lsp_status compute_layers(lsp_run *e) {
   const double cpu = cpu_seconds(), begin = MPI_Wtime();
-  if (!e->weights.model.two_sided) /* there some may wait for their turn */
+  if (!e->weights.model.two_sided || /* there some may wait for their turn */
+      lsp_sizes_whole(&e->weights.model))
     e->span.lowest.token = INT64_MAX;
   const int done = lsp_layers_load(e);
   if (done == 0)
@@ -91,6 +105,7 @@ static lsp_status compute_layers(lsp_run *e) {
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   lsp_written_begin(e);
   for (int layer = done; layer < e->weights.model.layers; layer++) {
+    const double start = MPI_Wtime();
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_run_traffic(e);
     lsp_written_layer(e, layer);
@@ -101,6 +116,9 @@ static lsp_status compute_layers(lsp_run *e) {
     count_sent(e, before);
     LSP_TRY(lsp_layers_commit(e, layer));
     lsp_report_progress(e, layer, 0);
+    if (e->progress.layers.fd >= 0 && layer + 1 < e->weights.model.layers &&
+        lsp_pace_ends(e, MPI_Wtime() - start))
+      return stopped_after(e, layer + 1);
   }
   lsp_written_spread(e);
   e->job.clock.cpu += cpu_seconds() - cpu;

@@ -206,6 +206,28 @@ for model in own global mixed; do
   passed "$model: borders among global rows; alone and among others"
 done
 
+# ---- Short documents between long ones
+
+# Layers that see all of a document and its global rows apart: the documents in the midst of
+# a span look at no other rank's keys, whichever round brings those.
+mkdir apart
+cp "${two_sided}_local/model.safetensors" apart
+branches='{"type": "full"}, {"type": "global", "tokens": 2}'
+"$(find_python json)" -c 'import json, sys
+config = json.load(open(sys.argv[1]))
+config["layers"] = {"branches": json.loads(f"[{sys.argv[2]}]"), "merge": "sum"}
+json.dump(config, open("apart/config.json", "w"))' "${two_sided}_local/config.json" "$branches"
+ids 6000 8 >long
+expected=
+for ranks in 1 3 2; do
+  # shellcheck disable=SC2086 # a list of words
+  run $ranks --model apart --output apart.h5 --overwrite $reads --write id,nll,hidden \
+    long d b g d long
+  expected=${expected:-$(hash apart)}
+  [ "$(hash apart)" = "$expected" ] || fail "full beside global: other bytes on $ranks ranks"
+done
+passed "short documents between long ones"
+
 # ---- Refused
 
 for option in "--snapshots documents" "--snapshot-every 100"; do
