@@ -41,6 +41,8 @@ static const struct {
      "{\"branches\":[{\"type\":\"local\",\"window\":128},{\"type\":\"chosen\","
      "\"blocks\":6,\"reach\":64,\"beyond\":2}]}",
      0, 0},
+    {"tenth", /* of the blocks of 8,192 tokens; beside "full" */
+     "{\"branches\":[{\"type\":\"chosen\",\"blocks\":6,\"reach\":128}]}", 0, 0},
     {"levels",
      "{\"branches\":[{\"type\":\"levels\",\"window\":128,\"pool\":8,\"levels\":2}]}", 0,
      0},
