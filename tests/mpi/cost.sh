@@ -122,7 +122,7 @@ def tiles_of_block(branches, layer, head, queries):
         fixed.update((0, t) for t in range((sinks + 63) // 64))
         for b in branches:  # each global row by itself
             if i not in b.get("positions", ()):
-                fixed.update((n + 1, p // 64) for n, p in enumerate(b.get("positions", ())) if sinks <= p < first and p <= i)
+                fixed.update((n, p // 64) for n, p in enumerate(b.get("positions", ())) if sinks <= p < first and p <= i)
         picked.update(c for c in blocks if max(64 * c, sinks) < min(64 * c + 64, first))
         for b in branches:
             for level, (low, end) in enumerate(means(b, i) if "pool" in b else ()):
