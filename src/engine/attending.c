@@ -372,29 +372,36 @@ static void add_pooled(block *b, const lsp_partial *to) {
 
 /* --- views ----------------------------------------------------------------------- */
 
-static void ask(block *b) {
-  const lsp_run *e = b->e;
-  const lsp_layer *l = &e->weights.model.layer[b->layer];
-  const lsp_prepared *made = &e->weights.layer[b->layer];
-  const int64_t column = (int64_t)b->head * l->heads.width;
+lsp_queries lsp_queries_of(const lsp_run *e, int layer, int head) {
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  const lsp_prepared *made = &e->weights.layer[layer];
+  const int64_t column = (int64_t)head * l->heads.width;
   const int relative = l->position.kind == LSP_POSITION_RELATIVE;
-  const lsp_pattern *soft = made->view[b->view].soft;
-  b->queries = (lsp_queries){
+  return (lsp_queries){
       .kernels = &e->job.kernels,
       .heads = l->heads,
-      .head = b->head,
-      .normalize = made->view[b->view].normalize,
+      .head = head,
+      .normalize = LSP_NORMALIZE_SOFTMAX,
       .scale = l->scale,
       .cap = l->score_cap,
       .u = relative ? l->position.u + column : e->weights.zeros,
       .v = relative ? l->position.v + column : e->weights.zeros,
       .distances = {made->strips, made->strip_count, l->position.clamp},
-      .slope = l->position.kind == LSP_POSITION_ALIBI ? l->position.slope[b->head] : 0,
-      .span = soft != NULL ? lsp_layer_span(l, soft, b->head) : 0,
-      .ramp = soft != NULL ? (float)soft->ramp : 0,
-      .rows = (int)lsp_min(LSP_BLOCK, b->panel->piece->end - b->position),
-      .query = b->query,
-      .ld_query = b->ld};
+      .slope = l->position.kind == LSP_POSITION_ALIBI ? l->position.slope[head] : 0};
+}
+
+static void ask(block *b) {
+  const lsp_view *v = view_of(b);
+  lsp_queries *q = &b->queries;
+  *q = lsp_queries_of(b->e, b->layer, b->head);
+  q->normalize = v->normalize;
+  if (v->soft != NULL) {
+    q->span = lsp_layer_span(&b->e->weights.model.layer[b->layer], v->soft, b->head);
+    q->ramp = (float)v->soft->ramp;
+  }
+  q->rows = (int)lsp_min(LSP_BLOCK, b->panel->piece->end - b->position);
+  q->query = b->query;
+  q->ld_query = b->ld;
 }
 
 /* Where the result of a view is kept between passes; in scratch where there is but one. */

@@ -32,6 +32,9 @@ const float *lsp_attention_input(const lsp_run *e, const lsp_panel *p, int layer
 /* Weights of results, row by row, of panels [first, end) of the span. */
 void lsp_open_gates(lsp_run *e, int layer, int64_t first, int64_t end);
 
+/* What a head of a layer asks, but for its rows and queries; one softmax. */
+lsp_queries lsp_queries_of(const lsp_run *e, int layer, int head);
+
 /* Scratch of this thread; a sign of life, and messages moved on thread 0. */
 float *lsp_scratch_of(const lsp_run *e);
 void lsp_poll(const lsp_run *e);

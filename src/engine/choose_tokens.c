@@ -57,19 +57,10 @@ static lsp_queries ask(const selecting *s, int in_group, lsp_attending *work) {
   const int head = s->shared * s->group + in_group;
   const int64_t A = (int64_t)l->heads.query * l->heads.width;
   const int64_t row = s->panel->row + s->position - s->panel->start;
-  const lsp_queries q = {
-      .kernels = &e->job.kernels,
-      .heads = l->heads,
-      .head = head,
-      .normalize = LSP_NORMALIZE_SOFTMAX,
-      .scale = l->scale,
-      .cap = l->score_cap,
-      .u = e->weights.zeros,
-      .v = e->weights.zeros,
-      .slope = l->position.kind == LSP_POSITION_ALIBI ? l->position.slope[head] : 0,
-      .rows = s->rows,
-      .query = e->span.q + row * A + (int64_t)head * l->heads.width,
-      .ld_query = A};
+  lsp_queries q = lsp_queries_of(e, s->layer, head);
+  q.rows = s->rows;
+  q.query = e->span.q + row * A + (int64_t)head * l->heads.width;
+  q.ld_query = A;
   lsp_attend_begin(&q, s->scratch, work);
   return q;
 }

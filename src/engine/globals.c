@@ -175,26 +175,16 @@ static int64_t frame_end(const globals *g, const lsp_piece *piece) {
 static int64_t see_panel(const globals *g, const lsp_panel *panel, int64_t b, int head,
                          float *to) {
   const lsp_run *e = g->e;
-  const lsp_layer *l = &e->weights.model.layer[g->layer];
   const int64_t A = (int64_t)g->heads.query * g->heads.width, at = b * LSP_BLOCK;
   const int64_t end = frame_end(g, panel->piece);
   const int64_t tile = lsp_tile_floats(g->heads);
   const int shared = head / (g->heads.query / g->heads.shared);
   const float *tiles = has_own(e, g->layer) ? e->span.global_tiles : e->span.tiles;
   const lsp_partial part = partial_at(g->heads, to);
-  const lsp_queries q = {
-      .kernels = &e->job.kernels,
-      .heads = g->heads,
-      .head = head,
-      .normalize = LSP_NORMALIZE_SOFTMAX,
-      .scale = l->scale,
-      .cap = l->score_cap,
-      .u = e->weights.zeros,
-      .v = e->weights.zeros,
-      .slope = l->position.kind == LSP_POSITION_ALIBI ? l->position.slope[head] : 0,
-      .rows = (int)lsp_min(LSP_BLOCK, end - at),
-      .query = queries_of(g, panel->piece, b) + (int64_t)head * g->heads.width,
-      .ld_query = A};
+  lsp_queries q = lsp_queries_of(e, g->layer, head);
+  q.rows = (int)lsp_min(LSP_BLOCK, end - at);
+  q.query = queries_of(g, panel->piece, b) + (int64_t)head * g->heads.width;
+  q.ld_query = A;
   int64_t first[LSP_BLOCK] = {0}, past[LSP_BLOCK] = {0};
   lsp_visit visit[LSP_PANEL / LSP_BLOCK];
   lsp_attending work;
