@@ -92,6 +92,7 @@
 #define LSP_LAYOUT_H
 
 #include "lsp/corpus.h"
+#include "lsp/parts.h"
 #include "lsp/status.h"
 
 #include <stdint.h>
@@ -170,6 +171,8 @@ typedef struct {
   const int64_t *layer_rows; /* (layers) at most R: of the past, kept by each; 0: the
                                 layer has no memory, no fixed rows either; NULL: all R */
   int width;                 /* of keys, and of values: H * E */
+  const lsp_part *part;      /* (parts) of layers and of the model, lent */
+  int parts;
   int hidden_width;
   const int64_t *document, *position; /* (snapshots) */
   const lsp_attribute *attribute;

@@ -85,7 +85,11 @@ typedef enum {
   LSP_MERGE_SOFTMAX, /* one softmax over all that they see, each key once */
   LSP_MERGE_GATE,    /* their results weighted by softmax over branches of gate[b, h] */
   LSP_MERGE_SUM,     /* their results added */
-  LSP_MERGE_INPUT /* their results weighted by sigmoid(W x), x what enters attention */
+  LSP_MERGE_INPUT, /* their results weighted by sigmoid(W x), x what enters attention */
+  LSP_MERGE_CONCAT, /* their results side by side: the output has branches H E columns */
+  LSP_MERGE_MEMORY /* one softmax over the branches that are no memory (view 0), and the
+                       one that is (view 1: learned, store, compressive), weighted by
+                       1 - g and g, g = sigmoid(memory_gate[h]) */
 } lsp_merge;
 
 /* Rows that stand for several of a layer: means, by level (lsp_level_unit). */
@@ -116,9 +120,18 @@ typedef struct {
   lsp_matrix input_gate; /* (branches H, D) with LSP_MERGE_INPUT, row b H + h */
   lsp_linear global;     /* ((H + 2 G) E, D): queries, keys, values of global rows that
                             have weights of their own; rows 0: none */
-  const float *span;     /* (H) dynamic: learned spans as parts of the window */
-  int64_t *span_windows; /* (H) owned: what dynamic's `windows` points to */
-  lsp_linear output;     /* (D, H E) */
+  const float *memory_gate; /* (H) with LSP_MERGE_MEMORY */
+  int gate_others;          /* 1: g weighs the others, 1 - g the memory */
+  int gate_skips; /* 1: a query whose memory holds nothing yet has the others' result as
+                      it is; else weighted, the memory's being 0 */
+  const float *memory_keys, *memory_values; /* (G, M, E) of learned slots */
+  const float *store_scale;                 /* (H) of a store that compares by cosine */
+  lsp_matrix compress; /* (D, c D) convolution of a compressed past: column j D + d is
+                               of row j of the unit; rows 0: there is none */
+  const float *compress_bias; /* (D) */
+  const float *span;          /* (H) dynamic: learned spans as parts of the window */
+  int64_t *span_windows;      /* (H) owned: what dynamic's `windows` points to */
+  lsp_linear output;          /* (D, H E) */
   lsp_norm feed_norm, feed_post;
   lsp_linear up; /* (F, D); gated: (2 F, D), the gate's rows first */
   int inner;     /* F */
@@ -153,6 +166,51 @@ typedef struct {
                                   same, and of cluster_weight */
 } lsp_vocabulary;
 
+/* A memory around the whole model: a document is read in segments, each a frame. */
+typedef enum {
+  LSP_WRAP_NONE,
+  LSP_WRAP_INPUT,       /* rows before a segment are read again with it */
+  LSP_WRAP_ASSOCIATIVE, /* Rodkin et al. 2024 (ARMT): a matrix a layer, written by memory
+                           tokens behind a segment, read by its rows before the layer */
+  LSP_WRAP_TOKENS /* Bulatov et al. 2022 (RMT): memory tokens before and behind a segment;
+                     what becomes of the latter are the former of the next */
+} lsp_wrap_kind;
+
+typedef struct {
+  lsp_matrix query, key;  /* (width, D) */
+  lsp_matrix value;       /* (D, D) */
+  const float *beta;      /* (D) */
+  const float *beta_bias; /* (1) */
+} lsp_associative;
+
+typedef struct {
+  lsp_wrap_kind kind;
+  int64_t segment;        /* tokens */
+  int64_t rows;           /* input: read again; else memory tokens */
+  int width, nu;          /* associative: of keys before phi (DPFP-nu) */
+  const float *tokens;    /* (rows, D); input: NULL */
+  lsp_associative *layer; /* (L) owned; associative only */
+} lsp_wrapper;
+
+/* A learned memory after the last norm: y = w values, w = softmax(scale h keys) or, plain,
+ * scale h keys. */
+typedef enum {
+  LSP_LAST_ADD,     /* h + y */
+  LSP_LAST_GATE,    /* (1 - s) h + s y, s = sigmoid(gate) for each feature */
+  LSP_LAST_PROJECT, /* W [h; y] */
+  LSP_LAST_CONCAT   /* the head reads [h; y]: it has 2 D columns; hidden rows stay h */
+} lsp_last_merge;
+
+typedef struct {
+  int64_t slots; /* 0: there is none */
+  lsp_normalize normalize;
+  lsp_last_merge merge;
+  float scale;
+  const float *keys, *values; /* (slots, D) */
+  const float *gate;          /* (D) */
+  lsp_matrix project;         /* (D, 2 D) */
+} lsp_last_memory;
+
 /* Something of a model that decides results and is recorded with them. */
 typedef struct {
   char key[LSP_FACT_SIZE], value[LSP_FACT_SIZE];
@@ -171,6 +229,8 @@ typedef struct {
   int64_t positions_most; /* rows of a frame that the model has positions for; 0: any */
   int64_t trained;        /* rows of a frame that it was trained for; 0: not known */
   lsp_norm last_norm;
+  lsp_last_memory last;
+  lsp_wrapper wrapper;
   float logit_cap;       /* 0: none */
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
   int bytes_tokenizer;   /* a token is a byte */

@@ -21,6 +21,13 @@
  *                means, ...                                    (Zhu and Soricut 2021)
  *   dynamic      a window as long as a head has learned, with a soft end
  *                                                              (Sukhbaatar et al. 2019)
+ *   learned      slots of keys and values that are weights      (Sukhbaatar et al. 2019)
+ *   store        of the keys of the `memory` positions before the query's segment the
+ *                `neighbours` that match best                   (Wu et al. 2022)
+ *   compressed_past   means or convolutions of `pool` rows that have left the recurrence
+ *                beside it                                      (Rae et al. 2019)
+ *   compressive  a matrix that holds all segments before that of i
+ *                                                              (Munkhdalai et al. 2024)
  *
  * In a two-sided model full, local, fixed, global and random look ahead as they look back:
  * local shows keys i - window .. i + window. */
@@ -44,13 +51,19 @@ typedef enum {
   LSP_PATTERN_SELECTED,
   LSP_PATTERN_LEVELS,
   LSP_PATTERN_DYNAMIC,
+  LSP_PATTERN_LEARNED,
+  LSP_PATTERN_STORE,
+  LSP_PATTERN_COMPRESSED_PAST,
+  LSP_PATTERN_COMPRESSIVE,
   LSP_PATTERNS
 } lsp_pattern_kind;
 
 enum {
-  LSP_SINKS_MAX = 4096, /* fixed keys, and positions of global rows */
-  LSP_PICKS_MAX = 64,   /* blocks that a query picks */
-  LSP_LEVELS_MAX = 8    /* of pooled keys */
+  LSP_SINKS_MAX = 4096,    /* fixed keys, and positions of global rows */
+  LSP_PICKS_MAX = 64,      /* blocks that a query picks */
+  LSP_LEVELS_MAX = 8,      /* of pooled keys */
+  LSP_SLOTS_MAX = 65536,   /* learned keys */
+  LSP_NEIGHBOURS_MAX = 256 /* that a query takes from a store */
 };
 
 enum { LSP_REACH_ALL = -1 }; /* every position before */
@@ -83,10 +96,21 @@ typedef struct {
                           back, 0: all */
   int64_t beyond;      /* random, chosen: the nearest blocks that are not picked */
   uint64_t seed;       /* random */
-  int pool;     /* rows of a mean: a power of two, at most 64; selected: that of the
+  int pool;       /* rows of a mean: a power of two, at most 64; selected: that of the
                           compressed branch beside it */
-  int levels;   /* of means */
-  int64_t ramp; /* dynamic: keys over which a span ends */
+  int levels;     /* of means */
+  int64_t ramp;   /* dynamic: keys over which a span ends */
+  int64_t slots;  /* learned */
+  int neighbours; /* store: `memory` positions before the `segment` of the query, 0: all;
+                      in one softmax with others it shows none that they show */
+  int rotated;    /* store: keys and queries are compared as they are turned for their
+                      positions; else as they are before */
+  int cosine;     /* store: normalised first, with a scale a head */
+  int convolved; /* compressed_past: by a convolution; else means. block_reach: rows, 0:
+                      all; `segment` and `memory` are those of the recurrence */
+  int delta;     /* compressive: the delta rule; else linear. `segment` */
+  int tiled; /* compressive: query head h reads the memory of key/value head h mod G;
+                      else h / (H / G), as attention does */
 } lsp_pattern;
 
 /* Keys first .. end - 1; may begin below 0 only with virtual_past. Two-sided: may end past
@@ -146,9 +170,15 @@ int lsp_pattern_is_global(const lsp_pattern *p, int64_t position);
 int lsp_draw_blocks(const lsp_pattern *p, int layer, int head, int64_t b,
                     int64_t blocks, int64_t block[LSP_PICKS_MAX]);
 
-/* Pooled rows that a query sees of a level, 1 .. lsp_pattern_levels (compressed, levels).
+/* Pooled rows that a query sees of a level, 1 .. lsp_pattern_levels (compressed, levels, compressed_past).
  * A row of level l averages pool^l positions and is there when the last of them is. */
 lsp_keys lsp_pooled_keys(const lsp_pattern *p, int level, int64_t position);
+
+/* Keys that a query of a store compares. */
+lsp_keys lsp_store_candidates(const lsp_pattern *p, int64_t position);
+
+/* 1 for learned, store, compressive: what LSP_MERGE_MEMORY weighs by the gate. */
+int lsp_pattern_is_memory(const lsp_pattern *p);
 
 /* Levels of pooled rows; 0: none. */
 int lsp_pattern_levels(const lsp_pattern *p);
@@ -165,14 +195,19 @@ int64_t lsp_level_reach(const lsp_pattern *p, int level);
  *   run      the keys around or before the query, in one run
  *   fixed    keys at the beginning of the frame that the run does not hold
  *   picked   blocks, but for what run and fixed hold of them
- *   pooled   of each level, from the first */
+ *   pooled   of each level, from the first
+ *   learned  slots, the highest first
+ *   store    what was found, the highest position first */
 typedef struct {
-  const lsp_pattern *fixed;     /* global, else fixed; or NULL */
-  const lsp_pattern *sinks;     /* fixed beside global; or NULL */
-  const lsp_pattern *run[8];    /* lent */
-  const lsp_pattern *picked[8]; /* random, chosen, selected; lent */
-  const lsp_pattern *pooled;    /* compressed, levels; or NULL */
-  const lsp_pattern *soft;      /* dynamic: scores have a term by distance; or NULL */
+  const lsp_pattern *fixed;       /* global, else fixed; or NULL */
+  const lsp_pattern *sinks;       /* fixed beside global; or NULL */
+  const lsp_pattern *run[8];      /* lent */
+  const lsp_pattern *picked[8];   /* random, chosen, selected; lent */
+  const lsp_pattern *pooled;      /* compressed, levels; or NULL */
+  const lsp_pattern *soft;        /* dynamic: scores have a term by distance; or NULL */
+  const lsp_pattern *learned;     /* or NULL */
+  const lsp_pattern *store;       /* or NULL */
+  const lsp_pattern *compressive; /* or NULL; then nothing else is in the view */
   int runs, picks;
   lsp_normalize normalize;
 } lsp_view;

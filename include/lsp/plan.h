@@ -37,6 +37,12 @@ typedef struct {
                      first frame, which has all of them */
   int half;       /* predictions only of the second half of frames that are whole */
   int own;        /* a row predicts its own token, not the next one */
+  /* A model that is wrapped in a memory (lsp_wrapper): */
+  int64_t suffix;     /* rows behind the tokens of every frame */
+  int linked;         /* the last token of a frame predicts the first of the next one */
+  int64_t first_lead; /* tokens of frame 0 that come from a snapshot */
+  int whole; /* waves and spans hold 1: whole frames; 2: spans hold all that a wave has
+                     of a document */
 } lsp_framing;
 
 typedef struct {

@@ -98,6 +98,19 @@ void lsp_store_fixed(lsp_store *store, int64_t snapshot, int layer, int64_t firs
 void lsp_store_memory_end(lsp_store *store, int64_t snapshot, int32_t id,
                           const float *hidden);
 
+/* Local; thread 0. A part of the spec's memory (its number there), whole: into a snapshot,
+ * or into the slot for the commit to come, by the one rank that has it; every part once
+ * between two commits while a document goes on, none where none does. */
+void lsp_store_part(lsp_store *store, int64_t snapshot, int part, const void *data);
+
+/* Local, any rank, after LSP_STORE_RESUMED and before the next commit: a part as the commit
+ * that is resumed from has it. */
+lsp_status lsp_store_read_part(lsp_store *store, int part, void *data);
+
+/* Local. A part of a snapshot of a memory file; its sum is checked. */
+lsp_status lsp_file_read_part(const lsp_file_view *file, const char *path,
+                              int64_t snapshot, int part, void *data, lsp_failure *why);
+
 /* Local, any rank, after LSP_STORE_RESUMED and before the next commit. Rows [first, first
  * + rows) of the R of one layer, as the commit that is resumed from has them: row R - 1 is
  * the last one; what it has not, or the layer does not keep, is zero. */

@@ -15,6 +15,7 @@
 
 #include "lsp/arena.h"
 #include "lsp/attend.h"
+#include "lsp/chain.h"
 #include "lsp/corpus.h"
 #include "lsp/durable.h"
 #include "lsp/engine.h"
@@ -212,6 +213,7 @@ typedef struct {
   lsp_exchange *exchange;
   lsp_sizes sizes;
   lsp_layer_sizes *layer; /* (L) */
+  lsp_chain *chain;       /* of states; NULL: no layer has one */
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, H E) queries, then weighted values */

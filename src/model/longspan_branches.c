@@ -214,13 +214,51 @@ static lsp_status read_dynamic(const lsp_source *s, span_config *c, lsp_pattern 
   return lsp__source_int(s, "ramp", 1, 1, SPAN_SOFT_MOST, &p->ramp);
 }
 
+static lsp_status read_learned(const lsp_source *s, span_config *c, lsp_pattern *p) {
+  (void)c;
+  LSP_TRY(read_normalize(s, p));
+  return lsp__source_int(s, "slots", 1, 1, LSP_SLOTS_MAX, &p->slots);
+}
+
+static lsp_status read_store(const lsp_source *s, span_config *c, lsp_pattern *p) {
+  static const char *const keys[] = {"plain", "rotated", NULL};
+  static const char *const similarities[] = {"scaled", "cosine", NULL};
+  int64_t neighbours = 0;
+  (void)c;
+  LSP_TRY(lsp__source_int(s, "memory", 1, 0, SPAN_WINDOW_MAX, &p->memory));
+  LSP_TRY(lsp__source_int(s, "segment", 1, 1, SPAN_WINDOW_MAX, &p->segment));
+  LSP_TRY(lsp__source_int(s, "neighbours", 1, 1, LSP_NEIGHBOURS_MAX, &neighbours));
+  p->neighbours = (int)neighbours;
+  LSP_TRY(lsp__source_word(s, "keys", 0, keys, &p->rotated));
+  return lsp__source_word(s, "similarity", 0, similarities, &p->cosine);
+}
+
+static lsp_status read_compressed_past(const lsp_source *s, span_config *c,
+                                       lsp_pattern *p) {
+  static const char *const words[] = {"mean", "convolution", NULL};
+  (void)c;
+  LSP_TRY(read_pool(s, 1, p));
+  LSP_TRY(lsp__source_word(s, "compress", 0, words, &p->convolved));
+  return lsp__source_int(s, "rows", 0, 0, SPAN_WINDOW_MAX, &p->block_reach);
+}
+
+static lsp_status read_compressive(const lsp_source *s, span_config *c,
+                                   lsp_pattern *p) {
+  static const char *const rules[] = {"linear", "delta", NULL};
+  static const char *const heads[] = {"grouped", "tiled", NULL};
+  (void)c;
+  LSP_TRY(lsp__source_int(s, "segment", 1, 1, SPAN_WINDOW_MAX, &p->segment));
+  LSP_TRY(lsp__source_word(s, "rule", 0, rules, &p->delta));
+  return lsp__source_word(s, "heads", 0, heads, &p->tiled);
+}
+
 /* --- the table ------------------------------------------------------------------- */
 
 /* Of each type, how it is read, whether a two-sided model may have it, and its keys. */
 static const struct {
   read_branch *read;
   int two_sided;
-  const char *const keys[6];
+  const char *const keys[8];
 } branch_table[LSP_PATTERNS] = {
     [LSP_PATTERN_FULL] = {read_full, 1, {"type", "normalize"}},
     [LSP_PATTERN_LOCAL] = {read_local, 1, {"type", "window", "normalize", "dilation"}},
@@ -238,6 +276,17 @@ static const struct {
     [LSP_PATTERN_SELECTED] = {read_selected, 0, {"type", "blocks"}},
     [LSP_PATTERN_LEVELS] = {read_levels, 0, {"type", "window", "pool", "levels"}},
     [LSP_PATTERN_DYNAMIC] = {read_dynamic, 0, {"type", "window", "ramp"}},
+    [LSP_PATTERN_LEARNED] = {read_learned, 0, {"type", "slots", "normalize"}},
+    [LSP_PATTERN_STORE] = {read_store,
+                           0,
+                           {"type", "memory", "segment", "neighbours", "keys",
+                            "similarity"}},
+    [LSP_PATTERN_COMPRESSED_PAST] = {read_compressed_past,
+                                     0,
+                                     {"type", "pool", "rows", "compress"}},
+    [LSP_PATTERN_COMPRESSIVE] = {read_compressive,
+                                 0,
+                                 {"type", "segment", "rule", "heads"}},
 };
 
 static lsp_status refuse_two_sided(const lsp_source *s) {

@@ -18,7 +18,8 @@ static void route_selected(lsp_layer *l) {
 
 static lsp_status one_layer(const lsp_source *s, span_config *c, lsp_layer *l) {
   static const char *const keys[] = {"branches", "merge", NULL};
-  static const char *const merges[] = {"softmax", "gate", "sum", "input_gate", NULL};
+  static const char *const merges[] = {"softmax", "gate",        "sum", "input_gate",
+                                       "concat",  "memory_gate", NULL};
   char label[LSP_LABEL_SIZE], place[LSP_LABEL_SIZE + 16];
   int merge = 0;
   LSP_TRY(lsp__source_known(s, keys));

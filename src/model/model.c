@@ -192,7 +192,17 @@ static void look_at(lsp_view *view, const lsp_pattern *branch) {
     view->picked[view->picks++] = branch;
     break;
   case LSP_PATTERN_COMPRESSED:
+  case LSP_PATTERN_COMPRESSED_PAST:
     view->pooled = branch;
+    return;
+  case LSP_PATTERN_LEARNED:
+    view->learned = branch;
+    return;
+  case LSP_PATTERN_STORE:
+    view->store = branch;
+    return;
+  case LSP_PATTERN_COMPRESSIVE:
+    view->compressive = branch;
     return;
   case LSP_PATTERN_LEVELS:
     view->pooled = branch;
@@ -207,11 +217,15 @@ static void look_at(lsp_view *view, const lsp_pattern *branch) {
 }
 
 int lsp_layer_views(const lsp_layer *layer, lsp_view view[LSP_BRANCHES_MAX]) {
-  const int merged = layer->merge == LSP_MERGE_SOFTMAX;
+  const int merged =
+      layer->merge == LSP_MERGE_SOFTMAX || layer->merge == LSP_MERGE_MEMORY;
+  const int memories = layer->merge == LSP_MERGE_MEMORY;
   memset(view, 0, LSP_BRANCHES_MAX * sizeof *view);
-  for (int b = 0; b < layer->branches; b++)
-    look_at(&view[merged ? 0 : b], &layer->branch[b]);
-  return merged ? 1 : layer->branches;
+  for (int b = 0; b < layer->branches; b++) {
+    const int apart = memories && lsp_pattern_is_memory(&layer->branch[b]);
+    look_at(&view[merged ? apart : b], &layer->branch[b]);
+  }
+  return merged ? 1 + memories : layer->branches;
 }
 
 /* The most of any branch. */

@@ -27,10 +27,14 @@ int64_t lsp_level_unit(const lsp_pattern *p, int level) {
 }
 
 int lsp_pattern_levels(const lsp_pattern *p) {
-  return p->kind == LSP_PATTERN_LEVELS ? p->levels : p->kind == LSP_PATTERN_COMPRESSED;
+  return p->kind == LSP_PATTERN_LEVELS ? p->levels
+                                       : p->kind == LSP_PATTERN_COMPRESSED ||
+                                             p->kind == LSP_PATTERN_COMPRESSED_PAST;
 }
 
 lsp_keys lsp_pooled_keys(const lsp_pattern *p, int level, int64_t position) {
+  if (p->kind == LSP_PATTERN_COMPRESSED_PAST)
+    return lsp__compressed_past_rows(p, position);
   if (p->kind == LSP_PATTERN_COMPRESSED) {
     const int64_t whole = (position + 1) / p->pool;
     return (lsp_keys){p->block_reach == 0 ? 0 : lsp_max(0, whole - p->block_reach),
@@ -51,7 +55,9 @@ lsp_keys lsp_pooled_keys(const lsp_pattern *p, int level, int64_t position) {
 /* Levels show at most window + pool - 1 rows each; those of the finer ones together are, in
  * rows of this one, less than `finer`. */
 int64_t lsp_level_reach(const lsp_pattern *p, int level) {
-  if (p->kind == LSP_PATTERN_COMPRESSED)
+  if (p->kind == LSP_PATTERN_COMPRESSED_PAST && p->block_reach > 0)
+    return p->block_reach + lsp_divide_up(p->memory + p->segment, p->pool);
+  if (p->kind == LSP_PATTERN_COMPRESSED || p->kind == LSP_PATTERN_COMPRESSED_PAST)
     return p->block_reach == 0 ? LSP_REACH_ALL : p->block_reach;
   const int64_t rows = p->window + p->pool - 1;
   int64_t finer = 0;

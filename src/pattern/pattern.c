@@ -23,6 +23,10 @@ const lsp_pattern_row lsp_pattern_table[LSP_PATTERNS] = {
     [LSP_PATTERN_SELECTED] = LSP_PATTERN_ROW(selected),
     [LSP_PATTERN_LEVELS] = LSP_PATTERN_ROW(levels),
     [LSP_PATTERN_DYNAMIC] = LSP_PATTERN_ROW(dynamic),
+    [LSP_PATTERN_LEARNED] = LSP_PATTERN_ROW(learned),
+    [LSP_PATTERN_STORE] = LSP_PATTERN_ROW(store),
+    [LSP_PATTERN_COMPRESSED_PAST] = LSP_PATTERN_ROW(compressed_past),
+    [LSP_PATTERN_COMPRESSIVE] = LSP_PATTERN_ROW(compressive),
 };
 
 lsp_keys lsp__no_keys(int64_t position) {
@@ -88,6 +92,11 @@ double lsp__picked_pairs(const lsp_pattern *p, int64_t first, int64_t end) {
 int lsp_pattern_picks(const lsp_pattern *p) {
   return p->kind == LSP_PATTERN_RANDOM || p->kind == LSP_PATTERN_CHOSEN ||
          p->kind == LSP_PATTERN_SELECTED;
+}
+
+int lsp_pattern_is_memory(const lsp_pattern *p) {
+  return p->kind == LSP_PATTERN_LEARNED || p->kind == LSP_PATTERN_STORE ||
+         p->kind == LSP_PATTERN_COMPRESSIVE;
 }
 
 int64_t lsp_pattern_near(const lsp_pattern *p) {

@@ -23,6 +23,13 @@ LSP_PATTERN_FUNCTIONS(compressed)
 LSP_PATTERN_FUNCTIONS(selected)
 LSP_PATTERN_FUNCTIONS(levels)
 LSP_PATTERN_FUNCTIONS(dynamic)
+LSP_PATTERN_FUNCTIONS(learned)
+LSP_PATTERN_FUNCTIONS(store)
+LSP_PATTERN_FUNCTIONS(compressed_past)
+LSP_PATTERN_FUNCTIONS(compressive)
+
+/* Rows of a compressed past that a query sees. */
+lsp_keys lsp__compressed_past_rows(const lsp_pattern *p, int64_t position);
 
 /* What patterns without a run of their own, or with the query's block as their run, have in
  * common. */
