@@ -19,7 +19,7 @@ static const char *const known[] = {"model_type",
                                         SPAN_WORDS(KEY)
 #undef KEY
                                             "prefix",
-                                    "layers", NULL};
+                                    "layers",     "memory", "last_memory", NULL};
 
 /* --- one kind of value after another --------------------------------------------- */
 
