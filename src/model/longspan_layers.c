@@ -44,7 +44,8 @@ static lsp_status read_gate(const lsp_source *s, lsp_layer *l) {
 }
 
 static lsp_status one_layer(const lsp_source *s, span_config *c, lsp_layer *l) {
-  static const char *const keys[] = {"branches", "merge", "gate_of", "gate_empty", NULL};
+  static const char *const keys[] = {"branches", "merge", "gate_of", "gate_empty",
+                                     NULL};
   static const char *const merges[] = {"softmax", "gate",        "sum", "input_gate",
                                        "concat",  "memory_gate", NULL};
   char label[LSP_LABEL_SIZE], place[LSP_LABEL_SIZE + 16];

@@ -95,9 +95,9 @@ static void learned_slots(const place *p, lsp_layer *l, int64_t slots) {
 
 /* The checkpoint has the convolution as torch does: (D, D, pool). */
 static void compress_slots(const place *p, lsp_layer *l) {
-  lsp_slot *s = lsp_slot_add(p->list, &l->compress.data, l->compress.rows,
-                             l->compress.cols, "layers.%d.attention.compress.weight",
-                             p->layer);
+  lsp_slot *s =
+      lsp_slot_add(p->list, &l->compress.data, l->compress.rows, l->compress.cols,
+                   "layers.%d.attention.compress.weight", p->layer);
   lsp_slot_deepen(s, l->compress.cols / l->compress.rows)->transposed = 1;
   (void)lsp_slot_add(p->list, &l->compress_bias, l->compress.rows, 0,
                      "layers.%d.attention.compress.bias", p->layer);

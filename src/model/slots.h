@@ -19,7 +19,7 @@ struct lsp_slot {
   int rank;
   int64_t shape[3]; /* as stored in the checkpoint */
   int64_t count, offset;
-  int transposed;  /* stored (in, out): turned while it is read. Of rank 3: each of its
+  int transposed; /* stored (in, out): turned while it is read. Of rank 3: each of its
                       matrices (shape[1], shape[2]) is */
   int pairs_apart; /* rotary pairs side by side in the first `pairs_apart` rows (of rank 3:
                       columns) of each head of `head_rows`: moved half the width apart */
