@@ -101,6 +101,9 @@ typedef struct {
                     LSP_REACH_ALL */
   int routing; /* blocks are chosen by it: beside the mean key stands not the mean value
                     but the mean query of each group of heads */
+  int plain;   /* it averages keys and values that are not normed by head yet; its keys
+                  are, once a row is whole */
+  int convolved; /* sums of lsp_layer.compress instead of means (plain is set, too) */
 } lsp_stratum;
 
 enum { LSP_STRATA_MAX = LSP_LEVELS_MAX + 2 };

@@ -147,6 +147,8 @@ typedef struct {
   int is_far;          /* it looks at blocks one by one, or has strata */
   const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
   const float *slots;  /* (slots / 64) tiles of learned keys and values; NULL: none */
+  const float *convolved; /* (c, 2 G E, D) matrices of convolved rows (convolved.h) */
+  const float *convolved_constant; /* (2 G E); NULL: there are none */
   const float *strips; /* relative positions; NULL: none */
   int64_t strip_count;
   const float *ghost; /* tile of positions before 0; NULL: there are none */

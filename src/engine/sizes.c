@@ -1,6 +1,7 @@
 /* Sizes: one place for what is reserved and what is foretold. */
 #include "lsp/sizes.h"
 
+#include "convolved.h"
 #include "engine_internal.h"
 #include "sizes_internal.h"
 
@@ -17,7 +18,8 @@ static int64_t scratch_of(const lsp_model *m) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
     const int64_t project =
-        LSP_PANEL * (l->qkv.matrix.rows + D) + LSP_BLOCK * (int64_t)l->position.rotated;
+        LSP_PANEL * (l->qkv.matrix.rows + D) +
+        LSP_BLOCK * (int64_t)l->position.rotated + lsp_convolved_scratch(l);
     const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;

@@ -1,4 +1,5 @@
 /* What a layer keeps and borrows. */
+#include "convolved.h"
 #include "sizes_internal.h"
 
 #include "lsp/attend.h"
@@ -207,7 +208,8 @@ int64_t lsp_sizes_prepared(const lsp_model *m) {
     floats += lsp__padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
               lsp__padded(lsp_tile_floats(l->heads)) +
               lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query) +
-              lsp__padded(lsp_sizes_slots(l));
+              lsp__padded(lsp_sizes_slots(l)) + lsp__padded(lsp_convolved_matrices(l)) +
+              lsp__padded(lsp_convolved_constant(l));
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);

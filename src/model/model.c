@@ -296,7 +296,9 @@ int lsp_layer_strata(const lsp_layer *layer, lsp_stratum stratum[LSP_STRATA_MAX]
       stratum[n] = (lsp_stratum){.unit = lsp_level_unit(p, l),
                                  .pool = p->pool,
                                  .below = l == 1 ? -1 : n - 1,
-                                 .reach = lsp_level_reach(p, l)};
+                                 .reach = lsp_level_reach(p, l),
+                                 .plain = p->kind == LSP_PATTERN_COMPRESSED_PAST,
+                                 .convolved = p->convolved};
   }
   for (int b = 0; b < layer->branches; b++)
     if (layer->branch[b].kind == LSP_PATTERN_CHOSEN)
