@@ -290,6 +290,9 @@ void lsp_model_settle(lsp_model *model);
 /* Rows back over which a head of a dynamic branch looks at full weight. */
 float lsp_layer_span(const lsp_layer *layer, const lsp_pattern *p, int head);
 
+/* What the rows of the head are wide: D, or 2 D beside a memory. */
+int64_t lsp_model_head_width(const lsp_model *model);
+
 /* The cluster that holds an id. */
 int lsp_cluster_of(const lsp_vocabulary *words, int64_t id);
 

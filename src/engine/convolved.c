@@ -8,6 +8,8 @@
  * multiplied with A_j in one call, whose shape depends on the grid alone. */
 #include "convolved.h"
 
+#include "attending.h"
+
 #include "lsp/packing.h"
 
 #include <omp.h>

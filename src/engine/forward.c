@@ -13,6 +13,7 @@
 #include "attending.h"
 #include "convolved.h"
 #include "engine_internal.h"
+#include "last_memory.h"
 #include "picks.h"
 
 #include <math.h>
@@ -213,6 +214,8 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);
   if (layer + 1 == m->layers && m->last_norm.kind != LSP_NORM_NONE)
     norm(e, &m->last_norm, p->rows, x, NULL, x);
+  if (layer + 1 == m->layers)
+    lsp_last_apply(e, p->rows, x, y);
   lsp_finite_hidden(e, p, layer);
   lsp_poll(e);
 }

@@ -242,8 +242,9 @@ void lsp_strata_block(lsp_run *e, const lsp_panel *p, int layer, int row,
 void lsp_strata_plain(lsp_run *e, const lsp_panel *p, int layer, int row,
                       const float *qkv, const float *convolved) {
   const int64_t n = e->span.layer[layer].pooled;
-  const block b = {e,   p, layer, p->start + row,
-                   qkv, convolved != NULL ? convolved + row * n : NULL, 1};
+  const block b = {
+      e, p, layer, p->start + row, qkv, convolved != NULL ? convolved + row * n : NULL,
+      1};
   average(&b);
 }
 
