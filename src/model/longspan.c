@@ -81,7 +81,8 @@ static void describe_layer(const span_config *c, lsp_layer *l) {
       c->attention_scale > 0 ? (float)c->attention_scale : 1.0f / sqrtf((float)E);
   l->score_cap = (float)c->score_cap;
   l->position = position_of(c);
-  l->output.matrix = lsp__matrix(D, H * E);
+  l->output.matrix =
+      lsp__matrix(D, (l->merge == LSP_MERGE_CONCAT ? l->branches : 1) * H * E);
   l->up.matrix = lsp__matrix(c->gated ? 2 * F : F, D);
   l->inner = (int)F;
   l->gated = c->gated;
@@ -97,6 +98,8 @@ static lsp_status describe_branches(const span_config *c, lsp_layer *l,
     l->input_gate = lsp__matrix(l->branches * H, D);
   for (int b = 0; b < l->branches; b++) {
     lsp_pattern *p = &l->branch[b];
+    if (p->convolved)
+      l->compress = lsp__matrix(D, p->pool * D);
     if (p->own_projections)
       l->global.matrix = lsp__matrix(l->qkv.matrix.rows, D);
     if (p->kind != LSP_PATTERN_DYNAMIC)
@@ -123,7 +126,7 @@ static lsp_pattern *first_recurrence(const lsp_model *model) {
 }
 
 static lsp_status change(const lsp_choices *choices, lsp_pattern *p, lsp_failure *why) {
-  if (p->kind != LSP_PATTERN_RECURRENCE)
+  if (p->kind != LSP_PATTERN_RECURRENCE && p->kind != LSP_PATTERN_COMPRESSED_PAST)
     return LSP_OK;
   if (choices->mem_len >= 0)
     p->memory = choices->mem_len;
@@ -134,6 +137,12 @@ static lsp_status change(const lsp_choices *choices, lsp_pattern *p, lsp_failure
         why, LSP_E_USAGE,
         "--mem-len 0 with same_length masks every position; use a memory of "
         "at least 1");
+  if (p->kind == LSP_PATTERN_COMPRESSED_PAST &&
+      (p->memory % p->pool != 0 || p->segment % p->pool != 0))
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--mem-len %lld, --segment %lld: the compressed past of the model "
+                    "has a pool of %d rows; use multiples of it",
+                    (long long)p->memory, (long long)p->segment, p->pool);
   return LSP_OK;
 }
 
@@ -217,6 +226,7 @@ static lsp_status describe(const json_t *config, const char *path,
   }
   describe_words(c, &model->words);
   describe_rest(c, model);
+  LSP_TRY(lsp__span_last(&s, c, model));
   LSP_TRY(lsp__span_hash(&s, hash));
   lsp__fact_hash(model, "config", hash);
   LSP_TRY(apply(path, choices, model, why));
