@@ -35,6 +35,14 @@ extern const lsp_family *const lsp__families[];
 lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model *model,
                               lsp_failure *why);
 
+/* A memory around the model (lsp_wrapper), as the key of the family's config.json that
+ * describes it says; nothing without it. What it does not go with is refused. */
+lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
+                                 lsp_model *model, lsp_failure *why);
+
+/* Tensors of it. */
+void lsp__wrapper_slots(lsp_model *model, lsp_slots *list);
+
 /* Adds a fact to those that decide results. */
 void lsp__fact(lsp_model *model, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -81,7 +81,8 @@ static void describe_layer(const span_config *c, lsp_layer *l) {
       c->attention_scale > 0 ? (float)c->attention_scale : 1.0f / sqrtf((float)E);
   l->score_cap = (float)c->score_cap;
   l->position = position_of(c);
-  l->output.matrix = lsp__matrix(D, H * E);
+  l->output.matrix =
+      lsp__matrix(D, (l->merge == LSP_MERGE_CONCAT ? l->branches : 1) * H * E);
   l->up.matrix = lsp__matrix(c->gated ? 2 * F : F, D);
   l->inner = (int)F;
   l->gated = c->gated;
@@ -97,6 +98,8 @@ static lsp_status describe_branches(const span_config *c, lsp_layer *l,
     l->input_gate = lsp__matrix(l->branches * H, D);
   for (int b = 0; b < l->branches; b++) {
     lsp_pattern *p = &l->branch[b];
+    if (p->convolved)
+      l->compress = lsp__matrix(D, p->pool * D);
     if (p->own_projections)
       l->global.matrix = lsp__matrix(l->qkv.matrix.rows, D);
     if (p->kind != LSP_PATTERN_DYNAMIC)
@@ -217,6 +220,7 @@ static lsp_status describe(const json_t *config, const char *path,
   }
   describe_words(c, &model->words);
   describe_rest(c, model);
+  LSP_TRY(lsp__span_last(&s, c, model));
   LSP_TRY(lsp__span_hash(&s, hash));
   lsp__fact_hash(model, "config", hash);
   LSP_TRY(apply(path, choices, model, why));

@@ -107,6 +107,9 @@ lsp_status lsp__span_branch(const lsp_source *s, span_config *c, lsp_pattern *p)
 lsp_status lsp__span_together(const lsp_source *s, const span_config *c,
                               const lsp_layer *l);
 
+/* The memory after the last norm, if there is one. */
+lsp_status lsp__span_last(const lsp_source *s, const span_config *c, lsp_model *model);
+
 /* XXH3-128 of the canonical JSON: keys sorted, no spaces, without those that say nothing
  * of the model. */
 lsp_status lsp__span_hash(const lsp_source *s, unsigned char hash[16]);

@@ -19,7 +19,10 @@ static const char *const known[] = {"model_type",
                                         SPAN_WORDS(KEY)
 #undef KEY
                                             "prefix",
-                                    "layers", NULL};
+                                    "layers",
+                                    "memory",
+                                    "last_memory",
+                                    NULL};
 
 /* --- one kind of value after another --------------------------------------------- */
 

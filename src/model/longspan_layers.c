@@ -16,8 +16,36 @@ static void route_selected(lsp_layer *l) {
     }
 }
 
+/* Rows are compressed once they have left the recurrence beside them. */
+static void follow_recurrence(lsp_layer *l) {
+  const lsp_pattern *recurrence = NULL;
+  for (int b = 0; b < l->branches; b++)
+    if (l->branch[b].kind == LSP_PATTERN_RECURRENCE)
+      recurrence = &l->branch[b];
+  for (int b = 0; b < l->branches && recurrence != NULL; b++)
+    if (l->branch[b].kind == LSP_PATTERN_COMPRESSED_PAST) {
+      l->branch[b].segment = recurrence->segment;
+      l->branch[b].memory = recurrence->memory;
+    }
+}
+
+/* How a gate between memory and attention is meant. */
+static lsp_status read_gate(const lsp_source *s, lsp_layer *l) {
+  static const char *const of[] = {"memory", "others", NULL};
+  static const char *const empty[] = {"mix", "skip", NULL};
+  static const char *const keys[] = {"gate_of", "gate_empty"};
+  for (int i = 0; i < 2 && l->merge != LSP_MERGE_MEMORY; i++)
+    if (lsp__source_get(s, keys[i]) != NULL)
+      return lsp__source_refuse(s, keys[i], lsp__source_get(s, keys[i]),
+                                "no such key, since it goes only with \"merge\" "
+                                "\"memory_gate\"");
+  LSP_TRY(lsp__source_word(s, "gate_of", 0, of, &l->gate_others));
+  return lsp__source_word(s, "gate_empty", 0, empty, &l->gate_skips);
+}
+
 static lsp_status one_layer(const lsp_source *s, span_config *c, lsp_layer *l) {
-  static const char *const keys[] = {"branches", "merge", NULL};
+  static const char *const keys[] = {"branches", "merge", "gate_of", "gate_empty",
+                                     NULL};
   static const char *const merges[] = {"softmax", "gate",        "sum", "input_gate",
                                        "concat",  "memory_gate", NULL};
   char label[LSP_LABEL_SIZE], place[LSP_LABEL_SIZE + 16];
@@ -25,6 +53,7 @@ static lsp_status one_layer(const lsp_source *s, span_config *c, lsp_layer *l) {
   LSP_TRY(lsp__source_known(s, keys));
   LSP_TRY(lsp__source_word(s, "merge", 0, merges, &merge));
   l->merge = (lsp_merge)merge;
+  LSP_TRY(read_gate(s, l));
   const json_t *list = lsp__source_get(s, "branches");
   const size_t n = json_array_size(list);
   if (n < 1 || n > LSP_BRANCHES_MAX)
@@ -44,6 +73,7 @@ static lsp_status one_layer(const lsp_source *s, span_config *c, lsp_layer *l) {
   l->branches = (int)n;
   LSP_TRY(lsp__span_together(s, c, l));
   route_selected(l);
+  follow_recurrence(l);
   return LSP_OK;
 }
 

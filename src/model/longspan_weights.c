@@ -81,6 +81,41 @@ static void linear_projection_slots(const place *p, lsp_linear *linear,
     projection_slots(p, &linear->bias, 0, of);
 }
 
+/* Queries are matched with slots as they are before they are turned: in the order of the
+ * pairs. */
+static void learned_slots(const place *p, lsp_layer *l, int64_t slots) {
+  const int64_t G = p->config->num_key_value_heads, E = p->config->head_dim;
+  lsp_slot *keys = lsp_slot_add(p->list, &l->memory_keys, G, slots * E,
+                                "layers.%d.attention.memory_keys", p->layer);
+  order_pairs(p->config, lsp_slot_deepen(keys, E));
+  lsp_slot *values = lsp_slot_add(p->list, &l->memory_values, G, slots * E,
+                                  "layers.%d.attention.memory_values", p->layer);
+  (void)lsp_slot_deepen(values, E);
+}
+
+/* The checkpoint has the convolution as torch does: (D, D, pool). */
+static void compress_slots(const place *p, lsp_layer *l) {
+  lsp_slot *s =
+      lsp_slot_add(p->list, &l->compress.data, l->compress.rows, l->compress.cols,
+                   "layers.%d.attention.compress.weight", p->layer);
+  lsp_slot_deepen(s, l->compress.cols / l->compress.rows)->transposed = 1;
+  (void)lsp_slot_add(p->list, &l->compress_bias, l->compress.rows, 0,
+                     "layers.%d.attention.compress.bias", p->layer);
+}
+
+static void memory_slots(const place *p, lsp_layer *l) {
+  const int64_t H = p->config->num_attention_heads;
+  for (int b = 0; b < l->branches; b++) {
+    if (l->branch[b].kind == LSP_PATTERN_LEARNED)
+      learned_slots(p, l, l->branch[b].slots);
+    if (l->branch[b].kind == LSP_PATTERN_STORE && l->branch[b].cosine)
+      (void)lsp_slot_add(p->list, &l->store_scale, H, 0,
+                         "layers.%d.attention.store_scale", p->layer);
+  }
+  if (l->compress.rows > 0)
+    compress_slots(p, l);
+}
+
 /* What merges branches, and what branches have of their own. */
 static void branch_slots(const place *p, lsp_layer *l) {
   const int64_t H = p->config->num_attention_heads;
@@ -91,6 +126,10 @@ static void branch_slots(const place *p, lsp_layer *l) {
     (void)lsp_slot_add(p->list, &l->input_gate.data, l->input_gate.rows,
                        l->input_gate.cols, "layers.%d.attention.gate_input.weight",
                        p->layer);
+  if (l->merge == LSP_MERGE_MEMORY)
+    (void)lsp_slot_add(p->list, &l->memory_gate, H, 0,
+                       "layers.%d.attention.memory_gate", p->layer);
+  memory_slots(p, l);
   if (l->global.matrix.rows > 0)
     linear_projection_slots(p, &l->global, "global_");
   if (l->span_windows != NULL)
@@ -137,6 +176,25 @@ static void embedding_slots(lsp_slots *list, const span_config *c, lsp_model *m)
                        "position.weight");
 }
 
+/* Columns of the head. */
+static int64_t head_width(const span_config *c, const lsp_last_memory *last) {
+  return (last->slots > 0 && last->merge == LSP_LAST_CONCAT ? 2 : 1) * c->hidden_size;
+}
+
+static void last_memory_slots(lsp_slots *list, const span_config *c,
+                              lsp_last_memory *last) {
+  const int64_t D = c->hidden_size;
+  if (last->slots == 0)
+    return;
+  (void)lsp_slot_add(list, &last->keys, last->slots, D, "last_memory.keys");
+  (void)lsp_slot_add(list, &last->values, last->slots, D, "last_memory.values");
+  if (last->merge == LSP_LAST_GATE)
+    (void)lsp_slot_add(list, &last->gate, D, 0, "last_memory.gate");
+  if (last->merge == LSP_LAST_PROJECT)
+    (void)lsp_slot_add(list, &last->project.data, D, 2 * D,
+                       "last_memory.project.weight");
+}
+
 static void last_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
   lsp_norm *norm = &m->last_norm;
   lsp_cluster *words = &m->words.cluster[0];
@@ -144,8 +202,10 @@ static void last_slots(lsp_slots *list, const span_config *c, lsp_model *m) {
     (void)lsp_slot_add(list, &norm->gain, c->hidden_size, 0, "norm.weight");
   if (norm->kind == LSP_NORM_LAYER && c->norm_bias)
     (void)lsp_slot_add(list, &norm->bias, c->hidden_size, 0, "norm.bias");
+  last_memory_slots(list, c, &m->last);
   if (!c->tie_word_embeddings)
-    lsp_slot_add(list, &words->out, c->vocab_size, c->hidden_size, "head.weight")
+    lsp_slot_add(list, &words->out, c->vocab_size, head_width(c, &m->last),
+                 "head.weight")
         ->of_words = 1;
   if (c->head_bias)
     (void)lsp_slot_add(list, &words->out_bias, c->vocab_size, 0, "head.bias");

@@ -59,6 +59,7 @@ static lsp_status describe(const json_t *json, const char *path,
   if (model->family == NULL)
     return unknown_type(path, type, why);
   LSP_TRY(model->family->describe(json, path, choices, model, why));
+  LSP_TRY(lsp__describe_wrapper(json, path, model, why));
   return lsp__apply_context(path, &choices->context, model, why);
 }
 
@@ -80,6 +81,7 @@ void lsp_model_close(lsp_model *model) {
     model->family->release(model);
   for (int i = 0; i < model->layers && model->layer != NULL; i++)
     free(model->layer[i].span_windows);
+  free(model->wrapper.layer);
   free(model->layer);
   free(model->words.cut);
   free(model->words.cluster);
@@ -270,6 +272,13 @@ const lsp_pattern *lsp_layer_chooser(const lsp_layer *layer) {
   for (int b = 0; b < layer->branches; b++)
     if (layer->branch[b].kind == LSP_PATTERN_CHOSEN ||
         layer->branch[b].kind == LSP_PATTERN_SELECTED)
+      return &layer->branch[b];
+  return NULL;
+}
+
+const lsp_pattern *lsp_layer_slots(const lsp_layer *layer) {
+  for (int b = 0; b < layer->branches; b++)
+    if (layer->branch[b].kind == LSP_PATTERN_LEARNED)
       return &layer->branch[b];
   return NULL;
 }

@@ -56,6 +56,14 @@ lsp_slot *lsp_slot_add(lsp_slots *list, const float **view, int64_t rows, int64_
   return place_at(list, lsp_slots_floats(list));
 }
 
+lsp_slot *lsp_slot_deepen(lsp_slot *s, int64_t depth) {
+  LSP_ASSERT(s->rank == 2 && s->shape[1] % depth == 0);
+  s->rank = 3;
+  s->shape[1] /= depth;
+  s->shape[2] = depth;
+  return s;
+}
+
 lsp_slot *lsp_slot_join(lsp_slots *list, int64_t rows, int64_t cols, const char *format,
                         ...) {
   va_list arguments;
@@ -84,6 +92,7 @@ void lsp__walk(const lsp_model *model, lsp_slots *list) {
   list->end = 0;
   list->open = 0;
   model->family->slots((lsp_model *)model, list);
+  lsp__wrapper_slots((lsp_model *)model, list);
   complete(list);
 }
 
@@ -140,6 +149,17 @@ static lsp_status wrong_words(const reading *r, const lsp_slot *s,
                   lsp_checkpoint_path(r->checkpoint, t), t->name, rows, words, rows);
 }
 
+enum { SHAPE_SIZE = 128 };
+
+static void print_shape(const int64_t *shape, int rank, char text[SHAPE_SIZE]) {
+  text[0] = '\0';
+  for (int i = 0; i < rank; i++) {
+    const size_t n = strlen(text);
+    (void)snprintf(text + n, SHAPE_SIZE - n, "%s%lld", i > 0 ? ", " : "",
+                   (long long)shape[i]);
+  }
+}
+
 static lsp_status check_shape(const reading *r, const lsp_slot *s,
                               const lsp_tensor *t) {
   int same = t->rank == s->rank;
@@ -149,14 +169,9 @@ static lsp_status check_shape(const reading *r, const lsp_slot *s,
     return LSP_OK;
   if (s->of_words && t->rank == 2 && t->shape[1] == s->shape[1])
     return wrong_words(r, s, t);
-  char have[128] = "", want[64];
-  for (int i = 0; i < t->rank; i++) {
-    const size_t n = strlen(have);
-    (void)snprintf(have + n, sizeof have - n, "%s%lld", i > 0 ? ", " : "",
-                   (long long)t->shape[i]);
-  }
-  (void)snprintf(want, sizeof want, s->rank == 1 ? "%lld" : "%lld, %lld",
-                 (long long)s->shape[0], (long long)s->shape[1]);
+  char have[SHAPE_SIZE], want[SHAPE_SIZE];
+  print_shape(t->shape, t->rank, have);
+  print_shape(s->shape, s->rank, want);
   return lsp_fail(r->why, LSP_E_FORMAT,
                   "%s: tensor %s is %s of shape [%s], config.json asks for [%s]",
                   lsp_checkpoint_path(r->checkpoint, t), t->name, t->dtype_name, have,
@@ -169,11 +184,21 @@ static void transpose(const float *in, int64_t rows, int64_t cols, float *out) {
       out[j * rows + i] = in[i * cols + j];
 }
 
-/* Rows 2i and 2i + 1 of every head become rows i and i + pairs_apart / 2. */
+/* Each matrix of a tensor, of which one of rank 2 is the only one. */
+static void transpose_each(const lsp_slot *s, const float *in, float *out) {
+  const int64_t *shape = s->rank == 3 ? &s->shape[1] : s->shape;
+  const int64_t size = shape[0] * shape[1];
+  for (int64_t at = 0; at < s->count; at += size)
+    transpose(in + at, shape[0], shape[1], out + at);
+}
+
+/* Rows 2i and 2i + 1 of every head become rows i and i + pairs_apart / 2. (What is a head
+ * along the last dimension has rows of one number.) */
 static void move_pairs(const lsp_slot *s, float *out, float *head) {
-  const int64_t cols = s->count / s->shape[0], half = s->pairs_apart / 2;
+  const int64_t rows = s->rank == 3 ? s->count : s->shape[0];
+  const int64_t cols = s->count / rows, half = s->pairs_apart / 2;
   const size_t row = (size_t)cols * sizeof *out;
-  for (int64_t first = 0; first < s->shape[0]; first += s->head_rows) {
+  for (int64_t first = 0; first < rows; first += s->head_rows) {
     float *at = out + first * cols;
     memcpy(head, at, (size_t)s->pairs_apart * row);
     for (int64_t i = 0; i < half; i++) {
@@ -194,7 +219,7 @@ static lsp_status arrange(const reading *r, const lsp_slot *s, float *out) {
     return lsp_fail(r->why, LSP_E_MEMORY, "no memory to arrange tensor %s", s->name[0]);
   if (s->transposed) {
     memcpy(copy, out, bytes);
-    transpose(copy, s->shape[0], s->shape[1], out);
+    transpose_each(s, copy, out);
   } else {
     move_pairs(s, out, copy);
   }

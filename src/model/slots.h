@@ -17,11 +17,12 @@ struct lsp_slot {
   char name[LSP_ALIASES][LSP_NAME_SIZE]; /* name[0] preferred; the others may stand in
                                             for it, or repeat it and must then be equal */
   int rank;
-  int64_t shape[2]; /* as stored in the checkpoint */
+  int64_t shape[3]; /* as stored in the checkpoint */
   int64_t count, offset;
-  int transposed;  /* stored (in, out): turned while it is read */
-  int pairs_apart; /* rotary pairs side by side in the first `pairs_apart` rows of each
-                      head of `head_rows` rows: moved half the width apart */
+  int transposed; /* stored (in, out): turned while it is read. Of rank 3: each of its
+                      matrices (shape[1], shape[2]) is */
+  int pairs_apart; /* rotary pairs side by side in the first `pairs_apart` rows (of rank 3:
+                      columns) of each head of `head_rows`: moved half the width apart */
   int head_rows;
   int of_words; /* a row for each id: another number of rows is a wrong vocab_size */
   const float **view; /* NULL: none of its own */
@@ -55,7 +56,10 @@ int64_t lsp_slots_floats(const lsp_slots *list);
 lsp_slot *lsp_slot_add(lsp_slots *list, const float **view, int64_t rows, int64_t cols,
                        const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* The same, placed right behind the last one, as queries, keys and values of one matrix
+/* Makes the last slot, of (rows, cols), one of rank 3: (rows, cols / depth, depth). */
+lsp_slot *lsp_slot_deepen(lsp_slot *s, int64_t depth);
+
+/* The same as lsp_slot_add, placed right behind the last one, as queries, keys and values of one matrix
  * are. */
 lsp_slot *lsp_slot_join(lsp_slots *list, int64_t rows, int64_t cols, const char *format,
                         ...) __attribute__((format(printf, 4, 5)));

@@ -30,6 +30,20 @@
 #define FULL "{\"type\": \"full\"}"
 #define RECURRENCE "{\"type\": \"recurrence\", \"segment\": 6, \"memory\": 10}"
 
+#define LEARNED "{\"type\": \"learned\", \"slots\": 5}"
+#define STORE(more)                                                                    \
+  "{\"type\": \"store\", \"memory\": 9, \"segment\": 4, \"neighbours\": 2" more "}"
+#define PAST(more) "{\"type\": \"compressed_past\", \"pool\": 2" more "}"
+#define COMPRESSIVE(more) "{\"type\": \"compressive\", \"segment\": 4" more "}"
+#define LAST(more) "\"last_memory\": {\"slots\": 7" more "}"
+#define UNTIED "\"tie_word_embeddings\": false"
+#define INPUT(rows)                                                                    \
+  "\"memory\": {\"type\": \"input\", \"segment\": 8, \"rows\": " rows "}"
+#define TOKENS "\"memory\": {\"type\": \"tokens\", \"segment\": 8, \"tokens\": 3}"
+#define ASSOCIATIVE(more)                                                              \
+  "\"memory\": {\"type\": \"associative\", \"segment\": 8, \"tokens\": 3, "            \
+  "\"width\": 6" more "}"
+
 static const char base[] =
     "{\"model_type\": \"longspan\", \"vocab_size\": 300, \"hidden_size\": 32,"
     " \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
@@ -162,9 +176,9 @@ static const bad_keys bad[] = {
             "{\"type\":\"full\"},{\"type\":\"full\"},{\"type\":\"full\"}"),
      "\"layers.branches\" is a long list", "1 to 8 branches"},
     {LAYERS("{\"window\": 3}"), "\"layers.branches[0].type\" is missing",
-     "\"levels\" or \"dynamic\""},
+     "\"compressed_past\" or \"compressive\""},
     {LAYERS("{\"type\": \"dilated\"}"), "\"layers.branches[0].type\" is \"dilated\"",
-     "\"levels\" or \"dynamic\""},
+     "\"compressed_past\" or \"compressive\""},
     {LAYERS("{\"type\": \"full\", \"window\": 3}"),
      "\"layers.branches[0].window\" is not known", "known are \"type\", \"normalize\""},
     {LAYERS(LOCAL("-1")), "\"layers.branches[0].window\" is -1", "an integer from 1"},
@@ -189,7 +203,7 @@ static const bad_keys bad[] = {
             "\"same_length\": true}"),
      "branches[0].memory\" is 0", "an integer from 1"},
     {MERGED("mean", "{\"type\": \"full\"}"), "\"layers.merge\" is \"mean\"",
-     "\"softmax\", \"gate\", \"sum\" or \"input_gate\""},
+     "\"sum\", \"input_gate\", \"concat\" or \"memory_gate\""},
     {LAYERS(LOCAL("8") ", {\"type\": \"full\", \"normalize\": \"none\"}"),
      "\"layers.branches[1].normalize\" is \"none\"", "expected \"softmax\""},
     {LAYERS("{\"type\": \"full\", \"normalize\": \"l2\"}"),
@@ -604,8 +618,10 @@ typedef struct {
 static void note(const lsp_slots *list, const lsp_slot *s) {
   inventory *all = list->arg;
   char shape[64];
-  (void)snprintf(shape, sizeof shape, s->rank == 1 ? "%lld" : "%lld,%lld",
-                 (long long)s->shape[0], (long long)s->shape[1]);
+  int n = 0;
+  for (int i = 0; i < s->rank; i++)
+    n += snprintf(shape + n, sizeof shape - (size_t)n, "%s%lld", i > 0 ? "," : "",
+                  (long long)s->shape[i]);
   all->at += (size_t)snprintf(all->text + all->at, sizeof all->text - all->at,
                               "\n%s[%s]\n", s->name[0], shape);
   assert_true(all->at < sizeof all->text);
@@ -648,6 +664,34 @@ static const struct {
          GLOBAL(", \"tokens\": 2, \"projections\": \"own\"")),
      38, "layers.1.attention.global_v.bias[16]"},
     {LAYERS(GLOBAL(", \"tokens\": 2")), 20, "norm.weight[32]"},
+    {LAYERS(LEARNED), 24, "layers.1.attention.memory_keys[2,5,8]"},
+    {LAYERS(LEARNED), 24, "layers.0.attention.memory_values[2,5,8]"},
+    {MERGED("memory_gate", LOCAL("8") ", " STORE("")), 22,
+     "layers.1.attention.memory_gate[4]"},
+    {MERGED("memory_gate", LOCAL("8") ", " STORE(", \"similarity\": \"cosine\"")), 24,
+     "layers.1.attention.store_scale[4]"},
+    {MERGED("sum", LOCAL("8") ", " COMPRESSIVE("")), 20, "norm.weight[32]"},
+    {MERGED("concat", LOCAL("8") ", " FULL ", " COMPRESSIVE("")), 20,
+     "layers.1.attention.o.weight[32,96]"},
+    {LAYERS(RECURRENCE ", " PAST("")), 20, "norm.weight[32]"},
+    {LAYERS(RECURRENCE ", " PAST(", \"compress\": \"convolution\"")), 24,
+     "layers.0.attention.compress.weight[32,32,2]"},
+    {LAYERS(RECURRENCE ", " PAST(", \"compress\": \"convolution\"")), 24,
+     "layers.1.attention.compress.bias[32]"},
+    {LAST(""), 22, "last_memory.keys[7,32]"},
+    {LAST(", \"merge\": \"add\""), 22, "last_memory.values[7,32]"},
+    {LAST(", \"merge\": \"gate\""), 23, "last_memory.gate[32]"},
+    {LAST(", \"merge\": \"concat\""), 23, "last_memory.project.weight[32,64]"},
+    {LAST(", \"merge\": \"concat\", \"project\": false") ", " UNTIED, 23,
+     "head.weight[300,64]"},
+    {INPUT("5"), 20, "norm.weight[32]"},
+    {TOKENS, 21, "memory.tokens[3,32]"},
+    {ASSOCIATIVE(""), 31, "memory.tokens[3,32]"},
+    {ASSOCIATIVE(""), 31, "memory.layers.0.query.weight[6,32]"},
+    {ASSOCIATIVE(""), 31, "memory.layers.1.key.weight[6,32]"},
+    {ASSOCIATIVE(""), 31, "memory.layers.1.value.weight[32,32]"},
+    {ASSOCIATIVE(""), 31, "memory.layers.1.beta.weight[1,32]"},
+    {ASSOCIATIVE(""), 31, "memory.layers.1.beta.bias[1]"},
 };
 
 static void test_every_switch_has_its_tensors(void **state) {

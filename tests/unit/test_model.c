@@ -146,6 +146,7 @@ static void test_relative_positions_take_a_third_product(void **state) {
 typedef struct {
   const char *name;
   int rows, cols; /* cols 0: a vector */
+  int depth;      /* of rank 3: (rows, cols / depth, depth) */
 } tensor;
 
 enum { EMBED, N1, QW, KW, VW, QB, KB, VB, QN, KN, OW, N2, GATE, UP, DOWN, LAST, HEAD };
@@ -187,9 +188,14 @@ static const char *write_checkpoint(const tensor *t, int n, int without) {
     if (i == without)
       continue;
     at += snprintf(header + at, sizeof header - (size_t)at,
-                   t[i].cols > 0 ? "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],"
-                                 : "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%d],",
-                   begin == 0 ? "{" : ",", t[i].name, t[i].rows, t[i].cols);
+                   "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%d", begin == 0 ? "{" : ",",
+                   t[i].name, t[i].rows);
+    if (t[i].depth > 0)
+      at += snprintf(header + at, sizeof header - (size_t)at, ",%d,%d],",
+                     t[i].cols / t[i].depth, t[i].depth);
+    else
+      at += snprintf(header + at, sizeof header - (size_t)at,
+                     t[i].cols > 0 ? ",%d]," : "],", t[i].cols);
     at += snprintf(header + at, sizeof header - (size_t)at, "\"data_offsets\":[%d,%d]}",
                    begin, begin + 4 * size_of(&t[i]));
     begin += 4 * size_of(&t[i]);
@@ -320,8 +326,8 @@ static void test_a_tied_head_may_be_stored_again_and_must_be_equal(void **state)
   assert_rows(l.model.words.cluster[0].embed, EMBED, as_stored, 3);
   unload(&l);
   memcpy(other, tiny, sizeof other);
-  other[N1] = (tensor){"head.weight", 3, 4}; /* with N1's numbers */
-  other[HEAD] = (tensor){"layers.0.attention_norm.weight", 4, 0};
+  other[N1] = (tensor){"head.weight", 3, 4, 0}; /* with N1's numbers */
+  other[HEAD] = (tensor){"layers.0.attention_norm.weight", 4, 0, 0};
   l = load(write_checkpoint(other, HEAD + 1, -1), "");
   assert_int_equal(l.status, LSP_E_FORMAT);
   expect_message(&l.why, "tensor head.weight differs from embed.weight");
@@ -378,6 +384,52 @@ static void test_a_transposed_tensor_is_turned(void **state) {
   lsp_model_close(&m);
 }
 
+/* One of (2, 4, 3): its matrices (4, 3) are turned, or its last dimension is a head whose
+ * components 0 .. 1 (a pair) would stand side by side. */
+static void deep_slots(lsp_model *model, lsp_slots *list) {
+  lsp_slot_deepen(lsp_slot_add(list, &model->positions, 2, 12, "deep"), 3)->transposed =
+      1;
+}
+
+static void paired_slots(lsp_model *model, lsp_slots *list) {
+  lsp_slot *s =
+      lsp_slot_deepen(lsp_slot_add(list, &model->positions, 2, 12, "deep"), 6);
+  s->pairs_apart = 4;
+  s->head_rows = 6;
+}
+
+static lsp_status read_deep(const lsp_family *family, int depth, float block[32],
+                            lsp_failure *why) {
+  const tensor deep = {"deep", 2, 12, depth};
+  unsigned char hash[16];
+  lsp_model m = {.family = family};
+  lsp_model_place(&m, block);
+  const lsp_status st =
+      lsp_model_read(write_checkpoint(&deep, 1, -1), &m, block, hash, why);
+  lsp_model_close(&m);
+  return st;
+}
+
+static void test_a_tensor_may_have_three_dimensions(void **state) {
+  (void)state;
+  static const lsp_family turned = {.model_type = "deep", .slots = deep_slots};
+  static const lsp_family paired = {.model_type = "paired", .slots = paired_slots};
+  static const int apart[] = {0, 2, 1, 3, 4, 5};
+  float block[32] = {0};
+  lsp_failure why = {.status = LSP_OK};
+  assert_int_equal(read_deep(&turned, 3, block, &why), LSP_OK);
+  for (int o = 0; o < 2; o++)
+    for (int i = 0; i < 4; i++)
+      for (int j = 0; j < 3; j++)
+        assert_true(block[o * 12 + j * 4 + i] == element(0, o * 12 + i * 3 + j));
+  assert_int_equal(read_deep(&paired, 6, block, &why), LSP_OK);
+  for (int k = 0; k < 24; k++)
+    assert_true(block[k] == element(0, k / 6 * 6 + apart[k % 6]));
+  assert_int_equal(read_deep(&turned, 4, block, &why), LSP_E_FORMAT);
+  expect_message(&why, "tensor deep is F32 of shape [2, 3, 4], config.json asks for "
+                       "[2, 4, 3]");
+}
+
 static void test_the_text_is_what_the_folder_holds(void **state) {
   (void)state;
   char path[LSP_TEST_PATH + 32], *text = NULL;
@@ -412,4 +464,5 @@ LSP_TESTS(cmocka_unit_test(test_one_softmax_is_one_view_of_all_branches),
           cmocka_unit_test(test_a_tied_head_may_be_stored_again_and_must_be_equal),
           cmocka_unit_test(test_tensors_that_do_not_fit_are_named),
           cmocka_unit_test(test_a_transposed_tensor_is_turned),
+          cmocka_unit_test(test_a_tensor_may_have_three_dimensions),
           cmocka_unit_test(test_the_text_is_what_the_folder_holds))
