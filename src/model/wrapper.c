@@ -135,20 +135,42 @@ static lsp_status check(const lsp_source *s, const lsp_source *all,
   return check_positions(s, model, context);
 }
 
-/* A model of a library has its numbers recorded here; a longspan one has them in the hash
- * of its config. */
-static lsp_status record(const lsp_source *s, lsp_model *model) {
-  const lsp_wrapper *w = &model->wrapper;
-  unsigned char hash[16];
-  if (is_longspan(model))
-    return LSP_OK;
-  json_t *all = json_pack("[i,I,I,i,i]", (int)w->kind, (json_int_t)w->segment,
-                          (json_int_t)w->rows, w->width, w->nu);
-  const lsp_status st = lsp__source_hash(s, all, hash);
-  json_decref(all);
-  LSP_TRY(st);
-  lsp__fact_hash(model, "memory", hash);
-  return LSP_OK;
+/* --- in words -------------------------------------------------------------------- */
+
+void lsp_wrapper_print(const lsp_wrapper *w, char text[LSP_FACT_SIZE]) {
+  const long long segment = (long long)w->segment, rows = (long long)w->rows;
+  text[0] = '\0';
+  if (w->kind == LSP_WRAP_INPUT)
+    (void)snprintf(text, LSP_FACT_SIZE, "input,segment:%lld,rows:%lld", segment, rows);
+  if (w->kind == LSP_WRAP_ASSOCIATIVE)
+    (void)snprintf(text, LSP_FACT_SIZE,
+                   "associative,segment:%lld,tokens:%lld,width:%d,nu:%d", segment, rows,
+                   w->width, w->nu);
+  if (w->kind == LSP_WRAP_TOKENS)
+    (void)snprintf(text, LSP_FACT_SIZE, "tokens,segment:%lld,tokens:%lld", segment,
+                   rows);
+}
+
+int lsp_wrapper_parse(const char *text, lsp_wrapper *wrapper) {
+  static const struct {
+    const char *format;
+    lsp_wrap_kind kind;
+    int numbers;
+  } is[] = {
+      {"input,segment:%lld,rows:%lld", LSP_WRAP_INPUT, 2},
+      {"associative,segment:%lld,tokens:%lld,width:%d,nu:%d", LSP_WRAP_ASSOCIATIVE, 4},
+      {"tokens,segment:%lld,tokens:%lld", LSP_WRAP_TOKENS, 2}};
+  for (size_t i = 0; text != NULL && i < sizeof is / sizeof is[0]; i++) {
+    long long segment = 0, rows = 0;
+    lsp_wrapper w = {.kind = is[i].kind};
+    if (sscanf(text, is[i].format, &segment, &rows, &w.width, &w.nu) != is[i].numbers)
+      continue;
+    w.segment = segment;
+    w.rows = rows;
+    *wrapper = w;
+    return 1;
+  }
+  return 0;
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -157,6 +179,7 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
                                  const lsp_context *context, lsp_model *model,
                                  lsp_failure *why) {
   lsp_wrapper *w = &model->wrapper;
+  char text[LSP_FACT_SIZE];
   const lsp_source all = {config, path, "", why};
   const char *key = key_of(model);
   const json_t *given = lsp__source_get(&all, key);
@@ -173,7 +196,9 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
     model->no_bos = "the tokens of its memory stand around every segment";
   if (w->kind == LSP_WRAP_ASSOCIATIVE)
     LSP_TRY(make_layers(path, model, why));
-  return record(&s, model);
+  lsp_wrapper_print(w, text);
+  lsp__fact(model, "memory", "%s", text);
+  return LSP_OK;
 }
 
 /* --- tensors --------------------------------------------------------------------- */
