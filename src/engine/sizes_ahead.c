@@ -29,9 +29,8 @@ int64_t lsp_sizes_ring(const lsp_layer_sizes *y) {
 }
 
 int64_t lsp_sizes_wait(const lsp_model *m, int layer, const lsp_layer_sizes *y) {
-  const lsp_heads h = m->layer[layer].heads;
   return y->wait_groups * LSP_KEPT_GROUP * LSP_BLOCK *
-         (m->width + (int64_t)h.query * h.width);
+         (m->width + m->layer[layer].output.matrix.cols);
 }
 
 /* Rows that the runs of a layer, and what it draws, look ahead. */
@@ -55,7 +54,7 @@ static int64_t within(int64_t rows, int64_t longest) {
 void lsp_sizes_ahead(const lsp_model *m, int layer, int64_t longest, int64_t ranks,
                      lsp_layer_sizes *y) {
   const lsp_layer *l = &m->layer[layer];
-  const int whole = lsp_sizes_whole(m);
+  const int whole = lsp_sizes_whole(m) || m->wrapper.kind != LSP_WRAP_NONE;
   y->sight = (lsp_sight){.back = within(lsp_layer_near(l), longest),
                          .ahead = within(ahead_of(l), longest),
                          .fixed = lsp_layer_fixed(l)};

@@ -1,4 +1,6 @@
 /* What a layer keeps and borrows. */
+#include "convolved.h"
+#include "last_memory.h"
 #include "sizes_internal.h"
 
 #include "lsp/attend.h"
@@ -25,8 +27,8 @@ static int has_strata(const lsp_model *m) {
  * document, or pooled rows, all layers do, and at least the last row: snapshots are alike
  * in all layers. */
 static int64_t reach_of(const lsp_model *m, int layer) {
-  if (m->two_sided)
-    return 0; /* no snapshots */
+  if (m->two_sided || m->wrapper.kind != LSP_WRAP_NONE)
+    return 0; /* no snapshots, or without keys: frames end with themselves */
   const int64_t reach = lsp_layer_reach(&m->layer[layer]);
   return reach == 0 && (lsp_sizes_fixed(m) > 0 || has_strata(m)) ? 1 : reach;
 }
@@ -80,6 +82,13 @@ static int64_t choices_of(const lsp_layer *l) {
                                          : LSP_BLOCK * (int64_t)(p->blocks - 1));
 }
 
+/* Of frames that no wave and no span divides nothing is kept or borrowed. */
+static void alone(lsp_layer_sizes *s) {
+  s->near_tiles = s->room = s->parts = 0;
+  for (int k = 0; k < s->strata; k++)
+    s->stratum[k].reach = s->stratum[k].groups = 0;
+}
+
 static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
                                 int64_t ranks) {
   const lsp_layer *l = &m->layer[i];
@@ -106,6 +115,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);
   if (m->two_sided)
     lsp_sizes_ahead(m, i, longest, ranks, &s);
+  else if (m->wrapper.kind != LSP_WRAP_NONE)
+    alone(&s);
   return s;
 }
 
@@ -175,6 +186,12 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
   return check_pooled(model, longest, why);
 }
 
+int64_t lsp_sizes_slots(const lsp_layer *layer) {
+  const lsp_pattern *p = lsp_layer_slots(layer);
+  return p == NULL ? 0
+                   : lsp_divide_up(p->slots, LSP_BLOCK) * lsp_tile_floats(layer->heads);
+}
+
 int64_t lsp_sizes_tail(const lsp_model *m, int i) {
   const lsp_vocabulary *v = &m->words;
   return lsp__padded(lsp_divide_up(v->cut[i + 1] - v->cut[i], LSP_BLOCK) * LSP_BLOCK *
@@ -195,12 +212,15 @@ static int64_t widest_bias(const lsp_model *m) {
 }
 
 int64_t lsp_sizes_prepared(const lsp_model *m) {
-  int64_t floats = widest_bias(m);
+  int64_t floats = widest_bias(m) + lsp__padded(lsp_last_tiles(m)) +
+                   lsp__padded(m->last.slots > 0 ? m->width : 0);
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     floats += lsp__padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
               lsp__padded(lsp_tile_floats(l->heads)) +
-              lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query);
+              lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query) +
+              lsp__padded(lsp_sizes_slots(l)) + lsp__padded(lsp_convolved_matrices(l)) +
+              lsp__padded(lsp_convolved_constant(l));
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);
@@ -223,6 +243,8 @@ int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
 
 int64_t lsp_sizes_fixed(const lsp_model *m) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers && !m->two_sided; i++)
     most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
   return most;
@@ -237,6 +259,8 @@ static int64_t bounded_rows(const lsp_stratum *s) {
 
 int64_t lsp_sizes_pooled(const lsp_model *m, int64_t longest) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers; i++) {
     lsp_stratum stratum[LSP_STRATA_MAX];
     const int n = lsp_layer_strata(&m->layer[i], stratum);
