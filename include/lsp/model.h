@@ -270,11 +270,6 @@ lsp_status lsp_model_describe(const char *dir, const char *text,
                               lsp_failure *why);
 void lsp_model_close(lsp_model *model);
 
-/* The memory around a model in words, as it is recorded with results ("memory"), and what
- * they say: 0 if it is nothing. Only numbers are read. */
-void lsp_wrapper_print(const lsp_wrapper *wrapper, char text[LSP_FACT_SIZE]);
-int lsp_wrapper_parse(const char *text, lsp_wrapper *wrapper);
-
 /* Local. Its model_type. */
 const char *lsp_model_type(const lsp_model *model);
 

@@ -135,9 +135,9 @@ static lsp_status check(const lsp_source *s, const lsp_source *all,
   return check_positions(s, model, context);
 }
 
-/* --- in words -------------------------------------------------------------------- */
-
-void lsp_wrapper_print(const lsp_wrapper *w, char text[LSP_FACT_SIZE]) {
+/* The numbers of a library's model are recorded here; those of a longspan one are in the
+ * hash of its config. */
+static void print(const lsp_wrapper *w, char text[LSP_FACT_SIZE]) {
   const long long segment = (long long)w->segment, rows = (long long)w->rows;
   text[0] = '\0';
   if (w->kind == LSP_WRAP_INPUT)
@@ -149,28 +149,6 @@ void lsp_wrapper_print(const lsp_wrapper *w, char text[LSP_FACT_SIZE]) {
   if (w->kind == LSP_WRAP_TOKENS)
     (void)snprintf(text, LSP_FACT_SIZE, "tokens,segment:%lld,tokens:%lld", segment,
                    rows);
-}
-
-int lsp_wrapper_parse(const char *text, lsp_wrapper *wrapper) {
-  static const struct {
-    const char *format;
-    lsp_wrap_kind kind;
-    int numbers;
-  } is[] = {
-      {"input,segment:%lld,rows:%lld", LSP_WRAP_INPUT, 2},
-      {"associative,segment:%lld,tokens:%lld,width:%d,nu:%d", LSP_WRAP_ASSOCIATIVE, 4},
-      {"tokens,segment:%lld,tokens:%lld", LSP_WRAP_TOKENS, 2}};
-  for (size_t i = 0; text != NULL && i < sizeof is / sizeof is[0]; i++) {
-    long long segment = 0, rows = 0;
-    lsp_wrapper w = {.kind = is[i].kind};
-    if (sscanf(text, is[i].format, &segment, &rows, &w.width, &w.nu) != is[i].numbers)
-      continue;
-    w.segment = segment;
-    w.rows = rows;
-    *wrapper = w;
-    return 1;
-  }
-  return 0;
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -196,7 +174,9 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
     model->no_bos = "the tokens of its memory stand around every segment";
   if (w->kind == LSP_WRAP_ASSOCIATIVE)
     LSP_TRY(make_layers(path, model, why));
-  lsp_wrapper_print(w, text);
+  if (is_longspan(model))
+    return LSP_OK;
+  print(w, text);
   lsp__fact(model, "memory", "%s", text);
   return LSP_OK;
 }
