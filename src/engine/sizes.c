@@ -2,6 +2,7 @@
 #include "lsp/sizes.h"
 
 #include "engine_internal.h"
+#include "search.h"
 #include "sizes_internal.h"
 
 #include <math.h>
@@ -16,13 +17,16 @@ static int64_t scratch_of(const lsp_model *m) {
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
-    const int64_t project =
-        LSP_PANEL * (l->qkv.matrix.rows + D) + LSP_BLOCK * (int64_t)l->position.rotated;
+    const int64_t turn = LSP_BLOCK * (int64_t)l->position.rotated;
+    const int64_t project = LSP_PANEL * (l->qkv.matrix.rows + D) +
+                            2 * turn + /* of a block, and of a tile */
+                            LSP_BLOCK * 2 * (int64_t)l->heads.shared * l->heads.width;
     const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
     most = lsp_max(most, lsp_selecting_scratch(l->heads));
+    most = lsp_max(most, lsp_searching_scratch(l));
   }
   return lsp__padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
@@ -82,6 +86,10 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->strata_rings,
                             s->picked,
                             s->choices,
+                            s->nearest,
+                            s->found,
+                            s->recalled,
+                            s->turned,
                             s->gates,
                             s->moved,
                             s->moved,
@@ -134,6 +142,23 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   s->global_tiles = lsp_max(s->global_tiles, blocks * y->tile);
 }
 
+/* What a store takes: its lists, and what they gave. */
+static void add_store(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s) {
+  enum { NEIGHBOUR = sizeof(lsp_neighbour) / sizeof(float) };
+  const int64_t blocks = s->span_rows / LSP_BLOCK, H = l->heads.query;
+  const int64_t block = LSP_BLOCK * H * (lsp_padded(l->heads.width) + 2);
+  lsp_view view[LSP_BRANCHES_MAX];
+  if (y->neighbours == 0)
+    return;
+  s->nearest = lsp_max(s->nearest, s->span_rows * H * y->neighbours * NEIGHBOUR);
+  s->search_heads = s->search_heads > H ? s->search_heads : (int)H;
+  s->found = 2 * s->span_rows * s->search_heads;
+  s->recalled = lsp_max(s->recalled, blocks * block);
+  s->partials = lsp_max(s->partials, blocks * block * lsp_layer_views(l, view));
+  if (y->turns)
+    s->turned = lsp_max(s->turned, (blocks + y->fixed) * y->tile);
+}
+
 /* What the layers need: the most of any for what they use in turn, the sum of what is
  * kept. */
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
@@ -163,6 +188,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->kept_fixed += y->fixed * y->tile;
     s->opening += LSP_PANEL / LSP_BLOCK * y->tile;
     add_strata(y, s);
+    add_store(l, y, s);
     if (z->model->two_sided ? !y->in_rounds : y->near_tiles <= y->room)
       continue;
     lsp_view view[LSP_BRANCHES_MAX];
