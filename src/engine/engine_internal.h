@@ -144,10 +144,12 @@ typedef struct {
   int views;
   lsp_stratum stratum[LSP_STRATA_MAX];
   int strata;
-  int is_far;          /* it looks at blocks one by one, or has strata */
-  const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
-  const float *slots;  /* (slots / 64) tiles of learned keys and values; NULL: none */
-  const float *strips; /* relative positions; NULL: none */
+  int is_far;         /* it looks at blocks one by one, or has strata */
+  const float *gate;  /* (views, H) weight of each view's result; NULL: 1 */
+  const float *slots; /* (slots / 64) tiles of learned keys and values; NULL: none */
+  const float *convolved; /* (c, 2 G E, D) matrices of convolved rows (convolved.h) */
+  const float *convolved_constant; /* (2 G E); NULL: there are none */
+  const float *strips;             /* relative positions; NULL: none */
   int64_t strip_count;
   const float *ghost; /* tile of positions before 0; NULL: there are none */
   const double *turn; /* (64, rotated / 2, 2) cosine and sine of 0 .. 63 steps */
@@ -157,12 +159,14 @@ typedef struct {
   lsp_model model;
   unsigned char hash[16];
   lsp_shared shared;
-  lsp_prepared *layer; /* (L) */
-  const float *zeros;  /* as many as any bias has */
-  const float **tail;  /* (clusters) (tiles, e, 64) out[i], for the block kernel */
-  const float **in;    /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
-  const float **out;   /* (clusters) (e, D) packed out_proj, turned; likewise */
-  double *turns;       /* owned: what lsp_prepared.turn points to */
+  lsp_prepared *layer;     /* (L) */
+  const float *zeros;      /* as many as any bias has */
+  const float *last_slots; /* tiles of the memory after the last norm */
+  const float *last_gate;  /* (D) its sigmoid(gate) */
+  const float **tail;      /* (clusters) (tiles, e, 64) out[i], for the block kernel */
+  const float **in;  /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
+  const float **out; /* (clusters) (e, D) packed out_proj, turned; likewise */
+  double *turns;     /* owned: what lsp_prepared.turn points to */
 } lsp_weights;
 
 /* A file of what a text was cut into, as long as this process lives. */
@@ -189,7 +193,11 @@ typedef struct {
   unsigned char text_hash[16];
   lsp_token_file token_file[LSP_TOKEN_FILES];
   int64_t start_position; /* of the first token of document 0 */
-  lsp_context context;    /* how much of a text is read at once */
+  int32_t
+      *before; /* (befores) owned: ids of document 0 before its first token here that
+                      are read again, from a snapshot */
+  int64_t befores;
+  lsp_context context; /* how much of a text is read at once */
   lsp_plan plan;
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
@@ -216,6 +224,9 @@ typedef struct {
   lsp_layer_sizes *layer; /* (L) */
   lsp_chain *chain;       /* of states; NULL: no layer has one */
   lsp_arena arena;
+  const float
+      *memory;     /* (wrapper.rows, D) rows of frames that are no tokens, as they are
+                          embedded; NULL: those of the model */
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, cols of output) queries, then weighted values */
   float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
@@ -375,6 +386,7 @@ void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
 void lsp_forward_embed(lsp_run *e);
+void lsp_embed(lsp_run *e, int64_t first, int64_t end); /* panels of the span */
 void lsp_forward_layer(lsp_run *e, int layer);
 
 /* stages.c: two-sided models */

@@ -9,6 +9,7 @@
  * panel of rows by LSP_HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in
  * the panel, go through the block kernel, whose bits do not depend on a row's place. */
 #include "engine_internal.h"
+#include "last_memory.h"
 
 #include <float.h>
 #include <math.h>
@@ -19,7 +20,7 @@
 typedef struct {
   const lsp_run *e;
   int rows;
-  const float *hidden;   /* (rows, D) */
+  const float *hidden;   /* (rows, D), or as wide as what the head reads */
   const int32_t *target; /* (rows) id that follows; -1: none is asked for */
   double *nll;           /* (rows) */
   float *projected;      /* (LSP_PANEL, e) */
@@ -72,7 +73,8 @@ static void add_up(head_work *w, int64_t n, float *row, const float *bias, int r
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
   const lsp_vocabulary *c = &w->e->weights.model.words;
-  const lsp_matrix part = {weight, n, c->cluster[0].width, c->storage};
+  const lsp_matrix part = {weight, n, lsp_model_head_width(&w->e->weights.model),
+                           c->storage};
   lsp_multiply(&w->e->job, &part, w->rows, rows, w->logits, lsp_work_of(w->e));
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
@@ -93,7 +95,7 @@ static void settle(const head_work *w, int r) {
 static void head(head_work *w) {
   const lsp_vocabulary *m = &w->e->weights.model.words;
   const int64_t shortlist = m->cut[1];
-  const int width = m->cluster[0].width;
+  const int64_t width = lsp_model_head_width(&w->e->weights.model);
   const float *rows = project(w, 0);
   reset(w);
   for (int64_t first = 0; first < shortlist; first += LSP_HEAD_COLUMNS)
@@ -163,8 +165,12 @@ static void tail(head_work *w, int i) {
 }
 
 static void panel_nll(head_work *w, float *scratch) {
-  const int64_t widest =
-      lsp_max(w->e->weights.model.width, w->e->weights.model.words.widest);
+  const lsp_model *m = &w->e->weights.model;
+  const int64_t widest = lsp_max(m->width, m->words.widest);
+  const float *rows = lsp_last_beside(w->e, w->rows, w->hidden, scratch);
+  if (rows != w->hidden)
+    scratch += LSP_PANEL * lsp_model_head_width(m);
+  w->hidden = rows;
   w->projected = scratch;
   w->logits = scratch + LSP_PANEL * widest;
   for (int r = 0; r < w->rows; r++)
@@ -184,12 +190,19 @@ static float written(lsp_run *e, double nll, int64_t token) {
   return NAN;
 }
 
+/* Where frames are linked, rows that are no tokens predict nothing. */
+static int64_t first_predictor(const lsp_plan *plan, int64_t f) {
+  return plan->framing.linked ? lsp_plan_origin(plan, f) - lsp_plan_lead(plan, f) : 0;
+}
+
 /* One panel of the span: targets are the tokens after its rows, or their own, as far as the
  * document goes. */
 static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t f = p->piece->frame;
-  const int64_t origin = lsp_plan_origin(plan, f), end = lsp_plan_end(plan, f);
+  const int64_t origin = lsp_plan_origin(plan, f);
+  const int64_t end = lsp_plan_tokens_end(plan, f) + lsp_plan_links(plan, f);
+  const int64_t first = lsp_max(p->piece->first, first_predictor(plan, f));
   const int64_t base = plan->token_start[f] - origin; /* of position 0 */
   const int ahead = !plan->framing.own; /* from a row to what it predicts */
   int any = 0;
@@ -200,8 +213,8 @@ static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
     const int64_t at = position + ahead;
-    const int asked = position >= p->piece->first && at >= origin && at < end &&
-                      lsp_plan_predicts(plan, f, at);
+    const int asked =
+        position >= first && at >= origin && at < end && lsp_plan_predicts(plan, f, at);
     target[r] = asked ? e->span.id[base + at - e->span.wave.token_first] : -1;
     any = any || asked;
   }

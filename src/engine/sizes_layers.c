@@ -1,4 +1,6 @@
 /* What a layer keeps and borrows. */
+#include "convolved.h"
+#include "last_memory.h"
 #include "search.h"
 #include "sizes_internal.h"
 
@@ -26,8 +28,8 @@ static int has_strata(const lsp_model *m) {
  * document, or pooled rows, all layers do, and at least the last row: snapshots are alike
  * in all layers. */
 static int64_t reach_of(const lsp_model *m, int layer) {
-  if (m->two_sided)
-    return 0; /* no snapshots */
+  if (m->two_sided || m->wrapper.kind != LSP_WRAP_NONE)
+    return 0; /* no snapshots, or without keys: frames end with themselves */
   const int64_t reach = lsp_layer_reach(&m->layer[layer]);
   return reach == 0 && (lsp_sizes_fixed(m) > 0 || has_strata(m)) ? 1 : reach;
 }
@@ -94,6 +96,13 @@ static void store_of(const lsp_layer *l, int64_t longest, lsp_layer_sizes *s) {
   }
 }
 
+/* Of frames that no wave and no span divides nothing is kept or borrowed. */
+static void alone(lsp_layer_sizes *s) {
+  s->near_tiles = s->room = s->parts = 0;
+  for (int k = 0; k < s->strata; k++)
+    s->stratum[k].reach = s->stratum[k].groups = 0;
+}
+
 static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
                                 int64_t ranks) {
   const lsp_layer *l = &m->layer[i];
@@ -121,6 +130,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);
   if (m->two_sided)
     lsp_sizes_ahead(m, i, longest, ranks, &s);
+  else if (m->wrapper.kind != LSP_WRAP_NONE)
+    alone(&s);
   return s;
 }
 
@@ -216,13 +227,15 @@ static int64_t widest_bias(const lsp_model *m) {
 }
 
 int64_t lsp_sizes_prepared(const lsp_model *m) {
-  int64_t floats = widest_bias(m);
+  int64_t floats = widest_bias(m) + lsp__padded(lsp_last_tiles(m)) +
+                   lsp__padded(m->last.slots > 0 ? m->width : 0);
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     floats += lsp__padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
               lsp__padded(lsp_tile_floats(l->heads)) +
               lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query) +
-              lsp__padded(lsp_sizes_slots(l));
+              lsp__padded(lsp_sizes_slots(l)) + lsp__padded(lsp_convolved_matrices(l)) +
+              lsp__padded(lsp_convolved_constant(l));
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);
@@ -245,6 +258,8 @@ int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
 
 int64_t lsp_sizes_fixed(const lsp_model *m) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers && !m->two_sided; i++)
     most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
   return most;
@@ -259,6 +274,8 @@ static int64_t bounded_rows(const lsp_stratum *s) {
 
 int64_t lsp_sizes_pooled(const lsp_model *m, int64_t longest) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers; i++) {
     lsp_stratum stratum[LSP_STRATA_MAX];
     const int n = lsp_layer_strata(&m->layer[i], stratum);
