@@ -306,6 +306,9 @@ int64_t lsp_layer_ahead(const lsp_layer *layer);
 /* The branch that picks blocks by content (chosen or selected), or NULL. */
 const lsp_pattern *lsp_layer_chooser(const lsp_layer *layer);
 
+/* The branch of learned slots, or NULL. */
+const lsp_pattern *lsp_layer_slots(const lsp_layer *layer);
+
 /* 1 if queries look at blocks one by one (random, chosen, selected). */
 int lsp_layer_picks(const lsp_layer *layer);
 

@@ -20,29 +20,43 @@
 #include "lsp/status.h"
 
 /* A frame is what the model sees as one text: `prefix` rows that stand before it, tokens of
- * the document that were predicted in an earlier frame and are read again (its lead), and
- * the tokens that it has for itself. Positions count its rows. A document is one frame, or,
- * cut into chunks, several:
+ * the document that were predicted in an earlier frame and are read again (its lead), the
+ * tokens that it has for itself, and `suffix` rows behind them. Positions count its rows. A
+ * document is one frame, or, cut into chunks, several:
  *
  *   document   | a b c d e f g h i j |
  *   frame 0    | prefix | a b c d |               tokens 4, stride 2
  *   frame 1    | prefix | c d | e f |             lead, own
  *   frame 2    | prefix | e f | g h |
  *
+ * The frames of a model that is wrapped in a memory (lsp_wrapper) are its segments, each
+ * behind the last `again` tokens before it, as far as the document has them:
+ *
+ *   frame 0    | prefix |         a b c | suffix |       tokens 3, stride 3, again 5
+ *   frame 1    | prefix |   a b c d e f | suffix |       from d on its own
+ *   frame 2    | prefix | b c d e f g h i | suffix |     from g on
+ *
+ * Document 0 may go on where another run ended, `before` tokens behind its beginning: then
+ * frame 0 has the tokens of its segment before that place in its lead, too.
+ *
  * All that follows is of frames: panels, pieces, tiles, loans. */
 typedef struct {
-  int prefix;     /* rows before the tokens of every frame */
-  int64_t tokens; /* that a frame has at most, lead included; 0: all of its document */
+  int prefix; /* rows before the tokens of every frame */
+  int64_t
+      tokens; /* that a frame has at most, lead included (but for `again`); 0: all of
+                     its document */
   int64_t stride; /* of which it has so many for itself, at most, but for a document's
                      first frame, which has all of them */
   int half;       /* predictions only of the second half of frames that are whole */
   int own;        /* a row predicts its own token, not the next one */
-  /* A model that is wrapped in a memory (lsp_wrapper): */
-  int64_t suffix;     /* rows behind the tokens of every frame */
-  int linked;         /* the last token of a frame predicts the first of the next one */
-  int64_t first_lead; /* tokens of frame 0 that come from a snapshot */
-  int whole; /* waves and spans hold 1: whole frames; 2: spans hold all that a wave has
-                     of a document */
+  /* A wrapped model: */
+  int64_t suffix; /* rows behind the tokens of every frame that has any */
+  int64_t again;  /* tokens before a frame's own ones that are read again, at most */
+  int64_t before; /* tokens of document 0 before those that are here */
+  int linked;     /* the last token of a frame predicts the first of the document's next
+                     one, and no row that is no token predicts any */
+  int whole; /* waves and spans hold 1: whole frames; 2: whole frames, and a span all
+                     that a wave has of a document */
 } lsp_framing;
 
 typedef struct {
@@ -54,14 +68,14 @@ typedef struct {
   int64_t *row_start;   /* (frames + 1) rows of those panels: the work */
   int64_t *first_frame; /* (documents + 1) of document d; NULL: its only one, d */
   /* Of the first row of frame 0: 0, or where the snapshot that it continues from was
-   * taken (it then has no prefix). */
+   * taken (it then has no prefix). Frames of wrapped models begin at 0 (framing.before). */
   int64_t first_position;
   lsp_framing framing;
   int64_t *owned; /* NULL: the tables are lent */
 } lsp_plan;
 
-/* Frames of a document with so many tokens: at least one. */
-int64_t lsp_framing_frames(const lsp_framing *framing, int64_t tokens);
+/* Frames of document d, which has so many tokens here: at least one. */
+int64_t lsp_framing_frames(const lsp_framing *framing, int64_t d, int64_t tokens);
 
 /* Numbers in the tables of a plan. */
 static inline int64_t lsp_plan_numbers(const lsp_framing *framing, int64_t documents,
@@ -109,12 +123,17 @@ static inline int64_t lsp_plan_document_start(const lsp_plan *plan, int64_t d) {
   return plan->token_start[lsp_plan_first_frame(plan, d)];
 }
 
-/* Tokens of a frame's lead. */
+/* Tokens of a frame's lead; they may be from before the corpus (framing.before), at
+ * negative numbers. */
 int64_t lsp_plan_lead(const lsp_plan *plan, int64_t f);
+
+/* Which segment of its document a frame of a wrapped model is: from 0, counted from the
+ * document's beginning. */
+int64_t lsp_plan_segment(const lsp_plan *plan, int64_t f);
 
 /* From positions of frame f to tokens of the corpus and back: the only place where this is
  * worked out. First row of the frame here; the first token that it has for itself; one
- * past its last. */
+ * past its last token; one past its last row. */
 static inline int64_t lsp_plan_begin(const lsp_plan *plan, int64_t f) {
   return f == 0 ? plan->first_position : 0;
 }
@@ -124,11 +143,16 @@ static inline int64_t lsp_plan_origin(const lsp_plan *plan, int64_t f) {
   return plan->framing.prefix +
          (plan->first_frame == NULL ? 0 : lsp_plan_lead(plan, f));
 }
-static inline int64_t lsp_plan_end(const lsp_plan *plan, int64_t f) {
+static inline int64_t lsp_plan_tokens_end(const lsp_plan *plan, int64_t f) {
   return lsp_plan_origin(plan, f) + lsp_plan_tokens_of(plan, f);
 }
+static inline int64_t lsp_plan_end(const lsp_plan *plan, int64_t f) {
+  return lsp_plan_tokens_end(plan, f) +
+         (lsp_plan_tokens_of(plan, f) > 0 ? plan->framing.suffix : 0);
+}
 
-/* Token of the corpus at a position, of the lead, too; below that in the prefix. */
+/* Token of the corpus at a position, of the lead, too; below that in the prefix. Behind the
+ * frame's tokens it counts on. */
 static inline int64_t lsp_plan_token(const lsp_plan *plan, int64_t f,
                                      int64_t position) {
   return plan->token_start[f] + position - lsp_plan_origin(plan, f);
@@ -138,12 +162,18 @@ static inline int64_t lsp_plan_position(const lsp_plan *plan, int64_t f,
   return lsp_plan_origin(plan, f) + token - plan->token_start[f];
 }
 
-/* 1 if frame f predicts the token at a position from its origin on: there is a row that
- * does, and the framing asks for it. */
+/* 1 if the token at a position of frame f, from its origin on, is predicted: there is a row
+ * that does, in the frame or (linked) in the document's frame before it, and the framing
+ * asks for it. */
 int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position);
 
-/* Rows of the longest frame, from position 0: O(frames). */
+/* 1 if the last token of frame f predicts the first one of the next frame. */
+int lsp_plan_links(const lsp_plan *plan, int64_t f);
+
+/* Rows of the longest frame, from position 0: O(frames). Rows of the panels of the longest
+ * document: O(documents). */
 int64_t lsp_plan_longest(const lsp_plan *plan);
+int64_t lsp_plan_longest_document(const lsp_plan *plan);
 
 /* Tokens that are read again, in all leads together: O(frames). */
 int64_t lsp_plan_read_again(const lsp_plan *plan);
@@ -170,10 +200,12 @@ typedef struct {
 } lsp_range;
 
 /* The wave that begins at a panel: as many panels as have at most `rows` rows, and at
- * least one. */
+ * least one; of whole frames, where the framing says so, and at least one of them. */
 lsp_range lsp_plan_wave(const lsp_plan *plan, int64_t first, int64_t rows);
 
-/* What rank r of `ranks` owns of a wave; may be empty. */
+/* What rank r of `ranks` owns of a wave; may be empty. Its rows are at most its share and
+ * one of what spans are made of more: a panel, a frame, or what the wave has of a document
+ * (framing.whole). */
 lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int ranks);
 
 typedef struct {
@@ -182,9 +214,10 @@ typedef struct {
   int64_t row;                    /* of the piece's first panel in the span */
   int64_t start;                  /* position of that row: a panel border */
   int64_t first, end;             /* positions of its rows: start <= first < end */
-  int64_t origin; /* of the first token that the frame has for itself, as
-                                     far as it is here: first <= origin <= end */
-  int64_t token;  /* that token, in the corpus */
+  int64_t origin;     /* of the first token that the frame has for itself, as
+                                     far as it is here: first <= origin <= tokens_end */
+  int64_t token;      /* that token, in the corpus */
+  int64_t tokens_end; /* position behind its last token here: <= end */
 } lsp_piece;
 
 /* The piece that holds panel `panel` of the span, as much of it as the span has. The

@@ -94,6 +94,9 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
  * reach is bounded; -1: as many as a document is long. */
 int64_t lsp_sizes_strips(const lsp_layer *layer);
 
+/* Tiles of the learned slots of a layer. */
+int64_t lsp_sizes_slots(const lsp_layer *layer);
+
 /* Packed output rows of cluster i, beyond the shortlist. */
 int64_t lsp_sizes_tail(const lsp_model *model, int i);
 

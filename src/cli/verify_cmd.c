@@ -118,7 +118,7 @@ static int may_have_panels(const lsp_output_spec *s, const lsp_framing *framing,
                            const int64_t *tokens) {
   int64_t frames = 0;
   for (int64_t d = 0; d < s->documents; d++)
-    frames += tokens[d] > 0 ? lsp_framing_frames(framing, tokens[d]) : 0;
+    frames += tokens[d] > 0 ? lsp_framing_frames(framing, d, tokens[d]) : 0;
   return frames <= s->panels;
 }
 

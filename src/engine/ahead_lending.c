@@ -145,8 +145,8 @@ static void pass_kind(const lending *l, const lsp_block_loan *loan, const rows *
 static void pass_both(const lending *l, const lsp_block_loan *loan, int is_kept) {
   const lsp_run *e = l->e;
   const lsp_layer_sizes *y = &e->span.layer[l->layer];
-  const lsp_heads h = e->weights.model.layer[l->layer].heads;
-  const int64_t D = e->weights.model.width, A = (int64_t)h.query * h.width;
+  const lsp_model *m = &e->weights.model;
+  const int64_t D = m->width, A = m->layer[l->layer].output.matrix.cols;
   float *ring = e->kept.waiting + y->wait_at;
   const rows x = {is_kept ? e->span.x_next : e->span.x, ring, e->span.x_next, D};
   const rows q = {is_kept ? e->span.q_next : e->span.q,

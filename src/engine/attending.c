@@ -7,6 +7,7 @@
  *            show them
  *   picked   blocks one by one, the highest first, as far as neither shows them
  *   pooled   rows of each level, the highest first
+ *   learned  slots, the highest first
  *
  * Each source but the run is a partial result of its own, merged after those before it. The
  * order is one of positions; where a tile lies, and in which pass it is walked, changes no
@@ -31,13 +32,14 @@ typedef struct {
   int layer, head, view;
   const lsp_panel *panel;
   int64_t position; /* of its first row */
-  float *query;     /* (64, ld): in the span's queries */
+  float *query;     /* (64, ld): in the span's queries, this head's columns */
   int64_t ld;
   lsp_queries queries;
   int64_t first[LSP_BLOCK], end[LSP_BLOCK]; /* what a source shows, relative */
   lsp_attending work;
   float *scratch; /* after lsp_attend_scratch: (2, 64 Ep) partials, the sum of views,
                      queries turned back */
+  float weight[LSP_BLOCK]; /* of a result, row by row */
   int64_t visits;
 } block;
 
@@ -370,6 +372,53 @@ static void add_pooled(block *b, const lsp_partial *to) {
   }
 }
 
+/* --- learned slots --------------------------------------------------------------- */
+
+/* They stand nowhere: queries are as they are before they are turned, and scores have no
+ * term of position. */
+static lsp_queries ask_slots(block *b) {
+  lsp_queries q = b->queries;
+  float *turned = b->scratch + 3 * block_floats(b);
+  q.distances.strips = NULL;
+  q.slope = 0;
+  if (b->e->weights.model.layer[b->layer].position.kind != LSP_POSITION_ROTARY)
+    return q;
+  lsp_turn_back(b->e, b->layer, b->position, 0, b->query, b->ld, turned,
+                turned + block_floats(b));
+  q.query = turned;
+  q.ld_query = q.heads.width;
+  return q;
+}
+
+static void walk_slots(block *b, const lsp_queries *q, const lsp_partial *to) {
+  const lsp_prepared *made = &b->e->weights.layer[b->layer];
+  const int64_t slots = view_of(b)->learned->slots;
+  const lsp_seen seen = {b->first, b->end};
+  for (int i = 0; i < q->rows; i++) {
+    b->first[i] = 0;
+    b->end[i] = slots;
+  }
+  for (int64_t tile = (slots - 1) / LSP_BLOCK; tile >= 0; tile--) {
+    const lsp_visit visit = {.tile = made->slots + tile * lsp_tile_floats(q->heads) +
+                                     shared_of(b) * lsp_tile_head(q->heads),
+                             .back = -tile};
+    lsp_attend_walk(q, &seen, &visit, 1, &b->work, to);
+    b->visits++;
+  }
+}
+
+static void add_learned(block *b, const lsp_partial *to) {
+  float top[LSP_BLOCK], sum[LSP_BLOCK];
+  if (view_of(b)->learned == NULL)
+    return;
+  const lsp_partial part = part_of(b, to, top, sum);
+  const lsp_queries q = ask_slots(b);
+  lsp_attend_begin(&q, lsp_scratch_of(b->e), &b->work);
+  begin_part(b, &part);
+  walk_slots(b, &q, &part);
+  merge_part(b, to, &part);
+}
+
 /* --- views ----------------------------------------------------------------------- */
 
 lsp_queries lsp_queries_of(const lsp_run *e, int layer, int head) {
@@ -418,8 +467,23 @@ static lsp_partial partial_of(const block *b, lsp_pass pass, float top[LSP_BLOCK
   return (lsp_partial){at, Ep, at + LSP_BLOCK * Ep, at + LSP_BLOCK * (Ep + 1)};
 }
 
+/* 1: the memory holds nothing yet for the query at a position. */
+static int is_empty(const lsp_view *memory, int64_t position) {
+  if (memory->store != NULL)
+    return lsp_store_candidates(memory->store, position).end == 0;
+  return memory->compressive != NULL && position < memory->compressive->segment;
+}
+
+/* Beside a memory that holds nothing yet the result of the others stays as it is. */
+static lsp_weight weight_beside(block *b, float all) {
+  const lsp_view *memory = &b->e->weights.layer[b->layer].view[1];
+  for (int i = 0; i < b->queries.rows; i++)
+    b->weight[i] = is_empty(memory, b->position + i) ? 1.0f - (float)b->view : all;
+  return (lsp_weight){.row = b->weight, .ld = 1};
+}
+
 /* What the view's result is weighted by. */
-static lsp_weight weight_of(const block *b) {
+static lsp_weight weight_of(block *b) {
   const lsp_run *e = b->e;
   const lsp_prepared *made = &e->weights.layer[b->layer];
   const int64_t at = (int64_t)b->view * b->queries.heads.query + b->head;
@@ -428,22 +492,31 @@ static lsp_weight weight_of(const block *b) {
     const int64_t row = b->panel->row + b->position - b->panel->start;
     return (lsp_weight){.row = e->span.gates + row * ld + at, .ld = ld};
   }
-  return (lsp_weight){.all = made->gate != NULL ? made->gate[at] : 1.0f};
+  if (made->gate == NULL)
+    return (lsp_weight){.all = 1.0f};
+  const lsp_layer *l = &e->weights.model.layer[b->layer];
+  if (l->merge == LSP_MERGE_MEMORY && l->gate_skips)
+    return weight_beside(b, made->gate[at]);
+  return (lsp_weight){.all = made->gate[at]};
 }
 
-/* The results of all views side by side are one: the first goes where the queries were
- * once all views have read them. */
+/* The view's result becomes, or is added to, that of the block. Where the queries are it
+ * goes only once all views have read them; side by side all but the first have columns of
+ * their own. */
 static void finish(block *b, const lsp_partial *p) {
-  const lsp_prepared *made = &b->e->weights.layer[b->layer];
+  const int views = b->e->weights.layer[b->layer].views;
+  const int concat = b->e->weights.model.layer[b->layer].merge == LSP_MERGE_CONCAT;
   const int width = b->queries.heads.width;
+  const int64_t A = (int64_t)b->queries.heads.query * width;
   const lsp_weight weight = weight_of(b);
   float *sum = b->scratch + 2 * block_floats(b);
-  if (made->views == 1) {
+  if (views == 1)
     lsp_attend_finish(&b->queries, p, weight, 0, b->query, b->ld);
-    return;
-  }
-  lsp_attend_finish(&b->queries, p, weight, b->view > 0, sum, width);
-  if (b->view + 1 == made->views)
+  else if (concat && b->view > 0)
+    lsp_attend_finish(&b->queries, p, weight, 0, b->query + b->view * A, b->ld);
+  else
+    lsp_attend_finish(&b->queries, p, weight, b->view > 0, sum, width);
+  if (views > 1 && b->view + 1 == views)
     for (int i = 0; i < b->queries.rows; i++)
       memcpy(b->query + i * b->ld, sum + (int64_t)i * width,
              (size_t)width * sizeof(float));
@@ -464,6 +537,7 @@ static void attend_view(block *b, lsp_pass pass) {
   add_fixed(b, &p);
   add_picked(b, &p);
   add_pooled(b, &p);
+  add_learned(b, &p);
   if (view_of(b)->fixed != NULL && view_of(b)->fixed->kind == LSP_PATTERN_GLOBAL)
     lsp_globals_replace(b->e, b->layer, b->panel, b->position, b->head, &p);
   finish(b, &p);
@@ -472,11 +546,12 @@ static void attend_view(block *b, lsp_pass pass) {
 /* Rows after the last token become zero, so that what follows is finite. Returns the
  * visits. */
 static int64_t attend_block(block *b, lsp_pass pass) {
-  const int width = b->e->weights.model.layer[b->layer].heads.width;
+  const lsp_heads h = b->e->weights.model.layer[b->layer].heads;
   const int64_t rows = lsp_min(LSP_BLOCK, b->panel->piece->end - b->position);
   b->visits = 0;
   for (int64_t i = lsp_max(rows, 0); i < LSP_BLOCK; i++)
-    memset(b->query + i * b->ld, 0, (size_t)width * sizeof(float));
+    for (int64_t at = 0; at < b->ld; at += (int64_t)h.query * h.width)
+      memset(b->query + i * b->ld + at, 0, (size_t)h.width * sizeof(float));
   if (rows <= 0)
     return 0;
   for (b->view = 0; b->view < b->e->weights.layer[b->layer].views; b->view++)
@@ -486,8 +561,9 @@ static int64_t attend_block(block *b, lsp_pass pass) {
 
 void lsp_attend(lsp_run *e, int layer, int64_t first, int64_t end, lsp_pass pass) {
   const double begin = MPI_Wtime();
-  const lsp_heads h = e->weights.model.layer[layer].heads;
-  const int64_t A = (int64_t)h.query * h.width;
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  const lsp_heads h = l->heads;
+  const int64_t ld = l->output.matrix.cols; /* at least that of the queries */
   const lsp_panel *panel = e->span.wave.panel;
   int64_t visits = 0;
 #pragma omp parallel for schedule(dynamic) collapse(2) num_threads(e->job.threads)     \
@@ -501,8 +577,8 @@ void lsp_attend(lsp_run *e, int layer, int64_t first, int64_t end, lsp_pass pass
                    .panel = &panel[i],
                    .position = panel[i].start + row,
                    .query =
-                       e->span.q + (panel[i].row + row) * A + (int64_t)head * h.width,
-                   .ld = A};
+                       e->span.q + (panel[i].row + row) * ld + (int64_t)head * h.width,
+                   .ld = ld};
         visits += attend_block(&b, pass);
       }
       lsp_poll(e);

@@ -55,7 +55,7 @@ static lsp_queries ask(const selecting *s, int in_group, lsp_attending *work) {
   const lsp_run *e = s->e;
   const lsp_layer *l = &e->weights.model.layer[s->layer];
   const int head = s->shared * s->group + in_group;
-  const int64_t A = (int64_t)l->heads.query * l->heads.width;
+  const int64_t A = l->output.matrix.cols;
   const int64_t row = s->panel->row + s->position - s->panel->start;
   lsp_queries q = lsp_queries_of(e, s->layer, head);
   q.rows = s->rows;

@@ -146,6 +146,7 @@ typedef struct {
   int strata;
   int is_far;          /* it looks at blocks one by one, or has strata */
   const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
+  const float *slots;  /* (slots / 64) tiles of learned keys and values; NULL: none */
   const float *strips; /* relative positions; NULL: none */
   int64_t strip_count;
   const float *ghost; /* tile of positions before 0; NULL: there are none */
@@ -216,7 +217,7 @@ typedef struct {
   lsp_chain *chain;       /* of states; NULL: no layer has one */
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
-  float *q;        /* (span_rows, H E) queries, then weighted values */
+  float *q;        /* (span_rows, cols of output) queries, then weighted values */
   float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
   float *tiles;    /* (span_rows / 64) tiles of the span */
   float *halo;     /* (rooms, room) tiles of the past: of the round that is walked,

@@ -90,6 +90,7 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
   const lsp_layer *l = &e->weights.model.layer[layer];
   const lsp_heads h = l->heads;
   const int64_t A = (int64_t)h.query * h.width, ld = l->qkv.matrix.rows;
+  const int64_t ldq = l->output.matrix.cols; /* results may be wider */
   const int64_t position = p->start + row, tile = position / LSP_BLOCK;
   const int64_t real = lsp_max(position, p->piece->first);
   const int64_t end = lsp_min(position + LSP_BLOCK, p->piece->end);
@@ -103,7 +104,8 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
     lsp_strata_block(e, p, layer, row, qkv);
   lsp_turn_block(e, layer, position, qkv);
   for (int i = 0; i < LSP_BLOCK; i++)
-    memcpy(e->span.q + (p->row + row + i) * A, qkv + i * ld, (size_t)A * sizeof(float));
+    memcpy(e->span.q + (p->row + row + i) * ldq, qkv + i * ld,
+           (size_t)A * sizeof(float));
   if (position < p->piece->first) {
     const lsp_layer_sizes *y = &e->span.layer[layer];
     first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);

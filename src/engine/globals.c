@@ -114,13 +114,18 @@ static float *queries_of_span(const lsp_run *e, int layer) {
   return has_own(e, layer) ? e->span.global_q : e->span.q;
 }
 
+/* Floats from a row of queries to the next. */
+static int64_t row_of(const globals *g) {
+  return g->e->weights.model.layer[g->layer].output.matrix.cols;
+}
+
 typedef struct {
   const globals *globals;
   int slot;
 } lent_queries;
 
 static float *queries_in_slot(const globals *g, int slot) {
-  const int64_t A = (int64_t)g->heads.query * g->heads.width;
+  const int64_t A = row_of(g);
   return g->e->span.global_rows + slot * g->blocks * LSP_BLOCK * A;
 }
 
@@ -128,7 +133,7 @@ static void pass_queries(const lsp_block_loan *loan, void *arg) {
   const lent_queries *l = arg;
   const globals *g = l->globals;
   const lsp_run *e = g->e;
-  const int64_t A = (int64_t)g->heads.query * g->heads.width, block = LSP_BLOCK * A;
+  const int64_t A = row_of(g), block = LSP_BLOCK * A;
   const int64_t f = e->span.ahead.fixed_frame[l->slot];
   const float *from = NULL;
   float *to = NULL;
@@ -149,9 +154,9 @@ void lsp_globals_lend(lsp_run *e, int layer, const lsp_step *s) {
   }
 }
 
-/* Queries (64, H E) of block b of a piece's frame. */
+/* Queries of block b of a piece's frame. */
 static const float *queries_of(const globals *g, const lsp_piece *piece, int64_t b) {
-  const int64_t A = (int64_t)g->heads.query * g->heads.width;
+  const int64_t A = row_of(g);
   for (int slot = 0; slot < 2; slot++)
     if (g->e->span.ahead.fixed_frame[slot] == piece->frame)
       return queries_in_slot(g, slot) + b * LSP_BLOCK * A;
@@ -175,7 +180,7 @@ static int64_t frame_end(const globals *g, const lsp_piece *piece) {
 static int64_t see_panel(const globals *g, const lsp_panel *panel, int64_t b, int head,
                          float *to) {
   const lsp_run *e = g->e;
-  const int64_t A = (int64_t)g->heads.query * g->heads.width, at = b * LSP_BLOCK;
+  const int64_t A = row_of(g), at = b * LSP_BLOCK;
   const int64_t end = frame_end(g, panel->piece);
   const int64_t tile = lsp_tile_floats(g->heads);
   const int shared = head / (g->heads.query / g->heads.shared);

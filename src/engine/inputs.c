@@ -211,7 +211,7 @@ static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
                             &sizes->framing, &e->job.ctx->why));
   sizes->framing.own = e->weights.model.two_sided;
   for (int64_t d = 0; d < n; d++)
-    sizes->frames += lsp_framing_frames(&sizes->framing,
+    sizes->frames += lsp_framing_frames(&sizes->framing, d,
                                         lsp_corpus_document(e->text.corpus, d).tokens);
   return LSP_OK;
 }

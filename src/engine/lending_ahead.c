@@ -16,7 +16,7 @@ static void send_blocks(const lsp_block_loan *loan, void *arg) {
 }
 
 static int64_t width_of(const lsp_layer *l) {
-  return (int64_t)l->heads.query * l->heads.width;
+  return l->output.matrix.cols;
 }
 
 /* --- global rows ----------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  *            (normed first, a zero row becomes the norm's bias, so its keys and values
  *            are not zero)
  *   gate     of each layer: the weights of its views' results
+ *   slots    of each layer: tiles of its learned keys and values
  *   tails    the output rows of the clusters beyond the shortlist, packed for the block
  *            kernel
  *   in, out  projections of the clusters, packed
@@ -95,22 +96,57 @@ static void make_ghost(preparing *p, const lsp_layer *l, lsp_prepared *made) {
                qkv + A + (int64_t)l->heads.shared * l->heads.width, ld);
 }
 
-/* Softmax over branches of gate[b, h], as weights of the views. */
+/* Softmax over branches of gate[b, h], of head h. */
+static void weigh_branches(const lsp_layer *l, int views, int h, float *out) {
+  const int H = l->heads.query;
+  double top = l->gate[h], sum = 0;
+  for (int b = 1; b < views; b++)
+    top = fmax(top, (double)l->gate[b * H + h]);
+  for (int b = 0; b < views; b++)
+    sum += exp((double)l->gate[b * H + h] - top);
+  for (int b = 0; b < views; b++)
+    out[b * H + h] = (float)(exp((double)l->gate[b * H + h] - top) / sum);
+}
+
+/* Of a memory (view 1) and the others (view 0). */
+static void weigh_memory(const lsp_layer *l, int h, float *out) {
+  const int H = l->heads.query;
+  const double opens = exp(-(double)l->memory_gate[h]);
+  const double g = 1 / (1 + opens), rest = 1 / (1 + 1 / opens);
+  out[h] = (float)(l->gate_others ? g : rest);
+  out[H + h] = (float)(l->gate_others ? rest : g);
+}
+
 static void make_gate(preparing *p, const lsp_layer *l, lsp_prepared *made) {
   const int H = l->heads.query;
-  if (l->merge != LSP_MERGE_GATE)
+  if (l->merge != LSP_MERGE_GATE && l->merge != LSP_MERGE_MEMORY)
     return;
   float *out = take(p, (int64_t)made->views * H);
   made->gate = out;
-  for (int h = 0; p->fill && h < H; h++) {
-    double top = l->gate[h], sum = 0;
-    for (int b = 1; b < made->views; b++)
-      top = fmax(top, (double)l->gate[b * H + h]);
-    for (int b = 0; b < made->views; b++)
-      sum += exp((double)l->gate[b * H + h] - top);
-    for (int b = 0; b < made->views; b++)
-      out[b * H + h] = (float)(exp((double)l->gate[b * H + h] - top) / sum);
-  }
+  for (int h = 0; p->fill && h < H; h++)
+    if (l->merge == LSP_MERGE_MEMORY)
+      weigh_memory(l, h, out);
+    else
+      weigh_branches(l, made->views, h, out);
+}
+
+/* Learned keys and values, in tiles of 64 slots; what a tile has beyond them is zero. */
+static void make_slots(preparing *p, const lsp_layer *l, lsp_prepared *made) {
+  const lsp_pattern *slots = lsp_layer_slots(l);
+  const lsp_heads one = {1, 1, l->heads.width};
+  const int64_t floats = lsp_sizes_slots(l), E = l->heads.width;
+  if (floats == 0)
+    return;
+  float *out = take(p, floats);
+  made->slots = out;
+  if (p->fill)
+    memset(out, 0, (size_t)floats * sizeof(float));
+  for (int64_t at = 0; p->fill && at < slots->slots; at += LSP_BLOCK)
+    for (int g = 0; g < l->heads.shared; g++, out += lsp_tile_head(l->heads)) {
+      const int64_t first = (g * slots->slots + at) * E;
+      lsp_tile_put(one, out, 0, (int)lsp_min(LSP_BLOCK, slots->slots - at),
+                   l->memory_keys + first, l->memory_values + first, E);
+    }
 }
 
 static void pack_tail(const lsp_cluster *k, float *out) {
@@ -213,6 +249,7 @@ void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
     make_strips(&p, &m->layer[i], &w->layer[i]);
     make_ghost(&p, &m->layer[i], &w->layer[i]);
     make_gate(&p, &m->layer[i], &w->layer[i]);
+    make_slots(&p, &m->layer[i], &w->layer[i]);
   }
   for (int i = 1; i < m->words.clusters; i++) {
     float *out = take(&p, lsp_sizes_tail(m, i));

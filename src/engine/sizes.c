@@ -121,7 +121,7 @@ static void add_strata(const lsp_layer_sizes *y, lsp_sizes *s) {
  * results of the frames. */
 static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s) {
   const int64_t n = lsp_sizes_global_blocks(l), blocks = s->span_rows / LSP_BLOCK;
-  const int64_t A = (int64_t)l->heads.query * l->heads.width;
+  const int64_t A = l->output.matrix.cols;
   const int64_t block =
       (int64_t)LSP_BLOCK * l->heads.query * (lsp_padded(l->heads.width) + 2);
   if (n == 0)
@@ -145,7 +145,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   for (int i = 0; i < z->model->layers; i++) {
     const lsp_layer *l = &z->model->layer[i];
     const lsp_layer_sizes *y = &z->layer[i];
-    const int64_t A = (int64_t)l->heads.query * l->heads.width;
+    const int64_t A = l->output.matrix.cols;
     const int64_t row = l->heads.query * (lsp_padded(l->heads.width) + (int64_t)2);
     s->q = lsp_max(s->q, s->span_rows * A);
     s->tiles = lsp_max(s->tiles, blocks * y->tile);
@@ -250,7 +250,8 @@ static lsp_status too_little(const char *what, int64_t needed, int64_t memory,
 static double row_floats(const lsp_model *m) {
   double most = 0;
   for (int i = 0; i < m->layers; i++)
-    most = fmax(most, 4.0 * m->layer[i].heads.query * m->layer[i].heads.width);
+    most = fmax(most, 3.0 * m->layer[i].heads.query * m->layer[i].heads.width +
+                          (double)m->layer[i].output.matrix.cols);
   return most + m->width;
 }
 

@@ -29,9 +29,8 @@ int64_t lsp_sizes_ring(const lsp_layer_sizes *y) {
 }
 
 int64_t lsp_sizes_wait(const lsp_model *m, int layer, const lsp_layer_sizes *y) {
-  const lsp_heads h = m->layer[layer].heads;
   return y->wait_groups * LSP_KEPT_GROUP * LSP_BLOCK *
-         (m->width + (int64_t)h.query * h.width);
+         (m->width + m->layer[layer].output.matrix.cols);
 }
 
 /* Rows that the runs of a layer, and what it draws, look ahead. */

@@ -175,6 +175,12 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
   return check_pooled(model, longest, why);
 }
 
+int64_t lsp_sizes_slots(const lsp_layer *layer) {
+  const lsp_pattern *p = lsp_layer_slots(layer);
+  return p == NULL ? 0
+                   : lsp_divide_up(p->slots, LSP_BLOCK) * lsp_tile_floats(layer->heads);
+}
+
 int64_t lsp_sizes_tail(const lsp_model *m, int i) {
   const lsp_vocabulary *v = &m->words;
   return lsp__padded(lsp_divide_up(v->cut[i + 1] - v->cut[i], LSP_BLOCK) * LSP_BLOCK *
@@ -200,7 +206,8 @@ int64_t lsp_sizes_prepared(const lsp_model *m) {
     const lsp_layer *l = &m->layer[i];
     floats += lsp__padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
               lsp__padded(lsp_tile_floats(l->heads)) +
-              lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query);
+              lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query) +
+              lsp__padded(lsp_sizes_slots(l));
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);

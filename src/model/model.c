@@ -276,6 +276,13 @@ const lsp_pattern *lsp_layer_chooser(const lsp_layer *layer) {
   return NULL;
 }
 
+const lsp_pattern *lsp_layer_slots(const lsp_layer *layer) {
+  for (int b = 0; b < layer->branches; b++)
+    if (layer->branch[b].kind == LSP_PATTERN_LEARNED)
+      return &layer->branch[b];
+  return NULL;
+}
+
 int lsp_layer_picks(const lsp_layer *layer) {
   for (int b = 0; b < layer->branches; b++)
     if (lsp_pattern_picks(&layer->branch[b]))

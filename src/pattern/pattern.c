@@ -268,8 +268,12 @@ static double more_pairs(const lsp_view *v, int head, int64_t first, int64_t end
     if (v->picked[i]->kind != LSP_PATTERN_RANDOM)
       pairs -= lsp__block_pairs(first, end);
   }
-  if (v->pooled != NULL && v->pooled->kind == LSP_PATTERN_COMPRESSED)
+  if (v->pooled != NULL && v->pooled->kind != LSP_PATTERN_LEVELS)
     pairs += pairs_of(v->pooled, head, first, end);
+  if (v->learned != NULL)
+    pairs += pairs_of(v->learned, head, first, end);
+  if (v->store != NULL)
+    pairs += pairs_of(v->store, head, first, end);
   return pairs;
 }
 
@@ -347,5 +351,7 @@ int64_t lsp_view_tiles(const lsp_view *v, int head, int64_t first, int64_t end,
       widen(&means, lsp_pooled_keys(v->pooled, l, i), INT64_MAX);
     tiles += tiles_of(means);
   }
+  if (v->learned != NULL && first < end)
+    tiles += lsp_divide_up(v->learned->slots, LSP_GRID_BLOCK);
   return tiles_of(run) + tiles;
 }

@@ -16,19 +16,26 @@ static int64_t first_panel(const lsp_plan *plan, int64_t f) {
   return lsp_panel_of(lsp_plan_begin(plan, f));
 }
 
-int64_t lsp_framing_frames(const lsp_framing *framing, int64_t tokens) {
-  if (framing->tokens == 0 || tokens <= framing->tokens)
-    return 1;
-  return 1 + lsp_divide_up(tokens - framing->tokens, framing->stride);
+/* Tokens of the segment under way that document d had before those that are here. */
+static int64_t begun(const lsp_framing *c, int64_t d) {
+  return d == 0 && c->before > 0 ? c->before % c->stride : 0;
 }
 
-/* Tokens that the i-th frame of a document has for itself. */
-static int64_t own_tokens(const lsp_framing *framing, int64_t tokens, int64_t i) {
-  if (framing->tokens == 0)
+int64_t lsp_framing_frames(const lsp_framing *c, int64_t d, int64_t tokens) {
+  const int64_t first = c->tokens - begun(c, d);
+  if (c->tokens == 0 || tokens <= first)
+    return 1;
+  return 1 + lsp_divide_up(tokens - first, c->stride);
+}
+
+/* Tokens that the i-th frame of document d has for itself. */
+static int64_t own_tokens(const lsp_framing *c, int64_t d, int64_t tokens, int64_t i) {
+  const int64_t first = c->tokens - begun(c, d);
+  if (c->tokens == 0)
     return tokens;
   if (i == 0)
-    return lsp_min(tokens, framing->tokens);
-  return lsp_min(framing->stride, tokens - framing->tokens - (i - 1) * framing->stride);
+    return lsp_min(tokens, first);
+  return lsp_min(c->stride, tokens - first - (i - 1) * c->stride);
 }
 
 static void fill_frame(lsp_plan *plan, int64_t f, int64_t tokens) {
@@ -45,7 +52,7 @@ static void fill(lsp_plan *plan, const int64_t *tokens) {
   int64_t f = 0;
   for (int64_t d = 0; d < plan->documents && plan->first_frame != NULL; d++) {
     plan->first_frame[d] = f;
-    f += lsp_framing_frames(&plan->framing, tokens[d]);
+    f += lsp_framing_frames(&plan->framing, d, tokens[d]);
   }
   if (plan->first_frame != NULL)
     plan->first_frame[plan->documents] = f;
@@ -54,13 +61,13 @@ static void fill(lsp_plan *plan, const int64_t *tokens) {
     for (f = lsp_plan_first_frame(plan, d); f < lsp_plan_first_frame(plan, d + 1); f++)
       fill_frame(
           plan, f,
-          own_tokens(&plan->framing, tokens[d], f - lsp_plan_first_frame(plan, d)));
+          own_tokens(&plan->framing, d, tokens[d], f - lsp_plan_first_frame(plan, d)));
 }
 
 lsp_status lsp_plan_lay(lsp_plan *plan, const lsp_plan_sizes *sizes,
                         const int64_t *tokens, int64_t *table, lsp_failure *why) {
   const int64_t at = sizes->first_position, frames = sizes->frames;
-  const int64_t origin = at > 0 ? at : sizes->framing.prefix;
+  const int64_t origin = at > 0 ? at : sizes->framing.prefix + sizes->framing.before;
   memset(plan, 0, sizeof *plan);
   if (tokens != NULL && sizes->documents > 0 && origin > LSP_TOKENS_MOST - tokens[0])
     return lsp_fail(
@@ -68,7 +75,7 @@ lsp_status lsp_plan_lay(lsp_plan *plan, const lsp_plan_sizes *sizes,
         "the first document continues at position %lld and has %lld tokens, "
         "but longspan counts positions up to 2^60; begin it anew, without a "
         "snapshot",
-        (long long)at, (long long)tokens[0]);
+        (long long)(at + sizes->framing.before), (long long)tokens[0]);
   plan->token_start = table;
   plan->panel_start = table + frames + 1;
   plan->row_start = table + 2 * (frames + 1);
@@ -88,7 +95,7 @@ lsp_status lsp_plan_open(lsp_plan *plan, int64_t documents, const int64_t *token
   lsp_plan_sizes sizes = {documents, 0, first_position, framing};
   memset(plan, 0, sizeof *plan);
   for (int64_t d = 0; d < documents; d++)
-    sizes.frames += lsp_framing_frames(&framing, tokens[d]);
+    sizes.frames += lsp_framing_frames(&framing, d, tokens[d]);
   /* As many frames as tokens could be more bytes than a size_t counts. */
   const int64_t numbers = lsp_plan_numbers(&framing, documents, sizes.frames);
   int64_t *table =
@@ -129,16 +136,47 @@ int64_t lsp_plan_document_of(const lsp_plan *plan, int64_t f) {
                                    : last_start(plan->first_frame, plan->documents, f);
 }
 
+/* Place of a frame among those of its document here. */
+static int64_t place_of(const lsp_plan *plan, int64_t f) {
+  return f - lsp_plan_first_frame(plan, lsp_plan_document_of(plan, f));
+}
+
+/* Segments of the document of a frame that were before those that are here. */
+static int64_t segments_before(const lsp_plan *plan, int64_t f, int64_t place) {
+  const lsp_framing *c = &plan->framing;
+  return f == place && c->before > 0 ? c->before / c->stride : 0;
+}
+
+int64_t lsp_plan_segment(const lsp_plan *plan, int64_t f) {
+  const int64_t place = place_of(plan, f);
+  return segments_before(plan, f, place) + place;
+}
+
 int64_t lsp_plan_lead(const lsp_plan *plan, int64_t f) {
   const lsp_framing *c = &plan->framing;
-  return c->tokens == 0 ||
-                 f == lsp_plan_first_frame(plan, lsp_plan_document_of(plan, f))
-             ? 0
-             : c->tokens - c->stride;
+  if (c->tokens == 0 || c->tokens - c->stride + c->again + c->before == 0)
+    return 0;
+  const int64_t place = place_of(plan, f);
+  const int64_t segment = segments_before(plan, f, place) + place;
+  const int64_t again = segment > c->again / c->stride
+                            ? c->again
+                            : lsp_min(c->again, segment * c->stride);
+  return again + (place > 0 ? c->tokens - c->stride : f == 0 ? begun(c, 0) : 0);
+}
+
+/* 1 if the frame is its document's first one here. */
+static int is_first(const lsp_plan *plan, int64_t f) {
+  return place_of(plan, f) == 0;
+}
+
+int lsp_plan_links(const lsp_plan *plan, int64_t f) {
+  return plan->framing.linked && f + 1 < plan->frames && !is_first(plan, f + 1);
 }
 
 int lsp_plan_predicts(const lsp_plan *plan, int64_t f, int64_t position) {
   const lsp_framing *c = &plan->framing;
+  if (c->linked && position <= lsp_plan_origin(plan, f))
+    return lsp_plan_lead(plan, f) > 0 || !is_first(plan, f);
   if (!c->own && position <= lsp_plan_begin(plan, f))
     return 0;
   return !c->half ||
@@ -149,6 +187,14 @@ int64_t lsp_plan_longest(const lsp_plan *plan) {
   int64_t longest = 0;
   for (int64_t f = 0; f < plan->frames; f++)
     longest = lsp_max(longest, lsp_plan_end(plan, f));
+  return longest;
+}
+
+int64_t lsp_plan_longest_document(const lsp_plan *plan) {
+  int64_t longest = 0;
+  for (int64_t d = 0; d < plan->documents; d++)
+    longest = lsp_max(longest, plan->row_start[lsp_plan_first_frame(plan, d + 1)] -
+                                   plan->row_start[lsp_plan_first_frame(plan, d)]);
   return longest;
 }
 
@@ -193,19 +239,27 @@ int64_t lsp_plan_tokens_before(const lsp_plan *plan, int64_t panel) {
   if (panel == lsp_plan_panels(plan))
     return lsp_plan_tokens(plan);
   const int64_t f = lsp_plan_frame(plan, panel);
-  const int64_t position = lsp_panel_start(local_panel(plan, f, panel));
-  return lsp_plan_token(plan, f, lsp_max(position, lsp_plan_origin(plan, f)));
+  const int64_t from =
+      lsp_panel_start(local_panel(plan, f, panel)) - lsp_plan_origin(plan, f);
+  return plan->token_start[f] + lsp_min(lsp_max(from, 0), lsp_plan_tokens_of(plan, f));
 }
 
-/* What the panel before predicts reaches one token beyond it. */
+/* What the panel before predicts reaches one token beyond it. Where frames are linked a row
+ * before a frame's first token predicts nothing, and the first token is the frame's own
+ * only where the document begins with it. */
 int64_t lsp_plan_predicted_before(const lsp_plan *plan, int64_t panel) {
+  const int linked = plan->framing.linked;
   if (plan->framing.own || panel == lsp_plan_panels(plan))
     return lsp_plan_tokens_before(plan, panel);
   const int64_t f = lsp_plan_frame(plan, panel);
-  const int64_t position = lsp_panel_start(local_panel(plan, f, panel));
-  return panel == plan->panel_start[f]
-             ? plan->token_start[f]
-             : lsp_plan_token(plan, f, lsp_max(position + 1, lsp_plan_origin(plan, f)));
+  if (panel == plan->panel_start[f])
+    return plan->token_start[f] + (linked && !is_first(plan, f));
+  const int64_t from =
+      lsp_panel_start(local_panel(plan, f, panel)) - lsp_plan_origin(plan, f);
+  if (from < 0)
+    return plan->token_start[f] + (linked && lsp_plan_lead(plan, f) == 0);
+  return plan->token_start[f] +
+         lsp_min(from + 1, lsp_plan_tokens_of(plan, f) + lsp_plan_links(plan, f));
 }
 
 lsp_panel_output lsp_plan_panel_output(const lsp_plan *plan, int64_t panel) {
@@ -237,7 +291,32 @@ lsp_range lsp_plan_wave(const lsp_plan *plan, int64_t first, int64_t rows) {
   /* the first panel with more than `limit` rows before it */
   const int64_t beyond = panel_at_rows(plan, first, panels, limit + 1);
   const int fits = lsp_plan_rows_before(plan, beyond) <= limit;
-  return (lsp_range){first, fits ? beyond : lsp_max(beyond - 1, first + 1)};
+  const int64_t end = fits ? beyond : lsp_max(beyond - 1, first + 1);
+  if (!plan->framing.whole || end == panels)
+    return (lsp_range){first, end};
+  const int64_t f = lsp_plan_frame(plan, first), last = lsp_plan_frame(plan, end);
+  return (lsp_range){first, plan->panel_start[last > f ? last : f + 1]};
+}
+
+/* The first border of frames, or of documents, at a panel or after it. */
+static int64_t border_at(const lsp_plan *plan, int64_t panel) {
+  if (panel >= lsp_plan_panels(plan))
+    return panel;
+  const int64_t f = lsp_plan_frame(plan, panel);
+  if (panel == plan->panel_start[f] && (plan->framing.whole == 1 || is_first(plan, f)))
+    return panel;
+  return plan->framing.whole == 1 ? plan->panel_start[f + 1]
+                                  : plan->panel_start[lsp_plan_first_frame(
+                                        plan, lsp_plan_document_of(plan, f) + 1)];
+}
+
+/* Where the span ends that has `rows` rows of a wave before it. */
+static int64_t cut_at(const lsp_plan *plan, lsp_range wave, int64_t before,
+                      int64_t rows) {
+  const int64_t panel = panel_at_rows(plan, wave.first, wave.end, before + rows);
+  return !plan->framing.whole || panel == wave.first
+             ? panel
+             : lsp_min(border_at(plan, panel), wave.end);
 }
 
 lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int ranks) {
@@ -247,8 +326,7 @@ lsp_range lsp_plan_span(const lsp_plan *plan, lsp_range wave, int rank, int rank
   /* Rounded up, so that rank 0, which has the carried memory, owns the first panel. */
   const int64_t from = share * rank + lsp_divide_up(rest * rank, ranks);
   const int64_t to = share * (rank + 1) + lsp_divide_up(rest * (rank + 1), ranks);
-  return (lsp_range){panel_at_rows(plan, wave.first, wave.end, before + from),
-                     panel_at_rows(plan, wave.first, wave.end, before + to)};
+  return (lsp_range){cut_at(plan, wave, before, from), cut_at(plan, wave, before, to)};
 }
 
 lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
@@ -263,8 +341,9 @@ lsp_piece lsp_plan_piece(const lsp_plan *plan, lsp_range span, int64_t panel) {
   piece.start = lsp_panel_start(piece.panel_first);
   piece.first = lsp_max(piece.start, lsp_plan_begin(plan, f));
   piece.end = lsp_min(lsp_panel_start(piece.panel_end), lsp_plan_end(plan, f));
-  const int64_t origin = lsp_max(piece.first, lsp_plan_origin(plan, f));
-  piece.origin = lsp_min(origin, piece.end);
-  piece.token = lsp_plan_token(plan, f, origin);
+  const int64_t begin = lsp_plan_origin(plan, f), all = lsp_plan_tokens_end(plan, f);
+  piece.tokens_end = lsp_min(piece.end, lsp_max(piece.first, all));
+  piece.origin = lsp_min(lsp_max(piece.first, begin), piece.tokens_end);
+  piece.token = lsp_plan_token(plan, f, lsp_min(lsp_max(piece.first, begin), all));
   return piece;
 }
