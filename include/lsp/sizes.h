@@ -182,6 +182,7 @@ typedef struct {
   int64_t strata;       /* pooled rows of a layer, borrowed ones too, and their tiles */
   int64_t strata_rings; /* kept pooled rows of all layers */
   int64_t strata_opening; /* rank 0: those of the panel within which a run began */
+  int64_t states;         /* of all layers, and of the model (lsp/memory.h) */
   int64_t pieces;         /* of a wave on all ranks, at most: a number */
   int64_t span_pieces;    /* of a span, at most */
   /* rows that a snapshot holds of every layer: within reach, fixed, and pooled */

@@ -23,6 +23,7 @@
 #include "lsp/gemm.h"
 #include "lsp/limits.h"
 #include "lsp/model.h"
+#include "lsp/parts.h"
 #include "lsp/plan.h"
 #include "lsp/shared.h"
 #include "lsp/sizes.h"
@@ -214,7 +215,7 @@ typedef struct {
   lsp_exchange *exchange;
   lsp_sizes sizes;
   lsp_layer_sizes *layer; /* (L) */
-  lsp_chain *chain;       /* of states; NULL: no layer has one */
+  lsp_chain *chain;       /* of states (states.c); NULL: there are none */
   lsp_arena arena;
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, cols of output) queries, then weighted values */
@@ -256,6 +257,9 @@ typedef struct {
   int64_t opening_first, opening_end; /* which tiles; equal: none */
   float *strata;                      /* rings of pooled rows */
   float *strata_opening;              /* rank 0: as above, of pooled rows */
+  lsp_part *part;                     /* (parts) owned: states of layers and model */
+  int parts;
+  char *state; /* them, one behind another (lsp_parts_at) */
 } lsp_kept;
 
 /* Layers that are done of a wave of whole documents (layers_done.c). */

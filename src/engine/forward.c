@@ -24,8 +24,11 @@ float *lsp_scratch_of(const lsp_run *e) {
 
 void lsp_poll(const lsp_run *e) {
   lsp_beat();
-  if (omp_get_thread_num() == 0)
-    lsp_exchange_poll(e->span.exchange);
+  if (omp_get_thread_num() != 0)
+    return;
+  lsp_exchange_poll(e->span.exchange);
+  if (e->span.chain != NULL)
+    lsp_chain_poll(e->span.chain);
 }
 
 float *lsp_work_of(const lsp_run *e) {

@@ -253,6 +253,8 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                  .pooled = e->span.sizes.pooled_rows,
                  .layer_rows = a->layer_rows,
                  .width = memory_width(e),
+                 .part = e->kept.part,
+                 .parts = e->kept.parts,
                  .hidden_width = e->weights.model.width,
                  .document = a->document,
                  .position = a->position,
@@ -416,6 +418,11 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
     LSP_TRY(same_value(path, p.key[i], attribute_of(m, p.key[i]), p.value[i], why));
   const lsp_model *model = &e->weights.model;
   const int64_t position = m->position[m->snapshots - 1];
+  if (m->parts != e->kept.parts)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: holds %d states, but the model needs %d; continue with the "
+                    "model and options that made it",
+                    path, m->parts, e->kept.parts);
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&
@@ -451,6 +458,24 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
   return st;
 }
 
+static lsp_status hash_parts(const lsp_run *e, const lsp_file_view *from,
+                             XXH3_state_t *state) {
+  lsp_failure *why = &e->job.ctx->why;
+  lsp_status st = LSP_OK;
+  for (int i = 0; i < e->kept.parts && st == LSP_OK; i++) {
+    const int64_t bytes = lsp_part_bytes(&e->kept.part[i]);
+    void *data = malloc((size_t)bytes);
+    st = data == NULL ? lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to read it",
+                                 e->job.options->from_snapshot)
+                      : lsp_file_read_part(from, e->job.options->from_snapshot,
+                                           from->memory.snapshots - 1, i, data, why);
+    if (st == LSP_OK)
+      (void)XXH3_128bits_update(state, data, (size_t)bytes);
+    free(data);
+  }
+  return st;
+}
+
 /* Rank 0: the last snapshot of the file; its position and hidden row are taken, its
  * content becomes part of the run's identity. */
 static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
@@ -471,6 +496,7 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
   for (int i = LSP_SNAPSHOT_HIDDEN; i <= LSP_SNAPSHOT_VALUES; i++)
     LSP_TRY(hash_range(e, from, x[i].offset + last * x[i].row_bytes, x[i].row_bytes,
                        &state));
+  LSP_TRY(hash_parts(e, from, &state));
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
   memcpy(hash, canonical.digest, sizeof hash);
   hex(hash, from_hash);

@@ -8,6 +8,7 @@
  * agree: after reading, and at the commit. */
 #include "engine_internal.h"
 #include "layers_done.h"
+#include "states.h"
 
 #include "lsp/durable.h"
 #include "lsp/stop.h"
@@ -142,6 +143,7 @@ static void predict(lsp_run *e) {
 static lsp_status finish_wave(lsp_run *e) {
   predict(e);
   lsp_beat_phase("writing", -1);
+  lsp_states_settle(e);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
   e->job.clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
@@ -222,9 +224,11 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
                               const lsp_file_view *from) {
   const lsp_commit *c = &e->progress.commit;
   const char *path = e->job.options->from_snapshot;
-  if (state == LSP_STORE_RESUMED && c->panel_end > 0)
-    return c->memory_rows > 0 || c->fixed_rows > 0 ? lsp_snapshot_load(e, NULL)
-                                                   : LSP_OK;
+  if (state == LSP_STORE_RESUMED && c->panel_end > 0) {
+    if (c->memory_rows > 0 || c->fixed_rows > 0)
+      LSP_TRY(lsp_snapshot_load(e, NULL));
+    return lsp_states_load(e, NULL);
+  }
   if (path == NULL || e->text.plan.frames == 0 ||
       lsp_plan_tokens_of(&e->text.plan, 0) == 0)
     return LSP_OK; /* no token continues it */
@@ -233,7 +237,8 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
                       x->offset + (from->memory.snapshots - 1) * x->row_bytes,
                       &e->job.ctx->why));
   e->progress.has_start_hidden = 1;
-  return lsp_snapshot_load(e, from);
+  LSP_TRY(lsp_snapshot_load(e, from));
+  return lsp_states_load(e, from);
 }
 
 static void find_next_document(lsp_run *e) {
