@@ -3,6 +3,7 @@
 
 #include "engine_internal.h"
 #include "sizes_internal.h"
+#include "wrapped.h"
 
 #include "lsp/memory.h"
 
@@ -15,6 +16,7 @@ static int64_t scratch_of(const lsp_model *m) {
   const int64_t D = m->width, widest = lsp_max(D, m->words.widest);
   int64_t most = LSP_PANEL * (2 * widest + LSP_HEAD_COLUMNS + D) + LSP_BLOCK * widest;
   most = lsp_max(most, LSP_PANEL * (D + widest));
+  most = lsp_max(most, lsp_wrapped_scratch(m));
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
@@ -73,7 +75,7 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->sums,        s->shares,
                             s->rings,       s->kept_fixed,
                             s->strata,      s->strata_rings,
-                            s->states,      s->picked,
+                            s->states,      s->wrapped,     s->picked,
                             s->choices,     s->gates,
                             s->moved,       s->moved,
                             s->waiting,     s->globals,
@@ -167,6 +169,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   }
   s->halo = s->rooms * s->room;
   s->states = states_of(z->model);
+  s->wrapped = lsp_wrapped_room(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);
