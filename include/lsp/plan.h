@@ -74,6 +74,15 @@ typedef struct {
   int64_t *owned; /* NULL: the tables are lent */
 } lsp_plan;
 
+/* A text that is continued at a position: how the framing has it. Returns the plan's
+ * first_position. */
+static inline int64_t lsp_framing_continue(lsp_framing *framing, int64_t position) {
+  if (framing->whole == 0)
+    return position;
+  framing->before = position;
+  return 0;
+}
+
 /* Frames of document d, which has so many tokens here: at least one. */
 int64_t lsp_framing_frames(const lsp_framing *framing, int64_t d, int64_t tokens);
 

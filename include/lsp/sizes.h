@@ -76,8 +76,14 @@ void lsp_sizes_ahead(const lsp_model *model, int layer, int64_t longest, int64_t
 int64_t lsp_sizes_global_blocks(const lsp_layer *layer);
 
 /* Local. How documents become frames. LSP_E_USAGE: the prefix does not fit into chunks. */
-lsp_status lsp_sizes_framing(const lsp_context *context, int prefix,
-                             lsp_framing *framing, lsp_failure *why);
+lsp_status lsp_sizes_framing(const lsp_context *context, const lsp_wrapper *wrapper,
+                             int prefix, lsp_framing *framing, lsp_failure *why);
+
+/* Local. What of a wrapper decides the frames, as files have it in an attribute; back: 0,
+ * if the words are of none. NULL: a model without a wrapper. */
+enum { LSP_WRAPPER_WORDS = 80 };
+void lsp_wrapper_print(const lsp_wrapper *wrapper, char words[LSP_WRAPPER_WORDS]);
+int lsp_wrapper_parse(const char *words, lsp_wrapper *wrapper);
 
 /* Local. LSP_E_INPUT: the longest frame has more rows than the model of `dir` has, or was
  * trained for; says which contexts would help. */

@@ -149,7 +149,8 @@ static lsp_status count_tokens(plan_estimate *e, int64_t *tokens, lsp_failure *w
 static lsp_status plan_documents(plan_estimate *e, int64_t n, const int64_t *tokens,
                                  lsp_failure *why) {
   lsp_framing framing;
-  LSP_TRY(lsp_sizes_framing(&e->context, e->model.prefixes, &framing, why));
+  LSP_TRY(lsp_sizes_framing(&e->context, &e->model.wrapper, e->model.prefixes, &framing,
+                            why));
   framing.own = e->model.two_sided;
   return lsp_plan_open(&e->plan, n, tokens, 0, framing, why);
 }

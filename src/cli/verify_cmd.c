@@ -105,8 +105,10 @@ static int framing_of(const lsp_file_view *view, lsp_framing *framing) {
   const char *text = attribute_of(view, "context");
   const char *predicts = attribute_of(view, "predicts");
   lsp_context context;
+  lsp_wrapper wrapper;
   if (prefix < 0 || lsp_context_parse(text, &context, NULL) != LSP_OK ||
-      lsp_sizes_framing(&context, prefix, framing, NULL) != LSP_OK)
+      !lsp_wrapper_parse(attribute_of(view, "segments"), &wrapper) ||
+      lsp_sizes_framing(&context, &wrapper, prefix, framing, NULL) != LSP_OK)
     return 0;
   framing->own = predicts != NULL && strcmp(predicts, "own") == 0;
   return 1;
@@ -130,10 +132,12 @@ static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
   lsp_framing framing;
   lsp_plan plan;
   if (!framing_of(view, &framing)) {
-    v.damaged(v.arg, "its attributes \"prefix\" and \"context\" do not say what its "
-                     "frames are");
+    v.damaged(v.arg,
+              "its attributes \"prefix\", \"context\" and \"segments\" do not say "
+              "what its frames are");
     return LSP_OK;
   }
+  const int64_t first = lsp_framing_continue(&framing, s->first_position);
   int64_t *tokens = malloc(((size_t)s->documents + 1) * sizeof *tokens);
   if (tokens == NULL)
     return lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory for its documents",
@@ -145,8 +149,7 @@ static lsp_status verify_output(lsp_verification v, const lsp_file_view *view,
     v.damaged(v.arg, wrong_rows);
     return LSP_OK;
   }
-  lsp_status st =
-      lsp_plan_open(&plan, s->documents, tokens, s->first_position, framing, why);
+  lsp_status st = lsp_plan_open(&plan, s->documents, tokens, first, framing, why);
   free(tokens);
   LSP_TRY(st);
   v.plan = &plan;

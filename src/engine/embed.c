@@ -6,25 +6,41 @@
 
 #include <string.h>
 
-/* A panel: the ids of its rows, -1 where there is no row. */
+/* A panel: the ids of its rows, -1 where there is no row, NO_TOKEN - i in one that is row i
+ * of the memory around the model. */
+enum { NO_TOKEN = -2 };
+
 typedef struct {
   const lsp_panel *panel;
   int32_t id[LSP_PANEL];
 } ids;
 
+/* The id of a row that is none of the frame's own tokens. */
+static int32_t other_id(const lsp_run *e, const lsp_panel *p, int64_t position) {
+  const lsp_plan *plan = &e->text.plan;
+  const int64_t f = p->piece->frame, behind = lsp_plan_tokens_end(plan, f);
+  if (position < e->weights.model.prefixes)
+    return e->weights.model.prefix[position];
+  if (position >= behind)
+    return NO_TOKEN - (int32_t)(position - behind);
+  if (position < lsp_plan_origin(plan, f) - lsp_plan_lead(plan, f))
+    return NO_TOKEN - (int32_t)position;
+  return e->span.lead[p->row + position - p->start];
+}
+
 static void list_ids(const lsp_run *e, const lsp_panel *p, ids *list) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t f = p->piece->frame, origin = lsp_plan_origin(plan, f);
+  const int64_t first = lsp_max(origin, e->weights.model.prefixes);
+  const int64_t end = lsp_plan_tokens_end(plan, f);
   list->panel = p;
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
     const int exists = position >= p->piece->first && position < p->piece->end;
     if (!exists)
       list->id[r] = -1;
-    else if (position < e->weights.model.prefixes)
-      list->id[r] = e->weights.model.prefix[position];
-    else if (position < origin)
-      list->id[r] = e->span.lead[p->row + r];
+    else if (position < first || position >= end)
+      list->id[r] = other_id(e, p, position);
     else
       list->id[r] =
           e->span
@@ -78,6 +94,17 @@ static void embed_cluster(const lsp_run *e, const ids *list, int i) {
     }
 }
 
+/* Rows of the memory around the model are hidden rows as they are. */
+static void put_memory(const lsp_run *e, const ids *list) {
+  const int64_t D = e->weights.model.width;
+  const float *tokens =
+      e->span.memory != NULL ? e->span.memory : e->weights.model.wrapper.tokens;
+  for (int r = 0; r < list->panel->rows; r++)
+    if (list->id[r] <= NO_TOKEN)
+      memcpy(e->span.x + (list->panel->row + r) * D,
+             tokens + (int64_t)(NO_TOKEN - list->id[r]) * D, (size_t)D * sizeof(float));
+}
+
 static void embed_panel(lsp_run *e, const lsp_panel *p) {
   const lsp_model *m = &e->weights.model;
   ids list = {p, {0}};
@@ -86,15 +113,20 @@ static void embed_panel(lsp_run *e, const lsp_panel *p) {
          (size_t)p->rows * (size_t)m->width * sizeof(float));
   for (int i = 0; i < m->words.clusters; i++)
     embed_cluster(e, &list, i);
+  put_memory(e, &list);
   for (int r = 0; r < p->rows && m->positions != NULL; r++)
-    if (list.id[r] >= 0)
+    if (list.id[r] != -1)
       e->job.kernels.add(m->width, e->span.x + (p->row + r) * m->width,
                          m->positions + (p->start + r) * m->width);
   lsp_finite_hidden(e, p, -1);
 }
 
-void lsp_forward_embed(lsp_run *e) {
+void lsp_embed(lsp_run *e, int64_t first, int64_t end) {
 #pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
-  for (int64_t i = 0; i < e->span.wave.panels; i++)
+  for (int64_t i = first; i < end; i++)
     embed_panel(e, &e->span.wave.panel[i]);
+}
+
+void lsp_forward_embed(lsp_run *e) {
+  lsp_embed(e, 0, e->span.wave.panels);
 }

@@ -191,7 +191,11 @@ typedef struct {
   unsigned char text_hash[16];
   lsp_token_file token_file[LSP_TOKEN_FILES];
   int64_t start_position; /* of the first token of document 0 */
-  lsp_context context;    /* how much of a text is read at once */
+  int32_t
+      *before; /* (befores) owned: ids of document 0 before its first token here that
+                      are read again, from a snapshot */
+  int64_t befores;
+  lsp_context context; /* how much of a text is read at once */
   lsp_plan plan;
   lsp_stop *stop; /* (stops) sorted */
   int64_t stops;
@@ -218,6 +222,9 @@ typedef struct {
   lsp_layer_sizes *layer; /* (L) */
   lsp_chain *chain;       /* of states (states.c); NULL: there are none */
   lsp_arena arena;
+  const float
+      *memory;     /* (wrapper.rows, D) rows of frames that are no tokens, as they are
+                          embedded; NULL: those of the model */
   float *x;        /* (span_rows, D) hidden states */
   float *q;        /* (span_rows, cols of output) queries, then weighted values */
   float *gates;    /* (span_rows, views H) what results are weighted by, row by row */
@@ -378,6 +385,7 @@ void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
 void lsp_forward_embed(lsp_run *e);
+void lsp_embed(lsp_run *e, int64_t first, int64_t end); /* panels of the span */
 void lsp_forward_layer(lsp_run *e, int layer);
 
 /* stages.c: two-sided models */

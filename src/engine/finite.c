@@ -26,10 +26,12 @@ void lsp_finite_note(lsp_run *e, int64_t token, int layer) {
     e->span.lowest = spot;
 }
 
-/* A row of the prefix counts as the document's first token. */
+/* A row before the frame's own tokens counts as the first of them, one behind them as the
+ * last. */
 static int64_t token_of(const lsp_run *e, const lsp_piece *p, int64_t position) {
-  return lsp_max(lsp_plan_token(&e->text.plan, p->frame, position),
-                 e->text.plan.token_start[p->frame]);
+  const int64_t *start = e->text.plan.token_start + p->frame;
+  return lsp_min(lsp_max(lsp_plan_token(&e->text.plan, p->frame, position), start[0]),
+                 start[1] - 1);
 }
 
 static void fill_row(float *x, int64_t n, float value) {
@@ -75,7 +77,12 @@ void lsp_finite_projected(lsp_run *e, const lsp_piece *p, int64_t position, int 
 static lsp_status refuse(lsp_run *e, lsp_spot spot) {
   const int64_t f = lsp_plan_frames_before(&e->text.plan, spot.token);
   const int64_t d = lsp_plan_document_of(&e->text.plan, f);
-  const int64_t position = lsp_plan_position(&e->text.plan, f, spot.token);
+  /* Frames of a wrapped model begin anew: in the document it is counted. */
+  const int64_t position = e->weights.model.wrapper.kind == LSP_WRAP_NONE
+                               ? lsp_plan_position(&e->text.plan, f, spot.token)
+                               : spot.token -
+                                     lsp_plan_document_start(&e->text.plan, d) +
+                                     (d == 0 ? e->text.start_position : 0);
   char where[64] = "embedding";
   if (spot.layer == e->weights.model.layers)
     (void)snprintf(where, sizeof where, "log-probabilities");

@@ -75,6 +75,11 @@ static void put_model(const lsp_run *e, pairs *p) {
     put_prefix(m, p);
   if (m->two_sided)
     put(p, "predicts", "own"); /* a row its own token */
+  if (m->wrapper.kind != LSP_WRAP_NONE) {
+    char words[LSP_WRAPPER_WORDS];
+    lsp_wrapper_print(&m->wrapper, words);
+    put(p, "segments", "%s", words);
+  }
   if (e->text.has_tokenizer) {
     hex(e->text.tokenizer_hash, hash);
     put(p, "tokenizer", "%s", hash);
@@ -240,7 +245,7 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                  .write_id = (w & LSP_WRITE_ID) != 0,
                  .write_nll = (w & LSP_WRITE_NLL) != 0,
                  .write_hidden = (w & LSP_WRITE_HIDDEN) != 0,
-                 .first_position = e->text.plan.first_position,
+                 .first_position = e->text.start_position,
                  .token_start = a->token_start,
                  .n_bytes = a->bytes,
                  .name = a->name,

@@ -205,10 +205,12 @@ static lsp_status check_snapshots(const lsp_run *e) {
 
 static lsp_status size_plan(const lsp_run *e, lsp_plan_sizes *sizes) {
   const int64_t n = lsp_corpus_count(e->text.corpus);
-  *sizes = (lsp_plan_sizes){.documents = n, .first_position = e->text.start_position};
+  *sizes = (lsp_plan_sizes){.documents = n};
   LSP_TRY(check_snapshots(e));
-  LSP_TRY(lsp_sizes_framing(&e->text.context, e->weights.model.prefixes,
-                            &sizes->framing, &e->job.ctx->why));
+  LSP_TRY(lsp_sizes_framing(&e->text.context, &e->weights.model.wrapper,
+                            e->weights.model.prefixes, &sizes->framing,
+                            &e->job.ctx->why));
+  sizes->first_position = lsp_framing_continue(&sizes->framing, e->text.start_position);
   sizes->framing.own = e->weights.model.two_sided;
   for (int64_t d = 0; d < n; d++)
     sizes->frames += lsp_framing_frames(&sizes->framing, d,

@@ -184,12 +184,19 @@ static float written(lsp_run *e, double nll, int64_t token) {
   return NAN;
 }
 
+/* Where frames are linked, rows that are no tokens predict nothing. */
+static int64_t first_predictor(const lsp_plan *plan, int64_t f) {
+  return plan->framing.linked ? lsp_plan_origin(plan, f) - lsp_plan_lead(plan, f) : 0;
+}
+
 /* One panel of the span: targets are the tokens after its rows, or their own, as far as the
  * document goes. */
 static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t f = p->piece->frame;
-  const int64_t origin = lsp_plan_origin(plan, f), end = lsp_plan_end(plan, f);
+  const int64_t origin = lsp_plan_origin(plan, f);
+  const int64_t end = lsp_plan_tokens_end(plan, f) + lsp_plan_links(plan, f);
+  const int64_t first = lsp_max(p->piece->first, first_predictor(plan, f));
   const int64_t base = plan->token_start[f] - origin; /* of position 0 */
   const int ahead = !plan->framing.own; /* from a row to what it predicts */
   int any = 0;
@@ -200,8 +207,8 @@ static void span_panel(lsp_run *e, const lsp_panel *p, float *scratch) {
   for (int r = 0; r < p->rows; r++) {
     const int64_t position = p->start + r;
     const int64_t at = position + ahead;
-    const int asked = position >= p->piece->first && at >= origin && at < end &&
-                      lsp_plan_predicts(plan, f, at);
+    const int asked =
+        position >= first && at >= origin && at < end && lsp_plan_predicts(plan, f, at);
     target[r] = asked ? e->span.id[base + at - e->span.wave.token_first] : -1;
     any = any || asked;
   }

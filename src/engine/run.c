@@ -31,18 +31,31 @@ static lsp_status read_ids(lsp_run *e, int64_t d, int64_t token, int64_t n,
                                   e->weights.model.words.size, id, &e->job.ctx->why);
 }
 
-/* Of a piece: the rows of its lead, its own tokens, and the one that its last row predicts.
- */
+/* Tokens [token, end) that are read again; those before the corpus come from a snapshot. */
+static lsp_status read_lead(lsp_run *e, int64_t d, int64_t token, int64_t end,
+                            int32_t *id) {
+  const int64_t before = lsp_min(lsp_max(0, -token), end - token);
+  LSP_ASSERT(before <= e->text.befores && (before == 0 || -token <= e->text.befores));
+  if (before > 0)
+    memcpy(id, e->text.before + e->text.befores + token, (size_t)before * sizeof *id);
+  return read_ids(e, d, token + before, end - token - before, id + before);
+}
+
+/* Of a piece: the rows of its lead, its own tokens, and the one that its last token
+ * predicts. */
 static lsp_status read_piece(lsp_run *e, const lsp_piece *p) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t d = lsp_plan_document_of(plan, p->frame);
   const int64_t origin = lsp_plan_origin(plan, p->frame);
-  const int64_t next = p->end >= origin && p->end < lsp_plan_end(plan, p->frame);
-  const int64_t first = lsp_max(p->first, e->weights.model.prefixes);
-  if (first < p->origin && lsp_plan_lead(plan, p->frame) > 0)
-    LSP_TRY(read_ids(e, d, lsp_plan_token(plan, p->frame, first), p->origin - first,
-                     e->span.lead + p->row + first - p->start));
-  return read_ids(e, d, p->token, p->end - p->origin + next,
+  const int64_t end = lsp_plan_tokens_end(plan, p->frame);
+  const int64_t next =
+      p->end >= origin && p->tokens_end < end + lsp_plan_links(plan, p->frame);
+  const int64_t first = lsp_max(p->first, origin - lsp_plan_lead(plan, p->frame));
+  if (first < p->origin)
+    LSP_TRY(read_lead(e, d, lsp_plan_token(plan, p->frame, first),
+                      lsp_plan_token(plan, p->frame, p->origin),
+                      e->span.lead + p->row + first - p->start));
+  return read_ids(e, d, p->token, p->tokens_end - p->origin + next,
                   e->span.id + (p->token - e->span.wave.token_first));
 }
 
@@ -62,7 +75,10 @@ static void count_flops(lsp_run *e) {
   double flops = (double)(w->token_end - w->token_first) * lsp_model_flops_per_token(m);
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
-    if (lsp_plan_lead(&e->text.plan, p->frame) > 0)
+    if (m->wrapper.kind != LSP_WRAP_NONE)
+      flops += (double)(p->end - p->first - (p->tokens_end - p->origin)) *
+               lsp_model_flops_of_layers(m);
+    else if (lsp_plan_lead(&e->text.plan, p->frame) > 0)
       flops += (double)(p->origin - lsp_max(p->first, m->prefixes)) *
                lsp_model_flops_of_layers(m);
     flops += lsp_model_flops_of_pairs(m, p->first, p->end);

@@ -191,15 +191,34 @@ static int64_t rows_behind(const lsp_sizing *z) {
   return blocks * LSP_BLOCK;
 }
 
+static int reads_again(const lsp_framing *g) {
+  return g->tokens > g->stride || g->again > 0 || g->before > 0;
+}
+
+/* Rows of what spans are made of: a panel, the longest frame, or document. */
+static int64_t rows_of_unit(const lsp_sizing *z) {
+  switch (z->plan->framing.whole) {
+  case 0:
+    return LSP_PANEL;
+  case 1:
+    return rows_of_frame(z->request->longest);
+  default:
+    return lsp_plan_longest_document(z->plan);
+  }
+}
+
 lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
   lsp_sizes s = {.wave_rows = lsp_max(lsp_min(wave_rows, all), LSP_PANEL)};
   if (lsp_sizes_whole(z->model))
     s.wave_rows = lsp_max(s.wave_rows, rows_of_frame(z->request->longest));
+  if (z->plan->framing.whole)
+    s.wave_rows = lsp_max(s.wave_rows, rows_of_frame(z->request->longest));
   const int64_t share =
-      lsp_divide_up(s.wave_rows + rows_behind(z), z->request->ranks) + LSP_PANEL;
+      lsp_divide_up(s.wave_rows + rows_behind(z), z->request->ranks) + rows_of_unit(z);
+  const int64_t most = z->plan->framing.whole ? s.wave_rows : all;
   s.span_rows =
-      lsp_divide_up(lsp_min(share, lsp_max(all, LSP_PANEL)), LSP_BLOCK) * LSP_BLOCK;
+      lsp_divide_up(lsp_min(share, lsp_max(most, LSP_PANEL)), LSP_BLOCK) * LSP_BLOCK;
   const int64_t blocks = s.span_rows / LSP_BLOCK;
   s.x = s.span_rows * z->model->width;
   s.scratch = scratch_of(z->model);
@@ -208,7 +227,7 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
   s.pooled_rows = lsp_sizes_pooled(z->model, z->request->longest);
   s.span_pieces = lsp_min(z->plan->frames, blocks);
   s.tokens = s.span_rows + 1;
-  s.lead = z->plan->framing.tokens > z->plan->framing.stride ? s.span_rows : 0;
+  s.lead = reads_again(&z->plan->framing) ? s.span_rows : 0;
   s.starts =
       z->request->starts ? s.tokens * (int64_t)(sizeof(int64_t) / sizeof(float)) : 0;
   s.sum_panels =
@@ -224,11 +243,17 @@ lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows) {
 
 /* --- the choice ------------------------------------------------------------------ */
 
-/* Waves of `rows` rows a rank, or the whole corpus. */
+/* Waves of `rows` rows a rank, or the whole corpus. Where a span may have all of a wave,
+ * since documents are not divided, of so many that it has at most twice `rows`. */
 static lsp_sizes with_rows(const lsp_sizing *z, int64_t rows) {
   const int64_t ranks = z->request->ranks;
   const int64_t all = lsp_plan_rows_before(z->plan, lsp_plan_panels(z->plan));
-  return lsp_sizes_of(z, rows >= lsp_divide_up(all, ranks) ? all : rows * ranks);
+  int64_t wave = rows >= lsp_divide_up(all, ranks) ? all : rows * ranks;
+  if (z->plan->framing.whole == 2 && ranks > 1) {
+    const int64_t share = lsp_min(rows, 2 * rows - lsp_plan_longest_document(z->plan));
+    wave = lsp_min(all, lsp_max(2 * rows, lsp_max(share, 0) * ranks));
+  }
+  return lsp_sizes_of(z, wave);
 }
 
 int64_t lsp_sizes_least(const lsp_sizing *z) {
@@ -283,10 +308,11 @@ lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *wh
                                        out->strata_rings + out->strata + out->waiting);
   memory = request->memory > 0 ? memory : lsp_max(memory, lsp_sizes_rank(out));
   if (lsp_sizes_rank(out) > memory)
-    return too_little(lsp_sizes_whole(z->model)
-                          ? "the longest document, which layers see as a whole,"
-                          : "the smallest wave",
-                      lsp_sizes_rank(out), memory, why);
+    return too_little(
+        lsp_sizes_whole(z->model) ? "the longest document, which layers see as a whole,"
+        : z->plan->framing.whole  ? "the longest frame, which a rank has as a whole,"
+                                  : "the smallest wave",
+        lsp_sizes_rank(out), memory, why);
   const double thirty = 30 * lsp_nominal_rate * (double)request->threads /
                         lsp_sizes_token_flops(z->model, request->longest);
   const int64_t most = lsp_min(memory / (4 * (int64_t)z->model->width),

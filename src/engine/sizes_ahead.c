@@ -54,7 +54,7 @@ static int64_t within(int64_t rows, int64_t longest) {
 void lsp_sizes_ahead(const lsp_model *m, int layer, int64_t longest, int64_t ranks,
                      lsp_layer_sizes *y) {
   const lsp_layer *l = &m->layer[layer];
-  const int whole = lsp_sizes_whole(m);
+  const int whole = lsp_sizes_whole(m) || m->wrapper.kind != LSP_WRAP_NONE;
   y->sight = (lsp_sight){.back = within(lsp_layer_near(l), longest),
                          .ahead = within(ahead_of(l), longest),
                          .fixed = lsp_layer_fixed(l)};

@@ -1,12 +1,58 @@
 /* Documents as frames, and positions that a model has. */
 #include "lsp/sizes.h"
 
-lsp_status lsp_sizes_framing(const lsp_context *c, int prefix, lsp_framing *framing,
-                             lsp_failure *why) {
+#include <stdio.h>
+#include <string.h>
+
+static const char *const wrapper_names[] = {"none", "input", "associative", "tokens"};
+
+void lsp_wrapper_print(const lsp_wrapper *w, char words[LSP_WRAPPER_WORDS]) {
+  (void)snprintf(words, LSP_WRAPPER_WORDS, "%s segment:%lld rows:%lld",
+                 wrapper_names[w->kind], (long long)w->segment, (long long)w->rows);
+}
+
+int lsp_wrapper_parse(const char *words, lsp_wrapper *w) {
+  char name[16], again[LSP_WRAPPER_WORDS];
+  long long segment = 0, rows = 0;
+  *w = (lsp_wrapper){.kind = LSP_WRAP_NONE};
+  if (words == NULL)
+    return 1;
+  if (sscanf(words, "%15s segment:%lld rows:%lld", name, &segment, &rows) != 3)
+    return 0;
+  for (int kind = LSP_WRAP_INPUT; kind <= LSP_WRAP_TOKENS; kind++)
+    if (strcmp(name, wrapper_names[kind]) == 0)
+      w->kind = (lsp_wrap_kind)kind;
+  w->segment = segment;
+  w->rows = rows;
+  lsp_wrapper_print(w, again); /* the very words, so that no others mean the same */
+  return w->kind != LSP_WRAP_NONE && segment >= 1 && segment <= INT32_MAX &&
+         rows >= 0 && rows <= INT32_MAX && strcmp(words, again) == 0;
+}
+
+/* Segments of a document, each with the memory's rows. */
+static lsp_framing of_segments(const lsp_wrapper *w, int prefix) {
+  lsp_framing g = {
+      .prefix = prefix, .tokens = w->segment, .stride = w->segment, .whole = 1};
+  if (w->kind == LSP_WRAP_INPUT) {
+    g.again = w->rows;
+    return g;
+  }
+  g.suffix = w->rows;
+  g.linked = 1;
+  if (w->kind == LSP_WRAP_TOKENS) {
+    g.prefix = (int)w->rows;
+    g.whole = 2; /* what is behind a segment is before the next one */
+  }
+  return g;
+}
+
+lsp_status lsp_sizes_framing(const lsp_context *c, const lsp_wrapper *wrapper,
+                             int prefix, lsp_framing *framing, lsp_failure *why) {
   const int64_t tokens = c->chunk - (c->half ? 0 : prefix);
   char text[LSP_CONTEXT_SIZE];
-  *framing = (lsp_framing){.prefix = prefix};
-  if (c->kind != LSP_CONTEXT_CHUNKS)
+  *framing = wrapper->kind != LSP_WRAP_NONE ? of_segments(wrapper, prefix)
+                                            : (lsp_framing){.prefix = prefix};
+  if (c->kind != LSP_CONTEXT_CHUNKS || wrapper->kind != LSP_WRAP_NONE)
     return LSP_OK;
   lsp_context_print(c, text);
   if (c->half ? c->chunk / 2 < prefix : tokens < 1)
@@ -42,6 +88,8 @@ static int looks_back(const lsp_model *m) {
 lsp_status lsp_sizes_positions(const lsp_model *m, const char *dir,
                                const lsp_context *context, int64_t longest,
                                lsp_failure *why) {
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return LSP_OK; /* the description refuses frames that are too long */
   const long long half =
       half_of(m->positions_most > 0 ? m->positions_most : m->trained);
   if (m->positions_most > 0 && longest > m->positions_most)

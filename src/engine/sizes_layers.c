@@ -25,8 +25,8 @@ static int has_strata(const lsp_model *m) {
  * document, or pooled rows, all layers do, and at least the last row: snapshots are alike
  * in all layers. */
 static int64_t reach_of(const lsp_model *m, int layer) {
-  if (m->two_sided)
-    return 0; /* no snapshots */
+  if (m->two_sided || m->wrapper.kind != LSP_WRAP_NONE)
+    return 0; /* no snapshots, or without keys: frames end with themselves */
   const int64_t reach = lsp_layer_reach(&m->layer[layer]);
   return reach == 0 && (lsp_sizes_fixed(m) > 0 || has_strata(m)) ? 1 : reach;
 }
@@ -80,6 +80,13 @@ static int64_t choices_of(const lsp_layer *l) {
                                          : LSP_BLOCK * (int64_t)(p->blocks - 1));
 }
 
+/* Of frames that no wave and no span divides nothing is kept or borrowed. */
+static void alone(lsp_layer_sizes *s) {
+  s->near_tiles = s->room = s->parts = 0;
+  for (int k = 0; k < s->strata; k++)
+    s->stratum[k].reach = s->stratum[k].groups = 0;
+}
+
 static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
                                 int64_t ranks) {
   const lsp_layer *l = &m->layer[i];
@@ -106,6 +113,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);
   if (m->two_sided)
     lsp_sizes_ahead(m, i, longest, ranks, &s);
+  else if (m->wrapper.kind != LSP_WRAP_NONE)
+    alone(&s);
   return s;
 }
 
@@ -230,6 +239,8 @@ int64_t lsp_sizes_reach(const lsp_model *m, int64_t longest) {
 
 int64_t lsp_sizes_fixed(const lsp_model *m) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers && !m->two_sided; i++)
     most = lsp_max(most, lsp_layer_fixed(&m->layer[i]));
   return most;
@@ -244,6 +255,8 @@ static int64_t bounded_rows(const lsp_stratum *s) {
 
 int64_t lsp_sizes_pooled(const lsp_model *m, int64_t longest) {
   int64_t most = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    return 0;
   for (int i = 0; i < m->layers; i++) {
     lsp_stratum stratum[LSP_STRATA_MAX];
     const int n = lsp_layer_strata(&m->layer[i], stratum);

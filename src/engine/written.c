@@ -105,10 +105,10 @@ lsp_status lsp_written_starts(lsp_run *e) {
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     const int64_t d = lsp_plan_document_of(plan, p->frame);
-    if (p->end > p->origin)
+    if (p->tokens_end > p->origin)
       LSP_TRY(lsp_corpus_starts(
           e->text.corpus, d, p->token - lsp_plan_document_start(plan, d),
-          p->end - p->origin, e->span.start + (p->token - w->token_first),
+          p->tokens_end - p->origin, e->span.start + (p->token - w->token_first),
           &e->job.ctx->why));
   }
   return LSP_OK;
@@ -121,7 +121,7 @@ void lsp_written_rows(const lsp_run *e, float *to) {
     const lsp_piece *p = &w->piece[i];
     memmove(to + (p->token - w->token_first) * D,
             e->span.x + (p->row + p->origin - p->start) * D,
-            (size_t)(p->end - p->origin) * (size_t)D * sizeof(float));
+            (size_t)(p->tokens_end - p->origin) * (size_t)D * sizeof(float));
   }
 }
 
@@ -208,7 +208,7 @@ static void put_chosen(const lsp_run *e, const lsp_layer *l, int64_t width,
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     int32_t *out = to + (p->token - w->token_first) * width;
-    for (int64_t at = p->origin; at < p->end; at++, out += width) {
+    for (int64_t at = p->origin; at < p->tokens_end; at++, out += width) {
       const int64_t row = p->row + at - p->start;
       memcpy(out, e->span.choice + (by_block ? row / LSP_BLOCK : row) * n,
              (size_t)n * sizeof *out);

@@ -103,11 +103,35 @@ static lsp_status check_sinks(const lsp_context *c, lsp_failure *why) {
                   (long long)c->sinks, LSP_SINKS_MAX);
 }
 
+/* Chunks are frames that begin anew: not with what makes frames of its own, nor with what
+ * is handed along the text. */
+static lsp_status check_chunks(const char *path, const lsp_context *c,
+                               const lsp_model *model, lsp_failure *why) {
+  char text[LSP_CONTEXT_SIZE];
+  if (c->kind != LSP_CONTEXT_CHUNKS)
+    return LSP_OK;
+  lsp_context_print(c, text);
+  if (model->wrapper.kind != LSP_WRAP_NONE)
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--context %s: the model of %s has a memory around it, and reads a "
+                    "text in segments of %lld tokens already; leave the option out",
+                    text, path, (long long)model->wrapper.segment);
+  for (int i = 0; i < model->layers; i++)
+    for (int b = 0; b < model->layer[i].branches; b++)
+      if (model->layer[i].branch[b].kind == LSP_PATTERN_COMPRESSIVE)
+        return lsp_fail(why, LSP_E_USAGE,
+                        "--context %s: layer %d of %s has a compressive memory, which "
+                        "runs through the whole text; leave the option out",
+                        text, i, path);
+  return LSP_OK;
+}
+
 lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model *model,
                               lsp_failure *why) {
   char text[LSP_CONTEXT_SIZE];
   if (c->kind == LSP_CONTEXT_MODEL || c->kind == LSP_CONTEXT_FULL)
     return LSP_OK; /* the same numbers: neither is a fact of the results */
+  LSP_TRY(check_chunks(path, c, model, why));
   LSP_TRY(check_trained(path, c, model, why));
   LSP_TRY(check_sinks(c, why));
   for (int i = 0; i < model->layers && c->kind == LSP_CONTEXT_WINDOW; i++) {

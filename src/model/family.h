@@ -38,7 +38,8 @@ lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model 
 /* A memory around the model (lsp_wrapper), as the key of the family's config.json that
  * describes it says; nothing without it. What it does not go with is refused. */
 lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
-                                 lsp_model *model, lsp_failure *why);
+                                 const lsp_context *context, lsp_model *model,
+                                 lsp_failure *why);
 
 /* Tensors of it. */
 void lsp__wrapper_slots(lsp_model *model, lsp_slots *list);

@@ -126,7 +126,7 @@ static lsp_pattern *first_recurrence(const lsp_model *model) {
 }
 
 static lsp_status change(const lsp_choices *choices, lsp_pattern *p, lsp_failure *why) {
-  if (p->kind != LSP_PATTERN_RECURRENCE)
+  if (p->kind != LSP_PATTERN_RECURRENCE && p->kind != LSP_PATTERN_COMPRESSED_PAST)
     return LSP_OK;
   if (choices->mem_len >= 0)
     p->memory = choices->mem_len;
@@ -137,6 +137,12 @@ static lsp_status change(const lsp_choices *choices, lsp_pattern *p, lsp_failure
         why, LSP_E_USAGE,
         "--mem-len 0 with same_length masks every position; use a memory of "
         "at least 1");
+  if (p->kind == LSP_PATTERN_COMPRESSED_PAST &&
+      (p->memory % p->pool != 0 || p->segment % p->pool != 0))
+    return lsp_fail(why, LSP_E_USAGE,
+                    "--mem-len %lld, --segment %lld: the compressed past of the model "
+                    "has a pool of %d rows; use multiples of it",
+                    (long long)p->memory, (long long)p->segment, p->pool);
   return LSP_OK;
 }
 

@@ -107,6 +107,17 @@ lsp_status lsp__span_branch(const lsp_source *s, span_config *c, lsp_pattern *p)
 lsp_status lsp__span_together(const lsp_source *s, const span_config *c,
                               const lsp_layer *l);
 
+/* Of that: what memories are beside, at being branch p; and the one that a gate weighs. */
+lsp_status lsp__span_memory(const lsp_source *at, const span_config *c,
+                            const lsp_layer *l, const lsp_pattern *p);
+lsp_status lsp__span_memory_gate(const lsp_source *s, const lsp_layer *l);
+
+/* Branches of a type, and the first one (or NULL). Branches that share a softmax with p,
+ * itself included. */
+int lsp__span_count(const lsp_layer *l, lsp_pattern_kind kind);
+const lsp_pattern *lsp__span_first(const lsp_layer *l, lsp_pattern_kind kind);
+int lsp__span_sharing(const lsp_layer *l, const lsp_pattern *p);
+
 /* The memory after the last norm, if there is one. */
 lsp_status lsp__span_last(const lsp_source *s, const span_config *c, lsp_model *model);
 

@@ -59,7 +59,7 @@ static lsp_status describe(const json_t *json, const char *path,
   if (model->family == NULL)
     return unknown_type(path, type, why);
   LSP_TRY(model->family->describe(json, path, choices, model, why));
-  LSP_TRY(lsp__describe_wrapper(json, path, model, why));
+  LSP_TRY(lsp__describe_wrapper(json, path, &choices->context, model, why));
   return lsp__apply_context(path, &choices->context, model, why);
 }
 

@@ -65,10 +65,97 @@ static lsp_status make_layers(const char *path, lsp_model *model, lsp_failure *w
   return LSP_OK;
 }
 
+/* --- what it goes with ----------------------------------------------------------- */
+
+/* Rows of a frame that is whole. */
+static int64_t rows_of(const lsp_model *model) {
+  const lsp_wrapper *w = &model->wrapper;
+  const int64_t more = w->kind == LSP_WRAP_TOKENS ? 2 * w->rows : w->rows;
+  return model->prefixes + w->segment + more;
+}
+
+/* Tokens of a memory are written by what stands before them, in the order of the text. */
+static lsp_status check_order(const lsp_source *s, const lsp_source *all,
+                              const lsp_model *model) {
+  if (model->wrapper.kind == LSP_WRAP_INPUT)
+    return LSP_OK;
+  if (model->two_sided)
+    return lsp__source_refuse(s, "type", lsp__source_get(s, "type"),
+                              "\"input\", since \"causal\" is false");
+  if (model->prefixes > 0)
+    return lsp__source_refuse(all, "prefix", lsp__source_get(all, "prefix"),
+                              "none, since the tokens of a memory stand around every "
+                              "segment (\"%s\")",
+                              s->place);
+  return LSP_OK;
+}
+
+/* Frames begin anew, so that a branch that hands something along the text has no place in
+ * them. */
+static lsp_status check_branches(const lsp_source *s, const lsp_model *model) {
+  for (int i = 0; i < model->layers; i++)
+    for (int b = 0; b < model->layer[i].branches; b++) {
+      const lsp_pattern *p = &model->layer[i].branch[b];
+      if (p->kind == LSP_PATTERN_STORE || p->kind == LSP_PATTERN_COMPRESSIVE)
+        return lsp__source_refuse(s, "type", lsp__source_get(s, "type"),
+                                  "no memory around the model, since layer %d has a "
+                                  "branch of type \"%s\", a memory of the whole text",
+                                  i, lsp_pattern_of(p)->name);
+    }
+  return LSP_OK;
+}
+
+static lsp_status check_positions(const lsp_source *s, const lsp_model *model,
+                                  const lsp_context *context) {
+  const int64_t rows = rows_of(model);
+  if (model->positions_most > 0 && rows > model->positions_most)
+    return lsp__source_refuse(s, "segment", lsp__source_get(s, "segment"),
+                              "one whose frames fit the %lld positions of the model: "
+                              "they have %lld rows",
+                              (long long)model->positions_most, (long long)rows);
+  if (model->trained == 0 || rows <= model->trained ||
+      context->kind != LSP_CONTEXT_MODEL)
+    return LSP_OK;
+  return lsp__source_refuse(
+      s, "segment", lsp__source_get(s, "segment"),
+      "one whose frames fit the %lld positions that the model was "
+      "trained for (they have %lld rows), or --context full",
+      (long long)model->trained, (long long)rows);
+}
+
+static lsp_status check(const lsp_source *s, const lsp_source *all,
+                        const lsp_context *context, const lsp_model *model) {
+  if (model->family == &lsp__transfo_xl)
+    return lsp__source_refuse(
+        all, key_of(model), s->json,
+        "no such key: a model of type \"transfo-xl\" has a memory "
+        "of its own (\"mem_len\")");
+  LSP_TRY(check_order(s, all, model));
+  LSP_TRY(check_branches(s, model));
+  return check_positions(s, model, context);
+}
+
+/* A model of a library has its numbers recorded here; a longspan one has them in the hash
+ * of its config. */
+static lsp_status record(const lsp_source *s, lsp_model *model) {
+  const lsp_wrapper *w = &model->wrapper;
+  unsigned char hash[16];
+  if (is_longspan(model))
+    return LSP_OK;
+  json_t *all = json_pack("[i,I,I,i,i]", (int)w->kind, (json_int_t)w->segment,
+                          (json_int_t)w->rows, w->width, w->nu);
+  const lsp_status st = lsp__source_hash(s, all, hash);
+  json_decref(all);
+  LSP_TRY(st);
+  lsp__fact_hash(model, "memory", hash);
+  return LSP_OK;
+}
+
 /* --- all of it ------------------------------------------------------------------- */
 
 lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
-                                 lsp_model *model, lsp_failure *why) {
+                                 const lsp_context *context, lsp_model *model,
+                                 lsp_failure *why) {
   lsp_wrapper *w = &model->wrapper;
   const lsp_source all = {config, path, "", why};
   const char *key = key_of(model);
@@ -80,10 +167,13 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
     return lsp__source_refuse(&all, key, given, "an object: {\"type\": ...}");
   LSP_TRY(read_kind(&s, w));
   LSP_TRY(read_numbers(&s, w));
+  LSP_TRY(check(&s, &all, context, model));
   model->segment = w->segment;
+  if (w->kind != LSP_WRAP_INPUT)
+    model->no_bos = "the tokens of its memory stand around every segment";
   if (w->kind == LSP_WRAP_ASSOCIATIVE)
     LSP_TRY(make_layers(path, model, why));
-  return LSP_OK;
+  return record(&s, model);
 }
 
 /* --- tensors --------------------------------------------------------------------- */

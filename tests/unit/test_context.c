@@ -57,11 +57,13 @@ static void test_other_words_are_refused(void **state) {
 
 /* ---- Frames */
 
+static const lsp_wrapper no_wrapper = {.kind = LSP_WRAP_NONE};
+
 static lsp_framing framing_of(const char *words, int prefix) {
   lsp_context c;
   lsp_framing g;
   assert_int_equal(lsp_context_parse(words, &c, NULL), LSP_OK);
-  assert_int_equal(lsp_sizes_framing(&c, prefix, &g, NULL), LSP_OK);
+  assert_int_equal(lsp_sizes_framing(&c, &no_wrapper, prefix, &g, NULL), LSP_OK);
   return g;
 }
 
@@ -89,7 +91,7 @@ static void expect_refused(const char *words, int prefix, const char *message) {
   lsp_framing g;
   lsp_failure why = {0};
   assert_int_equal(lsp_context_parse(words, &c, NULL), LSP_OK);
-  assert_int_equal(lsp_sizes_framing(&c, prefix, &g, &why), LSP_E_USAGE);
+  assert_int_equal(lsp_sizes_framing(&c, &no_wrapper, prefix, &g, &why), LSP_E_USAGE);
   expect_message(&why, message);
 }
 

@@ -309,7 +309,7 @@ static const bad_keys bad_branch[] = {
      "a power of two from 2"},
     {LAYERS(COMPRESSED(", \"reach\": -1")), "reach\" is -1", "an integer from 0"},
     {LAYERS(COMPRESSED("") ", " LOCAL("8")), "\"layers.merge\" is missing",
-     "\"gate\", \"sum\" or \"input_gate\", since a branch of type \"compressed\""},
+     "\"sum\", \"input_gate\" or \"concat\", since a branch of type \"compressed\""},
     {MERGED("gate", COMPRESSED("") ", " COMPRESSED("")),
      "branches[1].type\" is \"compressed\"", "at most one branch of it"},
 
@@ -319,7 +319,7 @@ static const bad_keys bad_branch[] = {
      "branches[0].type\" is \"selected\"", "a branch of type \"compressed\" beside it"},
     {MERGED("softmax", SELECTED("2") ", " COMPRESSED("")),
      "\"layers.merge\" is \"softmax\"",
-     "\"gate\", \"sum\" or \"input_gate\", since a branch of type \"selected\""},
+     "\"sum\", \"input_gate\" or \"concat\", since a branch of type \"selected\""},
     {MERGED("gate", SELECTED("65") ", " COMPRESSED("")), "branches[0].blocks\" is 65",
      "from 1 to 64"},
     {MERGED("gate", SELECTED("4") ", " COMPRESSED(", \"pool\": 16, \"reach\": 8")),
@@ -340,7 +340,7 @@ static const bad_keys bad_branch[] = {
     {LAYERS(LEVELS("\"window\": 64, \"pool\": 64, \"levels\": 7")),
      "branches[0].levels\" is 7", "at most 6: with \"pool\" 64"},
     {LAYERS(LEVELS(THREE) ", " LOCAL("8")), "\"layers.merge\" is missing",
-     "since a branch of type \"levels\" is a softmax of its own"},
+     "since a branch of type \"levels\" is in no softmax with others"},
     {MERGED("sum", LEVELS(THREE) ", " LEVELS(THREE)),
      "branches[1].type\" is \"levels\"", "at most one branch of it"},
 
@@ -350,7 +350,7 @@ static const bad_keys bad_branch[] = {
     {LAYERS(DYNAMIC("\"window\": 16777217, \"ramp\": 1")), "window\" is 16777217",
      "from 1 to 16777216"},
     {LAYERS(FULL ", " DYNAMIC(SOFT)), "\"layers.merge\" is missing",
-     "since a branch of type \"dynamic\" is a softmax of its own"},
+     "since a branch of type \"dynamic\" is in no softmax with others"},
 
     {RELATIVE LAYERS(RANDOM(FEW)), "branches[0].type\" is \"random\"",
      "a \"clamp_len\" from 1 on in the model, since \"position\" is \"relative\": a "
