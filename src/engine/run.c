@@ -154,10 +154,8 @@ static lsp_status compute_layers(lsp_run *e) {
       lsp_sizes_whole(&e->weights.model))
     e->span.lowest.token = INT64_MAX;
   const int done = lsp_layers_load(e);
-  if (done == 0) {
+  if (done == 0 && !lsp_wrapped_through(&e->weights.model))
     lsp_forward_embed(e);
-    lsp_wrapped_embed(e);
-  }
   e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
   lsp_written_begin(e);
   if (lsp_wrapped_through(&e->weights.model))

@@ -9,12 +9,8 @@
 
 #include <string.h>
 
-enum { MATRIX, NORMALIZER };          /* parts of an associative layer */
-enum { IDS, COUNT, SEGMENTS, STATE }; /* parts of a model */
-
-int lsp_wrapped_is(const lsp_model *m) {
-  return m->wrapper.kind == LSP_WRAP_ASSOCIATIVE || m->wrapper.kind == LSP_WRAP_TOKENS;
-}
+enum { MATRIX, NORMALIZER }; /* parts of an associative layer */
+enum { STATE = 3 };          /* part of a model: what memory tokens have become */
 
 int lsp_wrapped_through(const lsp_model *m) {
   return m->wrapper.kind == LSP_WRAP_TOKENS;
@@ -48,8 +44,19 @@ static float *row_of(const lsp_run *e, const lsp_piece *p, int64_t position) {
 
 /* --- snapshots --------------------------------------------------------------------- */
 
-/* Of the stops within the frame's segment, those where it is not at its end (at_end 0), or
- * the one where it is. There the parts are saved as they are. */
+/* The parts of a layer; of the model but the rows: its other parts are of tokens
+ * (segment_ids.h). */
+static void save(lsp_run *e, int layer, int64_t stop) {
+  if (layer >= 0)
+    lsp_state_save(e, layer, stop);
+  else
+    lsp_store_part(e->progress.store, stop,
+                   lsp_memory_first(&e->weights.model, layer) + STATE,
+                   lsp_state_part(e, layer, STATE));
+}
+
+/* Of the stops within the frame's segment, those that are not at its end (at_end 0), or the
+ * one that is. There the parts are saved as they are. */
 static void save_stops(lsp_run *e, int layer, const lsp_piece *p, int at_end) {
   const lsp_plan *plan = &e->text.plan;
   const int64_t S = e->weights.model.wrapper.segment;
@@ -60,7 +67,7 @@ static void save_stops(lsp_run *e, int layer, const lsp_piece *p, int at_end) {
        e->text.stop[s].position <= start + S;
        s++)
     if ((e->text.stop[s].position == start + S) == at_end)
-      lsp_state_save(e, layer, s);
+      save(e, layer, s);
 }
 
 /* --- associative: reading ------------------------------------------------------------ */
@@ -254,21 +261,6 @@ void lsp_wrapped_layer(lsp_run *e, int layer) {
 
 /* --- memory tokens ---------------------------------------------------------------------- */
 
-/* Rows (wrapper.rows, D) added to those of a frame from a position on. */
-static void put_rows(lsp_run *e, const lsp_piece *p, int64_t position,
-                     const float *rows) {
-  e->job.kernels.add(e->weights.model.wrapper.rows * e->weights.model.width,
-                     row_of(e, p, position), rows);
-}
-
-void lsp_wrapped_embed(lsp_run *e) {
-  const lsp_wave *w = &e->span.wave;
-  if (e->weights.model.wrapper.kind != LSP_WRAP_ASSOCIATIVE)
-    return; /* memory tokens through the model are what the frame before has left */
-  for (int64_t i = 0; i < w->pieces; i++)
-    put_rows(e, &w->piece[i], w->piece[i].tokens_end, e->weights.model.wrapper.tokens);
-}
-
 static void layers_of_frame(lsp_run *e) {
   const lsp_model *m = &e->weights.model;
   const lsp_piece *p = e->span.wave.piece;
@@ -279,8 +271,9 @@ static void layers_of_frame(lsp_run *e) {
     memcpy(state, m->wrapper.tokens, bytes);
   }
   save_stops(e, -1, p, 0);
-  put_rows(e, p, 0, state);
-  put_rows(e, p, p->tokens_end, state);
+  e->span.memory = state;
+  lsp_embed(e, 0, e->span.wave.panels);
+  e->span.memory = NULL;
   for (int layer = 0; layer < m->layers; layer++)
     lsp_forward_layer(e, layer);
   memcpy(state, row_of(e, p, p->tokens_end), bytes);

@@ -16,18 +16,12 @@
 
 #include "engine_internal.h"
 
-/* 1: the model is wrapped in such a memory: lsp_wrapped_embed follows the embedding. */
-int lsp_wrapped_is(const lsp_model *m);
-
-/* 1: all layers of a span are one call (lsp_wrapped_layers). */
+/* 1: all layers of a span, the embedding too, are one call (lsp_wrapped_layers). */
 int lsp_wrapped_through(const lsp_model *m);
 
 /* Floats that all threads share in a layer; of the scratch of a thread. */
 int64_t lsp_wrapped_room(const lsp_model *m);
 int64_t lsp_wrapped_scratch(const lsp_model *m);
-
-/* Local. Memory tokens into their rows, which hold learned positions or zeros. */
-void lsp_wrapped_embed(lsp_run *e);
 
 /* Collective along the chain. One layer (associative), all layers (tokens). */
 void lsp_wrapped_layer(lsp_run *e, int layer);
