@@ -31,13 +31,16 @@ DEFAULTS = dict(tokenizer=None, causal=True, num_key_value_heads=None, head_dim=
                 norm_bias=True, norm_eps=1e-5, position="rotary", rotary_theta=10000.0, rotary_width=None, rotary_pairs="half",
                 max_position=None, clamp_len=0, query_key_norm=False, attention_scale=None, score_cap=0.0, logit_cap=0.0,
                 attention_bias=False, output_bias=False, feed_bias=False, activation="silu", gated=True, prefix=[],
-                embedding_scale=1.0, tie_word_embeddings=True, head_bias=False)
+                embedding_scale=1.0, tie_word_embeddings=True, head_bias=False, memory=None, last_memory=None)
 IGNORED = ("architectures", "torch_dtype", "transformers_version", "dtype")
 WORDS = dict(model_type=("longspan",), tokenizer=(None, "bytes"), norm=("layer", "rms"),
              norm_place=("pre", "post", "both"), position=("relative", "rotary", "learned", "alibi", "none"),
              rotary_pairs=("half", "adjacent"), activation=("relu", "gelu", "gelu_tanh", "silu"),
-             merge=("softmax", "gate", "sum", "input_gate"), place=("text", "window"), normalize=("softmax", "none"),
-             projections=("shared", "own"))
+             merge=("softmax", "gate", "sum", "input_gate", "concat", "memory_gate"), place=("text", "window"),
+             normalize=("softmax", "none"), projections=("shared", "own"), keys=("plain", "rotated"),
+             similarity=("scaled", "cosine"), compress=("mean", "convolution"), rule=("linear", "delta"),
+             heads=("grouped", "tiled"), gate_of=(None, "memory", "others"), gate_empty=(None, "mix", "skip"),
+             join=("add", "gate", "concat"))
 BRANCHES = {  # type: keys that must be there, the others with their defaults
     "full": ((), dict(normalize="softmax")),
     "local": (("window",), dict(normalize="softmax", dilation=1)),
@@ -50,12 +53,25 @@ BRANCHES = {  # type: keys that must be there, the others with their defaults
     "selected": (("blocks",), {}),
     "levels": (("window", "pool", "levels"), {}),
     "dynamic": (("window", "ramp"), {}),
+    "learned": (("slots",), dict(normalize="softmax")),
+    "store": (("memory", "segment", "neighbours"), dict(keys="plain", similarity="scaled")),
+    "compressed_past": (("pool",), dict(rows=0, compress="mean")),
+    "compressive": (("segment",), dict(rule="linear", heads="grouped")),
 }
-CAUSAL = {"recurrence", "chosen", "compressed", "selected", "levels", "dynamic"}  # not in a two-sided model
-ALONE = {"compressed", "selected", "levels", "dynamic"}  # never in one softmax with another branch
-ONCE = ALONE | {"chosen", "global"}  # at most one of them in a layer
+MEMORIES = {"learned", "store", "compressive"}  # what merge memory_gate weighs against the others
+CAUSAL = {"recurrence", "chosen", "compressed", "selected", "levels", "dynamic", "compressed_past",
+          *MEMORIES}  # not in a two-sided model
+ALONE = {"compressed", "selected", "levels", "dynamic", "compressive"}  # never in one softmax with another branch
+ONCE = ALONE | {"chosen", "global", "compressed_past", *MEMORIES}  # at most one of them in a layer
 LIMITS = dict(blocks=(1, 64), reach=(0, math.inf), beyond=(0, math.inf), seed=(0, 2**32 - 1), pool=(2, 64),
-              levels=(1, 8), ramp=(1, math.inf), tokens=(1, 4096), dilation=(1, 1))
+              levels=(1, 8), ramp=(1, math.inf), tokens=(1, 4096), dilation=(1, 1), slots=(1, 65536),
+              neighbours=(1, 256), rows=(0, math.inf), memory=(0, math.inf), segment=(1, math.inf))
+WRAPPERS = {  # memories around the whole model
+    "input": (("segment", "rows"), {}),
+    "associative": (("segment", "tokens", "width"), dict(nu=3)),
+    "tokens": (("segment", "tokens"), {}),
+}
+LAST = (("slots",), dict(normalize="softmax", join="add", project=True, scale=None))  # its key "merge" is `join` here
 
 
 # ---------------------------------------------------------------- config.json
@@ -77,18 +93,28 @@ def fill(given, defaults, required, where):
     return SimpleNamespace(**filled)
 
 
+def check_limits(x, limits):
+    """Whether the numbers of a branch, or of a memory, are within their limits."""
+    for key, (least, most) in limits.items():
+        if getattr(x, key, None) is not None and not least <= getattr(x, key) <= most:
+            raise ValueError(f"{x.type}: {key} is {getattr(x, key)}, not {least} .. {most}")
+
+
 def read_branch(given, number, c):
     """One branch; it knows its layer's number, how many query heads there are, and whether the model is causal."""
     if given.get("type") not in BRANCHES:
         raise ValueError(f"a branch of type {given.get('type')!r}, not one of {list(BRANCHES)}")
     required, defaults = BRANCHES[given["type"]]
     b = fill(given, defaults, ("type", *required), given["type"])
-    b.layer, b.heads, b.causal = number, c.num_attention_heads, c.causal
-    for key, (least, most) in LIMITS.items():
-        if getattr(b, key, None) is not None and not least <= getattr(b, key) <= most:
-            raise ValueError(f"{b.type}: {key} is {getattr(b, key)}, not {least} .. {most}")
+    b.layer = number
+    b.query_heads, b.causal = c.num_attention_heads, c.causal
+    check_limits(b, LIMITS)
     if b.type in CAUSAL and not c.causal:
         raise ValueError(f"{b.type} needs a causal model")
+    if b.type == "store" and (c.score_cap or b.keys == "rotated" and c.position != "rotary"):
+        raise ValueError("a store has no score_cap, and rotated keys only with position rotary")
+    if b.type == "compressed_past" and c.position == "relative":
+        raise ValueError("compressed_past does not go with relative positions")
     if hasattr(b, "pool") and b.pool & (b.pool - 1):
         raise ValueError(f"pool is {b.pool}, not a power of two")
     if b.type == "levels" and (b.window % b.pool or b.pool**b.levels > 2**40):
@@ -114,6 +140,7 @@ def check_layer(layer, c):
         raise ValueError(f"normalize none, and {sorted(ALONE)}, cannot share a softmax")
     if any(kinds.count(kind) > 1 for kind in ONCE) or {"chosen", "selected"} <= set(kinds):
         raise ValueError(f"a layer has at most one of {sorted(ONCE)} each, and chosen or selected")
+    check_memories(layer, kinds)
     if {"chosen", "random", "selected"} & set(kinds) and {"full", "recurrence"} & set(kinds):
         raise ValueError("beside full or recurrence nothing is left to pick")
     if "selected" in kinds and ("compressed" not in kinds or shared):
@@ -128,12 +155,61 @@ def check_layer(layer, c):
         raise ValueError(f"relative positions go with causal models, not with {sorted(ALONE)}; {far} need clamp_len")
 
 
+def check_memories(layer, kinds):
+    """The same of memories; a compressed past is told the recurrence that it follows."""
+    if layer.merge == "memory_gate":
+        others = [kind for kind in kinds if kind not in MEMORIES]
+        if len(kinds) - len(others) != 1 or not others:
+            raise ValueError(f"memory_gate needs one of {sorted(MEMORIES)}, and others")
+        if len(others) > 1 and any(unnormalised(b) or b.type in ALONE for b in layer.branches if b.type in others):
+            raise ValueError(f"normalize none, and {sorted(ALONE)}, cannot share the softmax of the others")
+        layer.gate_of, layer.gate_empty = layer.gate_of or "memory", layer.gate_empty or "mix"
+    elif layer.gate_of or layer.gate_empty:
+        raise ValueError("gate_of and gate_empty need merge memory_gate")
+    if "store" in kinds and {"random", "chosen", "compressed", "selected", "levels", "compressed_past"} & set(kinds):
+        raise ValueError("a store does not go beside blocks or means")
+    if "store" in kinds and layer.merge == "softmax" and {"fixed", "global", "full"} & set(kinds):
+        raise ValueError("a store does not share a softmax with fixed, global or full, which show the same keys")
+    if "compressed_past" in kinds:
+        before = [b for b in layer.branches if b.type == "recurrence"]
+        past = layer.branches[kinds.index("compressed_past")]
+        if len(before) != 1 or before[0].same_length or before[0].segment % past.pool or before[0].memory % past.pool:
+            raise ValueError("compressed_past needs one recurrence, same_length false, of multiples of pool")
+        past.segment, past.memory = before[0].segment, before[0].memory
+
+
 def read_layer(given, number, c):
     """One layer: its branches and how they are merged."""
-    layer = fill(given, dict(merge="softmax"), ("branches",), "layer")
+    layer = fill(given, dict(merge="softmax", gate_of=None, gate_empty=None), ("branches",), "layer")
     layer.branches = [read_branch(b, number, c) for b in layer.branches]
     check_layer(layer, c)
     return layer
+
+
+def read_wrapper(given, c):
+    """The memory around the model."""
+    if given.get("type") not in WRAPPERS:
+        raise ValueError(f"a memory of type {given.get('type')!r}, not one of {list(WRAPPERS)}")
+    required, defaults = WRAPPERS[given["type"]]
+    m = fill(given, defaults, ("type", *required), "memory")
+    check_limits(m, dict(segment=(1, math.inf), rows=(1, math.inf), tokens=(1, 4096), width=(1, 4096), nu=(1, 16)))
+    if m.type != "input" and (not c.causal or c.prefix):
+        raise ValueError(f"a memory of type {m.type!r} needs a causal model without a prefix")
+    if any(b.type in ("store", "compressive") for layer in c.layers for b in layer.branches):
+        raise ValueError("store and compressive do not go with a memory around the model")
+    return m
+
+
+def read_last(given, c):
+    """The learned memory after the last norm."""
+    required, defaults = LAST
+    m = fill({"join" if key == "merge" else key: value for key, value in given.items()}, defaults, required, "last_memory")
+    m.type, m.scale = "last_memory", m.scale or 1 / math.sqrt(c.hidden_size)
+    check_limits(m, dict(slots=LIMITS["slots"]))
+    m.doubles = m.join == "concat" and not m.project  # the head reads rows of 2 D
+    if m.doubles and c.tie_word_embeddings:
+        raise ValueError("last_memory: concat without project needs a head of its own")
+    return m
 
 
 def read_config(given):
@@ -156,6 +232,8 @@ def read_config(given):
     c.layers = [read_layer(layer, number, c) for number, layer in enumerate(layers)]
     if len(c.layers) != c.num_hidden_layers:
         raise ValueError(f"{len(c.layers)} layers, not {c.num_hidden_layers}")
+    c.memory = c.memory and read_wrapper(c.memory, c)
+    c.last_memory = c.last_memory and read_last(c.last_memory, c)
     return c
 
 
@@ -180,7 +258,7 @@ def is_global(b, row):
 def by_draw(b, i, j):
     """Whether the block of key j was drawn for the block of query i, (H, queries, keys)."""
     blocks = int(max(i.max(), j.max())) // BLOCK + 1
-    return drawn(b.blocks, b.reach, b.beyond, b.seed, b.layer, b.heads, blocks, b.causal)[:, i[0] // BLOCK, j // BLOCK]
+    return drawn(b.blocks, b.reach, b.beyond, b.seed, b.layer, b.query_heads, blocks, b.causal)[:, i[0] // BLOCK, j // BLOCK]
 
 
 SEES = {  # (H or 1, queries, keys): whether query i sees key j, in a causal model given j <= i
@@ -249,6 +327,9 @@ def shown(b, i):
     if b.type == "compressed":
         last = (i + 1) // b.pool
         return [(b.pool, (last - b.reach).clamp(min=0) if b.reach else 0 * i, last)]
+    if b.type == "compressed_past":
+        last = (i // b.segment * b.segment - b.memory).clamp(min=0) // b.pool
+        return [(b.pool, (last - b.rows).clamp(min=0) if b.rows else 0 * i, last)]
     first = ((i - b.window + 1) // b.pool * b.pool).clamp(min=0)  # of the rows themselves; below, of what it leaves
     shown, unit = [(1, first, i + 1)], 1
     for level in range(1, b.levels + 1):
@@ -260,6 +341,16 @@ def shown(b, i):
 
 
 POOLED = {"compressed", "levels"}
+FIRST = {  # the first key that a run of keys around query i shows, (H or 1, queries, 1)
+    "local": lambda b, i: i - per_head(b.window) + 1,
+    "recurrence": lambda b, i: i - b.memory + 1 if b.same_length else i // b.segment * b.segment - b.memory,
+}
+
+
+def offered(b, i, j):
+    """Whether the keys j are among those of which a store takes the best for the queries i."""
+    end = i // b.segment * b.segment
+    return (j < end) & (j >= end - b.memory if b.memory else j >= 0)
 
 
 # ---------------------------------------------------------------- choices
@@ -271,6 +362,14 @@ def best(score, candidates, k):
     rank = (-score).nan_to_num(most, most, -most).masked_fill(~candidates, math.inf)
     order = rank.sort(dim=-1, stable=True).indices[..., :k]
     return torch.zeros_like(candidates).scatter(-1, order, True) & candidates
+
+
+def ranked(score, candidates, k):
+    """[numbers, scores] (T, H, k) of the k best candidates of scores (H, T, n), -1 and -inf where there are fewer."""
+    score = F.pad(score.masked_fill(~candidates, -math.inf), (0, k), value=-math.inf)
+    value, order = score.sort(dim=-1, descending=True, stable=True)
+    value, order = (x[..., :k].transpose(0, 1) for x in (value, order))
+    return [order.masked_fill(value == -math.inf, -1), value]
 
 
 def as_given(choice, blocks):
@@ -345,7 +444,7 @@ class Attention(nn.Module):
         self.c, self.layer, self.share = c, layer, H // G
         self.q = nn.Linear(D, H * E, c.attention_bias)
         self.k, self.v = nn.Linear(D, G * E, c.attention_bias), nn.Linear(D, G * E, c.attention_bias)
-        self.o = nn.Linear(H * E, D, c.output_bias)
+        self.o = nn.Linear(H * E * (len(layer.branches) if layer.merge == "concat" else 1), D, c.output_bias)
         if c.query_key_norm:
             self.q_norm, self.k_norm = Norm(E, c, "rms"), Norm(E, c, "rms")
         if c.position == "relative":
@@ -359,7 +458,20 @@ class Attention(nn.Module):
         if getattr(self.branch("global"), "projections", "shared") == "own":
             self.global_q = nn.Linear(D, H * E, c.attention_bias)
             self.global_k, self.global_v = (nn.Linear(D, G * E, c.attention_bias) for _ in range(2))
-        self.choice, self.scores = None, None
+        self.memories(D, H, G, E)
+        self.choice, self.scores, self.found = None, None, None
+
+    def memories(self, D, H, G, E):
+        """The parameters of memories and of their merge."""
+        learned, store, past = self.branch("learned"), self.branch("store"), self.branch("compressed_past")
+        if learned:
+            self.memory_keys, self.memory_values = (nn.Parameter(torch.randn(G, learned.slots, E)) for _ in range(2))
+        if store and store.similarity == "cosine":
+            self.store_scale = nn.Parameter(torch.full((H,), math.sqrt(E)))
+        if past and past.compress == "convolution":
+            self.compress = nn.Conv1d(D, D, past.pool, past.pool)
+        if self.layer.merge == "memory_gate":
+            self.memory_gate = nn.Parameter(torch.zeros(H))
 
     def branch(self, kind):
         """The first branch of a type, if there is one."""
@@ -367,11 +479,15 @@ class Attention(nn.Module):
 
     def forward(self, x):
         """x (..., T, D) to the same shape."""
-        T, self.scores = x.shape[-2], None
+        T, self.scores, self.found = x.shape[-2], None, None
         q, k, v = self.heads(x, self.q, self.k, self.v)
-        picks = self.pick_by_block(q, k) if self.branch("chosen") else None
-        y = [self.rows(q, k, v, picks, i, min(i + QUERIES_AT_ONCE, T)) for i in range(0, T, QUERIES_AT_ONCE)]
-        y = sum(g * torch.cat(part, -2) for g, part in zip(self.gates(x), zip(*y)))
+        whole = SimpleNamespace(q=q, k=k, v=v)
+        whole.picks = self.pick_by_block(q, k) if self.branch("chosen") else None
+        whole.units = self.units(x) if self.branch("compressed_past") else None
+        whole.read = self.read(q, k, v) if self.branch("compressive") else None
+        y = [self.rows(whole, i, min(i + QUERIES_AT_ONCE, T)) for i in range(0, T, QUERIES_AT_ONCE)]
+        y = [torch.cat(part, -2) for part in zip(*y)]
+        y = torch.cat(y, -3) if self.layer.merge == "concat" else sum(g * part for g, part in zip(self.gates(x), y))
         y = self.own_rows(x, y) if hasattr(self, "global_q") else y
         return self.o(y.transpose(-3, -2).flatten(-2))
 
@@ -389,21 +505,35 @@ class Attention(nn.Module):
             return self.gate.softmax(0)[:, :, None, None]
         if self.layer.merge == "input_gate":
             return self.gate_input(x).sigmoid().unflatten(-1, (count, H)).movedim(-2, 0).transpose(-2, -1)[..., None]
+        if self.layer.merge == "memory_gate":
+            g = self.memory_gate.sigmoid()[:, None, None]
+            g = g if self.layer.gate_of == "memory" else 1 - g
+            memory = next(b for b in self.layer.branches if b.type in MEMORIES)
+            empty = torch.arange(x.shape[-2])[:, None] < (0 if memory.type == "learned" else memory.segment)
+            return (1 - g).where(~empty | (self.layer.gate_empty == "mix"), 1), g
         return [1] * count
 
-    def rows(self, q, k, v, picks, first, last):
+    def parts(self):
+        """The branches that share a softmax, one list for each softmax."""
+        branches = self.layer.branches
+        if self.layer.merge == "memory_gate":
+            return [[b for b in branches if (b.type in MEMORIES) == memory] for memory in (False, True)]
+        return [branches] if self.layer.merge == "softmax" else [[b] for b in branches]
+
+    def rows(self, whole, first, last):
         """What each softmax gathers for the queries first .. last - 1, a list of (..., H, last - first, E)."""
-        at = SimpleNamespace(q=q[..., first:last, :], k=k, v=v, i=torch.arange(first, last)[None, :, None])
+        at = SimpleNamespace(**vars(whole))
+        at.q, at.i = whole.q[..., first:last, :], torch.arange(first, last)[None, :, None]
         at.pooled = {b.type: self.pooled(b, at) for b in self.layer.branches if b.type in POOLED}
-        at.picks = picks[..., first:last, :] if self.branch("chosen") else None
+        at.picks = whole.picks[..., first:last, :] if self.branch("chosen") else None
+        at.read = whole.read[..., first:last, :] if self.branch("compressive") else None
         if self.branch("selected"):
-            at.picks = self.pick_by_token(*at.pooled["compressed"], at.i, -(-k.shape[-2] // BLOCK))
-        near = [b for b in self.layer.branches if b.type not in POOLED]
+            at.picks = self.pick_by_token(*at.pooled["compressed"], at.i, -(-at.k.shape[-2] // BLOCK))
+        near = [b for b in self.layer.branches if b.type not in POOLED and b.type not in OTHERS]
         if near:
-            at.j = self.columns(near, at.i, k.shape[-2])
-            at.score, at.v_j = self.placed(at.q, k[..., at.j[0], :], at.i, at.j), v[..., at.j[0], :]
-        parts = [self.layer.branches] if self.layer.merge == "softmax" else [[b] for b in self.layer.branches]
-        return [self.gather(part, at) for part in parts]
+            at.j = self.columns(near, at.i, at.k.shape[-2])
+            at.score, at.v_j = self.placed(at.q, at.k[..., at.j[0], :], at.i, at.j), at.v[..., at.j[0], :]
+        return [self.gather(part, at) for part in self.parts()]
 
     def columns(self, branches, i, T):
         """The keys that these branches may show to the queries i; more than are shown change nothing."""
@@ -418,11 +548,89 @@ class Attention(nn.Module):
         b = branches[0]
         if b.type in POOLED:
             return at.pooled[b.type][0] @ torch.cat([means(at.v, unit) for unit, _, _ in shown(b, at.i)], -2)
-        mask = sum(self.mask(b, at.i, at.j, at.picks) for b in branches) > 0
-        if unnormalised(b):
-            return at.score.masked_fill(~mask, 0) @ at.v_j
-        score = at.score + self.ramp(b, at.i, at.j).clamp(min=1e-30).log() if b.type == "dynamic" else at.score
-        return softmax_over(score, mask) @ at.v_j
+        if b.type == "compressive":
+            return at.read
+        sources = [OTHERS[b.type](self, branches, at) for b in branches if b.type in OTHERS]
+        near = [b for b in branches if b.type not in OTHERS]
+        if near:
+            mask = sum(self.mask(b, at.i, at.j, at.picks) for b in near) > 0
+            score = at.score + self.ramp(b, at.i, at.j).clamp(min=1e-30).log() if b.type == "dynamic" else at.score
+            sources = [(score, mask, at.v_j)] + sources
+        score, v = torch.cat([s for s, _, _ in sources], -1), torch.cat([v for _, _, v in sources], -2)
+        mask = torch.cat([mask.expand(s.shape) for s, mask, _ in sources], -1)
+        return (score.masked_fill(~mask, 0) if unnormalised(b) else softmax_over(score, mask)) @ v
+
+    def slots(self, _, at):
+        """Scores, mask and values of learned slots, for the queries at.i; they stand nowhere."""
+        k, v = (x.repeat_interleave(self.share, 0).expand(*at.q.shape[:-2], -1, -1)
+                for x in (self.memory_keys, self.memory_values))
+        q = at.q + self.relative.u[:, None] if self.c.position == "relative" else at.q
+        score = self.capped(q @ k.transpose(-2, -1) * self.c.attention_scale)
+        return score, torch.ones_like(score, dtype=torch.bool), v
+
+    def units(self, x):
+        """Keys and values of the rows that a compressed past makes of each `pool` rows of x, (..., H, units, E)."""
+        b = self.branch("compressed_past")
+        rows = means(x, b.pool)
+        if b.compress == "convolution":
+            rows = x[..., :rows.shape[-2] * b.pool, :].unflatten(-2, (-1, b.pool))
+            rows = torch.einsum("...uij,oji->...uo", rows, self.compress.weight) + self.compress.bias
+        return self.heads(rows, self.q, self.k, self.v)[1:]
+
+    def past(self, _, at):
+        """Scores, mask and values of the compressed past; a row of it stands at the last of those it is made of."""
+        (k, v), ((unit, first, end),) = at.units, shown(self.branch("compressed_past"), at.i)
+        c = torch.arange(k.shape[-2])[None]
+        return self.score(at.q, k, at.i, (c + 1) * unit - 1), (first <= c) & (c < end), v
+
+    def stored(self, branches, at):
+        """Scores, mask and values of a store: of each query the best keys before its segment, and before its run."""
+        b, i = self.branch("store"), at.i
+        j = torch.arange(int(i.max()) // b.segment * b.segment)[None]
+        candidates = offered(b, i, j)
+        for other in branches:
+            candidates = candidates & (j < FIRST[other.type](other, i)) if other.type in FIRST else candidates
+        q, k, v = at.q, at.k[..., j[0], :], at.v[..., j[0], :]
+        if b.keys == "rotated":
+            q, k = rotate(q, i[..., 0], self.c), rotate(k, j[0], self.c)
+        return self.similar(b, q, k), self.nearest(b, q, k, candidates), v
+
+    def similar(self, b, q, k):
+        """How well keys match queries."""
+        if b.similarity == "cosine":
+            q, k = (x / (x.square().sum(-1, keepdim=True) + 1e-12).sqrt() for x in (q, k))
+            return self.store_scale.abs().to(q.dtype)[:, None, None] * (q @ k.transpose(-2, -1))
+        return q @ k.transpose(-2, -1) * self.c.attention_scale
+
+    @torch.no_grad()
+    def nearest(self, b, q, k, candidates):
+        """Which keys match best, by scores in double, or those that were given; in evaluation `Model.found` says which."""
+        score = self.similar(b, q.double(), k.double())
+        candidates = candidates.expand(score.shape)
+        first = 0 if self.found is None else self.found[0].shape[0]
+        if not self.training and score.dim() == 3:
+            new = ranked(score, candidates, b.neighbours + 1)
+            self.found = new if self.found is None else [torch.cat(pair) for pair in zip(self.found, new)]
+        if self.choice is None:
+            return best(score, candidates, b.neighbours)
+        return as_given(self.choice[first:first + score.shape[-2]], score.shape[-1])
+
+    def read(self, q, k, v):
+        """What all queries read from a compressive memory of the segments before theirs, (..., H, T, E).
+
+        The memory is summed in double: after many segments a number may not be lost that a float holds."""
+        b, E = self.branch("compressive"), self.c.head_dim
+        q, k, v = sigma(q), sigma(k[..., ::self.share, :, :]), v[..., ::self.share, :, :]
+        G, H = k.shape[-3], q.shape[-3]
+        group = torch.arange(H) % G if b.heads == "tiled" else torch.arange(H) // self.share
+        M, z = (torch.zeros(*k.shape[:-2], *shape, dtype=torch.double) for shape in ((E, E), (E, 1)))
+        y = []
+        for q, k, v in zip(*(x.split(b.segment, -2) for x in (q, k, v))):
+            now = M.to(q.dtype), z.to(q.dtype)
+            y.append(recalled(q, *(x[..., group, :, :] for x in now)))
+            v = v - recalled(k, *now) if b.rule == "delta" else v
+            M, z = M + (k.transpose(-2, -1) @ v).double(), z + k.sum(-2)[..., None].double()
+        return torch.cat(y, -2)
 
     def mask(self, b, i, j, picks=None):
         """Whether query i sees key j through a branch, (..., H or 1, queries, keys); picks: blocks beside its own."""
@@ -512,7 +720,26 @@ class Attention(nn.Module):
         s = s * c.attention_scale
         if c.position == "alibi":
             s = s - torch.tensor(slopes(c.num_attention_heads), dtype=s.dtype)[:, None, None] * t
-        return c.score_cap * (s / c.score_cap).tanh() if c.score_cap else s
+        return self.capped(s)
+
+    def capped(self, s):
+        """Scores after their cap."""
+        cap = self.c.score_cap
+        return cap * (s / cap).tanh() if cap else s
+
+
+OTHERS = {"learned": Attention.slots, "store": Attention.stored, "compressed_past": Attention.past,
+          "compressive": None}  # branches whose keys are not rows of the frame, or are not found by their position
+
+
+def sigma(x):
+    """What a compressive memory makes of queries and keys: all of it above 0."""
+    return F.elu(x) + 1
+
+
+def recalled(q, M, z):
+    """What the memory M with the normaliser z (..., E, 1) gives for q (..., n, E); 0 where nothing was written yet."""
+    return q @ M / (q @ z).clamp(min=1e-10)
 
 
 def softmax_over(score, mask):
@@ -557,12 +784,77 @@ class Layer(nn.Module):
         return x + after[1](self.feed(self.feed_norm(x)))
 
 
+def phi(x, nu):
+    """DPFP: 2 nu numbers for each of x, none below 0."""
+    y = torch.cat([x.relu(), (-x).relu()], -1)
+    return torch.cat([y * y.roll(j, -1) for j in range(1, nu + 1)], -1)
+
+
+class Associative(nn.Module):
+    """A layer's associative memory: state (A, z), written from the memory tokens of a segment, read by the next ones."""
+
+    def __init__(self, c):
+        super().__init__()
+        D, self.nu = c.hidden_size, c.memory.nu
+        self.query, self.key = (nn.Linear(D, c.memory.width, False) for _ in range(2))
+        self.value, self.beta = nn.Linear(D, D, False), nn.Linear(D, 1)
+
+    def read(self, x, state):
+        """What rows x get from the memory."""
+        q, (A, z) = phi(self.query(x), self.nu), (part.to(x.dtype) for part in state)
+        return q @ A / (q @ z + 1e-5)
+
+    def write(self, y, state):
+        """The state after y, the memory tokens' rows behind the layer; state None: of the first segment. In double."""
+        k, v, beta = phi(self.key(y), self.nu), self.value(y), self.beta(y).sigmoid()
+        if state is None:
+            return (k.transpose(-2, -1) @ (beta * v)).double(), k.sum(-2)[..., None].double()
+        A, z = (part.to(y.dtype) for part in state)
+        known = k @ z + 1e-5
+        fresh = (1 - known / (k.square().sum(-1, keepdim=True) + 1e-5)).clamp(0, 1)
+        change = k.transpose(-2, -1) @ (beta * (v - k @ A / known)), (fresh * k).sum(-2)[..., None]
+        return tuple(old + new.double() for old, new in zip(state, change))
+
+
+class Wrapper(nn.Module):
+    """The parameters of a memory around the model."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(c.memory.tokens, c.hidden_size) / math.sqrt(c.hidden_size))
+        if c.memory.type == "associative":
+            self.layers = nn.ModuleList(Associative(c) for _ in c.layers)
+
+
+class LastMemory(nn.Module):
+    """Learned slots after the last norm."""
+
+    def __init__(self, c):
+        super().__init__()
+        D, self.m = c.hidden_size, c.last_memory
+        self.keys, self.values = (nn.Parameter(torch.randn(self.m.slots, D) / math.sqrt(D)) for _ in range(2))
+        if self.m.join == "gate":
+            self.gate = nn.Parameter(torch.zeros(D))
+        if self.m.join == "concat" and self.m.project:
+            self.project = nn.Linear(2 * D, D, False)
+
+    def forward(self, h):
+        """(hidden rows, what the head reads)."""
+        score = self.m.scale * (h @ self.keys.T)
+        y = (score if unnormalised(self.m) else score.softmax(-1)) @ self.values
+        if self.m.join == "concat":
+            both = torch.cat([h, y], -1)
+            return (self.project(both),) * 2 if self.m.project else (h, both)
+        s = self.gate.sigmoid() if self.m.join == "gate" else None
+        return (h + y if s is None else (1 - s) * h + s * y,) * 2
+
+
 class Head(nn.Module):
     """hidden to logits; a tied head has no weight of its own."""
 
     def __init__(self, c):
         super().__init__()
-        shape = (c.vocab_size, c.hidden_size)
+        shape = (c.vocab_size, c.hidden_size * (2 if c.last_memory and c.last_memory.doubles else 1))
         self.weight = None if c.tie_word_embeddings else nn.Parameter(torch.randn(shape) / math.sqrt(c.hidden_size))
         self.bias = nn.Parameter(torch.zeros(c.vocab_size)) if c.head_bias else None
 
@@ -570,10 +862,12 @@ class Head(nn.Module):
 class Model(nn.Module):
     """A longspan model; `config` is the object of config.json.
 
-    choices[layer], where it is set, is what a `chosen` or `selected` branch takes for its choice: integers (T, G, k),
-    the blocks that row t of the frame and key/value head g see beside their own, -1 for none. Otherwise the model
-    chooses. scores[layer] has, after one document in evaluation, what it chose by: scores and whether they are
-    candidates, each (T, G, blocks).
+    choices[layer], where it is set, is what a `chosen`, `selected` or `store` branch takes for its choice: integers
+    (T, G, k), the blocks that row t of the frame and key/value head g see beside their own, or (T, H, k), the rows that
+    query head h takes from the store; -1 for none. Otherwise the model chooses. scores[layer] has, after one document in
+    evaluation, what it chose blocks by: scores and whether they are candidates, each (T, G, blocks). found[layer] has
+    what was found in the store: rows and their scores, each (T, H, k + 1): the best first, the first one that was left
+    last. (A model in a memory reads many frames; there these are of the last one.)
     """
 
     def __init__(self, config):
@@ -585,40 +879,82 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(c, layer) for layer in c.layers)
         self.norm = None if c.norm_place == "post" else Norm(c.hidden_size, c)
         self.head = Head(c)
-        self.choices, self.scores = {}, {}
+        self.memory = Wrapper(c) if c.memory and c.memory.type != "input" else None
+        self.last_memory = LastMemory(c) if c.last_memory else None
+        self.choices, self.scores, self.found = {}, {}, {}
 
     def frame(self, ids):
         """ids (..., T) with those of the prefix in front."""
         return torch.cat([torch.tensor(self.c.prefix, dtype=ids.dtype).expand(*ids.shape[:-1], -1), ids], -1)
 
-    def rows(self, ids):
-        """(hidden, logits) of all rows of a frame."""
-        c = self.c
-        x = c.embedding_scale * self.embed(ids)
+    def embedded(self, ids):
+        """The rows of tokens, without positions."""
+        return self.c.embedding_scale * self.embed(ids)
+
+    def rows(self, x, states=None):
+        """The rows of a frame after the last norm. states: of the layers' associative memories, which are changed."""
         if self.position is not None:
-            x = x + self.position(torch.arange(ids.shape[-1]))  # a longer document than max_position is an error
+            x = x + self.position(torch.arange(x.shape[-2]))  # a longer frame than max_position is an error
         for number, layer in enumerate(self.layers):
             layer.attention.choice = self.choices.get(number)
+            if states and states[number] is not None:
+                x = x + self.memory.layers[number].read(x, states[number])
             x = layer(x)
-            self.scores[number] = layer.attention.scores
-        hidden = x if self.norm is None else self.norm(x)
+            if states:
+                y = x[..., x.shape[-2] - self.c.memory.tokens:, :]
+                states[number] = self.memory.layers[number].write(y, states[number])
+            self.scores[number], self.found[number] = layer.attention.scores, layer.attention.found
+        return x if self.norm is None else self.norm(x)
+
+    def frames(self, ids):
+        """(rows of a frame, its first own row, the end of those) of all frames of a document."""
+        m, T, p = self.c.memory, ids.shape[-1], len(self.c.prefix)
+        if m is None:
+            yield self.rows(self.embedded(self.frame(ids))), p, p + T
+            return
+        tokens = None if self.memory is None else self.memory.tokens.expand(*ids.shape[:-1], -1, -1)
+        states = [None] * len(self.layers) if m.type == "associative" else None
+        for first in range(0, T, m.segment):
+            end = min(first + m.segment, T)
+            if m.type == "input":
+                lead = min(m.rows, first)
+                x, own = self.embedded(self.frame(ids[..., first - lead:end])), p + lead
+            elif m.type == "associative":
+                x, own = torch.cat([self.embedded(ids[..., first:end]), tokens], -2), 0
+            else:
+                x, own = torch.cat([tokens, self.embedded(ids[..., first:end]), tokens], -2), m.tokens
+            x = self.rows(x, states)
+            if m.type == "tokens":
+                tokens = x[..., x.shape[-2] - m.tokens:, :]
+            yield x, own, own + end - first
+
+    def own_and_before(self, ids):
+        """Of every token its row, and the row that predicts it, (..., T, D); not a number where there is none."""
+        linked, own, before = self.memory is not None, [], []
+        for x, first, end in self.frames(ids):
+            none = torch.full_like(x[..., :1, :], math.nan)
+            last = own[-1][..., -1:, :] if own and linked else none if linked or not first else x[..., first - 1:first, :]
+            own.append(x[..., first:end, :])
+            before.append(torch.cat([last, x[..., first:end - 1, :]], -2))
+        return torch.cat(own, -2), torch.cat(before, -2)
+
+    def ends(self, x):
+        """(hidden, logits) of rows after the last norm."""
+        c = self.c
+        hidden, read = (x, x) if self.last_memory is None else self.last_memory(x)
         weight = self.embed.weight if self.head.weight is None else self.head.weight
-        logits = F.linear(hidden, weight, self.head.bias)
+        logits = F.linear(read, weight, self.head.bias)
         return hidden, c.logit_cap * (logits / c.logit_cap).tanh() if c.logit_cap else logits
 
     def forward(self, ids):
         """(hidden (..., T, D), logits (..., T, V)) of a document."""
-        hidden, logits = self.rows(self.frame(ids))
-        return hidden[..., len(self.c.prefix):, :], logits[..., len(self.c.prefix):, :]
+        return self.ends(self.own_and_before(ids)[0])
 
     def nll(self, ids):
         """-log p of every token of a document (T): by the row before it, NaN where there is none; two-sided by its own."""
-        frame = self.frame(ids)
-        log_p = self.rows(frame)[1].log_softmax(-1)
-        if not self.c.causal:
-            return -log_p.gather(-1, frame[:, None])[len(self.c.prefix):, 0]
-        log_p = log_p[:-1]
-        return F.pad(-log_p.gather(-1, frame[1:, None])[:, 0], (1, 0), value=math.nan)[len(self.c.prefix):]
+        own, before = self.own_and_before(ids)
+        log_p = self.ends(before if self.c.causal else own)[1].log_softmax(-1)
+        return -log_p.gather(-1, ids[:, None])[:, 0]
 
     @staticmethod
     def load(folder, dtype=torch.float32):

@@ -38,6 +38,17 @@ typedef struct {
   const int *col_low, *col_high, *depth_low, *depth_high; /* (rows) */
 } lsp_product;
 
+/* Which keys of a tile may be among the best of a row: those whose score, the chain of
+ * lsp_product, is not below the least that still counts. A NaN is below nothing. */
+typedef struct {
+  const float *a;     /* (rows, depth), leading dimension lda */
+  const float *b;     /* (depth, LSP_BLOCK), dense */
+  const float *least; /* (rows) */
+  uint64_t *passes;   /* (rows) out: bit j for column j */
+  int64_t lda;
+  int rows, depth; /* any number of rows */
+} lsp_sifting;
+
 /* y = x w^T, w packed by lsp_pack (lsp/packing.h). Of each element of y: chains of fused
  * multiply-adds over LSP_PACK_DEPTH terms in rising depth, each begun with 0, added up in
  * rising order. So a row's bits depend on neither its place nor the number of rows, and
@@ -90,6 +101,8 @@ typedef struct {
   const char *name;
 
   void (*product)(const lsp_product *p);
+
+  void (*sift)(const lsp_sifting *p);
 
   void (*packed)(const lsp_packed_product *p);
 

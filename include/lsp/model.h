@@ -101,6 +101,9 @@ typedef struct {
                     LSP_REACH_ALL */
   int routing; /* blocks are chosen by it: beside the mean key stands not the mean value
                     but the mean query of each group of heads */
+  int plain;   /* it averages keys and values that are not normed by head yet; its keys
+                  are, once a row is whole */
+  int convolved; /* sums of lsp_layer.compress instead of means (plain is set, too) */
 } lsp_stratum;
 
 enum { LSP_STRATA_MAX = LSP_LEVELS_MAX + 2 };
@@ -286,6 +289,9 @@ void lsp_model_settle(lsp_model *model);
 
 /* Rows back over which a head of a dynamic branch looks at full weight. */
 float lsp_layer_span(const lsp_layer *layer, const lsp_pattern *p, int head);
+
+/* What the rows of the head are wide: D, or 2 D beside a memory. */
+int64_t lsp_model_head_width(const lsp_model *model);
 
 /* The cluster that holds an id. */
 int lsp_cluster_of(const lsp_vocabulary *words, int64_t id);

@@ -21,6 +21,9 @@ void lsp_attend(lsp_run *e, int layer, int64_t first, int64_t end, lsp_pass pass
 void lsp_norm_block(const lsp_run *e, int layer, float *qkv);
 void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv);
 
+/* Keys (G E) of one row, normed by head as the layer asks. Local, thread-safe. */
+void lsp_norm_keys(const lsp_run *e, int layer, float *keys);
+
 /* Panels [first, end) of the span: projected; and, after attention, fed forward. */
 void lsp_project(lsp_run *e, int layer, int64_t first, int64_t end);
 void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end);

@@ -146,10 +146,12 @@ typedef struct {
   int views;
   lsp_stratum stratum[LSP_STRATA_MAX];
   int strata;
-  int is_far;          /* it looks at blocks one by one, or has strata */
-  const float *gate;   /* (views, H) weight of each view's result; NULL: 1 */
-  const float *slots;  /* (slots / 64) tiles of learned keys and values; NULL: none */
-  const float *strips; /* relative positions; NULL: none */
+  int is_far;         /* it looks at blocks one by one, or has strata */
+  const float *gate;  /* (views, H) weight of each view's result; NULL: 1 */
+  const float *slots; /* (slots / 64) tiles of learned keys and values; NULL: none */
+  const float *convolved; /* (c, 2 G E, D) matrices of convolved rows (convolved.h) */
+  const float *convolved_constant; /* (2 G E); NULL: there are none */
+  const float *strips;             /* relative positions; NULL: none */
   int64_t strip_count;
   const float *ghost; /* tile of positions before 0; NULL: there are none */
   const double *turn; /* (64, rotated / 2, 2) cosine and sine of 0 .. 63 steps */
@@ -159,12 +161,14 @@ typedef struct {
   lsp_model model;
   unsigned char hash[16];
   lsp_shared shared;
-  lsp_prepared *layer; /* (L) */
-  const float *zeros;  /* as many as any bias has */
-  const float **tail;  /* (clusters) (tiles, e, 64) out[i], for the block kernel */
-  const float **in;    /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
-  const float **out;   /* (clusters) (e, D) packed out_proj, turned; likewise */
-  double *turns;       /* owned: what lsp_prepared.turn points to */
+  lsp_prepared *layer;     /* (L) */
+  const float *zeros;      /* as many as any bias has */
+  const float *last_slots; /* tiles of the memory after the last norm */
+  const float *last_gate;  /* (D) its sigmoid(gate) */
+  const float **tail;      /* (clusters) (tiles, e, 64) out[i], for the block kernel */
+  const float **in;  /* (clusters) (D, e) packed in_proj; NULL: not packed, or none */
+  const float **out; /* (clusters) (e, D) packed out_proj, turned; likewise */
+  double *turns;     /* owned: what lsp_prepared.turn points to */
 } lsp_weights;
 
 /* A file of what a text was cut into, as long as this process lives. */

@@ -11,7 +11,9 @@
  * tiles while the first is on its way. Layers that look at blocks one by one, or at means,
  * go another way (forward_far). */
 #include "attending.h"
+#include "convolved.h"
 #include "engine_internal.h"
+#include "last_memory.h"
 #include "picks.h"
 
 #include <math.h>
@@ -88,8 +90,8 @@ static void add_result(const lsp_run *e, const lsp_layer *l, const lsp_norm *bef
 
 /* Rows [first, 64) of a block into its tile; those before come from the snapshot that the
  * run began with (a document taken up within a panel). */
-static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
-                        float *qkv) {
+static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, float *qkv,
+                        const float *convolved) {
   const lsp_layer *l = &e->weights.model.layer[layer];
   const lsp_heads h = l->heads;
   const int64_t A = (int64_t)h.query * h.width, ld = l->qkv.matrix.rows;
@@ -102,6 +104,8 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row,
   if (real < end)
     lsp_finite_projected(e, p->piece, real, (int)(end - real),
                          qkv + (real - position) * ld, layer);
+  if (e->weights.layer[layer].strata > 0)
+    lsp_strata_plain(e, p, layer, row, qkv, convolved);
   lsp_norm_block(e, layer, qkv);
   if (e->weights.layer[layer].strata > 0)
     lsp_strata_block(e, p, layer, row, qkv);
@@ -158,8 +162,12 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   lsp_poll(e);
   if (l->qkv.bias != NULL)
     e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
+  /* behind the rows, and the angles by which they are turned */
+  const float *convolved = lsp_convolved_panel(
+      e, p, layer, x,
+      normed + LSP_PANEL * e->weights.model.width + LSP_BLOCK * l->position.rotated);
   for (int row = 0; row < p->rows; row += LSP_BLOCK)
-    place_block(e, p, layer, row, qkv + row * ld);
+    place_block(e, p, layer, row, qkv + row * ld, convolved);
   lsp_poll(e);
 }
 
@@ -209,6 +217,8 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);
   if (layer + 1 == m->layers && m->last_norm.kind != LSP_NORM_NONE)
     norm(e, &m->last_norm, p->rows, x, NULL, x);
+  if (layer + 1 == m->layers)
+    lsp_last_apply(e, p->rows, x, y);
   lsp_finite_hidden(e, p, layer);
   lsp_poll(e);
 }

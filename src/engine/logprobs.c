@@ -9,6 +9,7 @@
  * panel of rows by LSP_HEAD_COLUMNS; the rows of a tail cluster, few and anywhere in
  * the panel, go through the block kernel, whose bits do not depend on a row's place. */
 #include "engine_internal.h"
+#include "last_memory.h"
 
 #include <float.h>
 #include <math.h>
@@ -19,7 +20,7 @@
 typedef struct {
   const lsp_run *e;
   int rows;
-  const float *hidden;   /* (rows, D) */
+  const float *hidden;   /* (rows, D), or as wide as what the head reads */
   const int32_t *target; /* (rows) id that follows; -1: none is asked for */
   double *nll;           /* (rows) */
   float *projected;      /* (LSP_PANEL, e) */
@@ -72,7 +73,8 @@ static void add_up(head_work *w, int64_t n, float *row, const float *bias, int r
 static void columns(head_work *w, const float *rows, int64_t first, int64_t n,
                     const float *weight, const float *bias) {
   const lsp_vocabulary *c = &w->e->weights.model.words;
-  const lsp_matrix part = {weight, n, c->cluster[0].width, c->storage};
+  const lsp_matrix part = {weight, n, lsp_model_head_width(&w->e->weights.model),
+                           c->storage};
   lsp_multiply(&w->e->job, &part, w->rows, rows, w->logits, lsp_work_of(w->e));
   for (int r = 0; r < w->rows; r++) {
     if (w->target[r] < 0)
@@ -93,7 +95,7 @@ static void settle(const head_work *w, int r) {
 static void head(head_work *w) {
   const lsp_vocabulary *m = &w->e->weights.model.words;
   const int64_t shortlist = m->cut[1];
-  const int width = m->cluster[0].width;
+  const int64_t width = lsp_model_head_width(&w->e->weights.model);
   const float *rows = project(w, 0);
   reset(w);
   for (int64_t first = 0; first < shortlist; first += LSP_HEAD_COLUMNS)
@@ -163,8 +165,12 @@ static void tail(head_work *w, int i) {
 }
 
 static void panel_nll(head_work *w, float *scratch) {
-  const int64_t widest =
-      lsp_max(w->e->weights.model.width, w->e->weights.model.words.widest);
+  const lsp_model *m = &w->e->weights.model;
+  const int64_t widest = lsp_max(m->width, m->words.widest);
+  const float *rows = lsp_last_beside(w->e, w->rows, w->hidden, scratch);
+  if (rows != w->hidden)
+    scratch += LSP_PANEL * lsp_model_head_width(m);
+  w->hidden = rows;
   w->projected = scratch;
   w->logits = scratch + LSP_PANEL * widest;
   for (int r = 0; r < w->rows; r++)

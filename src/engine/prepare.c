@@ -7,12 +7,16 @@
  *            are not zero)
  *   gate     of each layer: the weights of its views' results
  *   slots    of each layer: tiles of its learned keys and values
+ *   convolved   of each layer: what makes rows of its compressed past
+ *   last     tiles and gates of the memory after the last norm
  *   tails    the output rows of the clusters beyond the shortlist, packed for the block
  *            kernel
  *   in, out  projections of the clusters, packed
  *
  * Angles are products and sines in double precision. */
+#include "convolved.h"
 #include "engine_internal.h"
+#include "last_memory.h"
 
 #include "lsp/packing.h"
 #include "lsp/rotary.h"
@@ -149,6 +153,32 @@ static void make_slots(preparing *p, const lsp_layer *l, lsp_prepared *made) {
     }
 }
 
+static void make_convolved(preparing *p, const lsp_layer *l, lsp_prepared *made) {
+  if (lsp_convolved_constant(l) == 0)
+    return;
+  float *matrices = take(p, lsp_convolved_matrices(l));
+  float *constant = take(p, lsp_convolved_constant(l));
+  made->convolved = matrices;
+  made->convolved_constant = constant;
+  if (p->fill)
+    lsp_convolved_make(p->job, l, matrices, constant);
+}
+
+static void make_last(preparing *p) {
+  const lsp_model *m = &p->weights->model;
+  if (m->last.slots == 0)
+    return;
+  float *tiles = take(p, lsp_last_tiles(m)), *gate = take(p, m->width);
+  p->weights->last_slots = tiles;
+  p->weights->last_gate = gate;
+  if (p->fill)
+    lsp_last_make(m, tiles);
+  for (int64_t d = 0; p->fill && d < m->width; d++)
+    gate[d] = m->last.merge == LSP_LAST_GATE
+                  ? (float)(1 / (1 + exp(-(double)m->last.gate[d])))
+                  : 0;
+}
+
 static void pack_tail(const lsp_cluster *k, float *out) {
   const int64_t width = k->width;
   for (int64_t t = 0; t * LSP_BLOCK < k->rows; t++, out += LSP_BLOCK * width)
@@ -250,7 +280,9 @@ void lsp_prepare(const lsp_job *job, lsp_weights *w, float *block, int fill) {
     make_ghost(&p, &m->layer[i], &w->layer[i]);
     make_gate(&p, &m->layer[i], &w->layer[i]);
     make_slots(&p, &m->layer[i], &w->layer[i]);
+    make_convolved(&p, &m->layer[i], &w->layer[i]);
   }
+  make_last(&p);
   for (int i = 1; i < m->words.clusters; i++) {
     float *out = take(&p, lsp_sizes_tail(m, i));
     w->tail[i] = out;

@@ -48,7 +48,7 @@ static void pack(const float *data, int64_t rows, int64_t cols, float *work) {
 }
 
 static int64_t deepest(lsp_model *m) {
-  int64_t depth = m->words.cluster[0].width;
+  int64_t depth = lsp_max(lsp_model_head_width(m), m->last.project.cols);
   for (int i = 0; i < m->layers; i++) {
     lsp_matrix *list[OF_A_LAYER];
     matrices_of(m, i, list);
@@ -75,11 +75,16 @@ static void mark(lsp_model *m) {
         list[k]->storage = LSP_STORED_PACKED;
   }
   m->words.storage = LSP_STORED_PACKED;
+  m->last.project.storage = LSP_STORED_PACKED;
 }
 
-static void pack_words(const lsp_vocabulary *v, float *work) {
+static void pack_words(const lsp_model *m, float *work) {
+  const lsp_vocabulary *v = &m->words;
   const lsp_cluster *k = &v->cluster[0];
-  pack(k->out, k->rows, k->width, work);
+  const lsp_matrix *project = &m->last.project;
+  pack(k->out, k->rows, lsp_model_head_width(m), work);
+  if (project->rows > 0)
+    pack(project->data, project->rows, project->cols, work);
   if (v->clusters > 1)
     pack(v->cluster_weight, v->clusters - 1, k->width, work);
 }
@@ -100,7 +105,7 @@ lsp_status lsp_pack_weights(const lsp_job *job, lsp_model *m, int fill,
   for (int i = -1; i < m->layers; i++) {
     float *mine = work + omp_get_thread_num() * room;
     if (i < 0)
-      pack_words(&m->words, mine);
+      pack_words(m, mine);
     else
       pack_layer(m, i, mine);
   }

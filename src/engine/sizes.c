@@ -1,7 +1,9 @@
 /* Sizes: one place for what is reserved and what is foretold. */
 #include "lsp/sizes.h"
 
+#include "convolved.h"
 #include "engine_internal.h"
+#include "last_memory.h"
 #include "sizes_internal.h"
 #include "wrapped.h"
 
@@ -15,13 +17,17 @@
 static int64_t scratch_of(const lsp_model *m) {
   const int64_t D = m->width, widest = lsp_max(D, m->words.widest);
   int64_t most = LSP_PANEL * (2 * widest + LSP_HEAD_COLUMNS + D) + LSP_BLOCK * widest;
+  /* log-probabilities, before which the head's rows may lie; one row has its panel */
+  most = lsp_max(most + 2 * LSP_PANEL * (lsp_model_head_width(m) - D),
+                 LSP_PANEL * D + lsp_last_scratch(m));
   most = lsp_max(most, LSP_PANEL * (D + widest));
   most = lsp_max(most, lsp_wrapped_scratch(m));
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
-    const int64_t project =
-        LSP_PANEL * (l->qkv.matrix.rows + D) + LSP_BLOCK * (int64_t)l->position.rotated;
+    const int64_t project = LSP_PANEL * (l->qkv.matrix.rows + D) +
+                            LSP_BLOCK * (int64_t)l->position.rotated +
+                            lsp_convolved_scratch(l);
     const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;

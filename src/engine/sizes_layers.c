@@ -1,4 +1,6 @@
 /* What a layer keeps and borrows. */
+#include "convolved.h"
+#include "last_memory.h"
 #include "sizes_internal.h"
 
 #include "lsp/attend.h"
@@ -210,13 +212,15 @@ static int64_t widest_bias(const lsp_model *m) {
 }
 
 int64_t lsp_sizes_prepared(const lsp_model *m) {
-  int64_t floats = widest_bias(m);
+  int64_t floats = widest_bias(m) + lsp__padded(lsp_last_tiles(m)) +
+                   lsp__padded(m->last.slots > 0 ? m->width : 0);
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     floats += lsp__padded(lsp_strip_floats(l->heads, lsp_max(0, lsp_sizes_strips(l)))) +
               lsp__padded(lsp_tile_floats(l->heads)) +
               lsp__padded((int64_t)LSP_BRANCHES_MAX * l->heads.query) +
-              lsp__padded(lsp_sizes_slots(l));
+              lsp__padded(lsp_sizes_slots(l)) + lsp__padded(lsp_convolved_matrices(l)) +
+              lsp__padded(lsp_convolved_constant(l));
   }
   for (int i = 1; i < m->words.clusters; i++)
     floats += lsp_sizes_tail(m, i);

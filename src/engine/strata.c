@@ -13,6 +13,7 @@
 #include "lsp/rotary.h"
 #include "strata_memory.h"
 
+#include <math.h>
 #include <string.h>
 
 static const lsp_stratum_sizes *stratum_of(const lsp_run *e, int layer, int s) {
@@ -110,16 +111,22 @@ typedef struct {
   int layer;
   int64_t position; /* of its first row */
   const float *qkv;
+  const float *convolved; /* (64, 2 G E) or NULL */
+  int plain;              /* rows are not normed yet */
 } block;
 
-/* A position's key and value, or key and queries by group, added to a row. */
-static void add_position(const block *b, int routing, int64_t position, float *row) {
+/* A position's key and value, or key and queries by group, or its part of a convolution,
+ * added to a row. */
+static void add_position(const block *b, const lsp_stratum *is, int64_t position,
+                         float *row) {
   const lsp_layer *l = &b->e->weights.model.layer[b->layer];
   const lsp_kernels *k = &b->e->job.kernels;
   const int64_t E = l->heads.width, G = l->heads.shared, H = l->heads.query;
-  const float *query = b->qkv + (position - b->position) * l->qkv.matrix.rows;
-  if (!routing) {
-    k->add(2 * G * E, row, query + H * E);
+  const int64_t at = position - b->position;
+  const float *query = b->qkv + at * l->qkv.matrix.rows;
+  if (!is->routing) {
+    k->add(2 * G * E, row,
+           is->convolved ? b->convolved + at * 2 * G * E : query + H * E);
     return;
   }
   k->add(G * E, row, query + H * E);
@@ -139,12 +146,28 @@ static void sum_unit(const block *b, int s, int64_t unit, int64_t end, float *ro
     memset(row, 0, row_bytes(b->e, b->layer));
   }
   for (; at < end; at++)
-    add_position(b, z->is.routing, at, row);
+    add_position(b, &z->is, at, row);
 }
 
 static void scale_row(int64_t n, float by, float *row) {
   for (int64_t i = 0; i < n; i++)
     row[i] *= by;
+}
+
+/* A sum of rows that are not normed, now whole: (2 G E). As of a position, one that is not
+ * finite spoils the queries that see it, and no others. */
+static void settle_plain(const block *b, const lsp_stratum *is, float *row) {
+  const lsp_run *e = b->e;
+  const int64_t n = e->span.layer[b->layer].pooled;
+  if (is->convolved)
+    e->job.kernels.add(n, row, e->weights.layer[b->layer].convolved_constant);
+  else
+    scale_row(n, 1.0f / (float)is->pool, row);
+  lsp_norm_keys(e, b->layer, row);
+  if (e->job.kernels.finite(n, row))
+    return;
+  for (int64_t i = 0; i < n; i++)
+    row[i] = i < n / 2 ? NAN : 0;
 }
 
 static void mean_of_unit(const block *b, int s, int64_t unit) {
@@ -160,6 +183,10 @@ static void mean_of_unit(const block *b, int s, int64_t unit) {
   const float mean = 1.0f / (float)z->is.pool;
   const int heads = h.query / h.shared;
   sum_unit(b, s, unit, end, row);
+  if (z->is.plain) {
+    settle_plain(b, &z->is, row);
+    return;
+  }
   scale_row(half, mean, row);
   if (z->is.routing)
     scale_row(half, 1.0f / (float)(z->is.pool * heads), row + half);
@@ -178,27 +205,47 @@ static void cut_unit(const block *b, int s, int64_t stop, int64_t position) {
   lsp_strata_save_cut(b->e, b->layer, s, stop, row);
 }
 
-void lsp_strata_block(lsp_run *e, const lsp_panel *p, int layer, int row,
-                      const float *qkv) {
-  const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_piece *piece = p->piece;
-  const block b = {e, p, layer, p->start + row, qkv};
-  const int64_t end = lsp_min(b.position + LSP_BLOCK, piece->end);
-  if (y->strata == 0 || b.position >= end)
+/* 1: the block gives to the stratum. */
+static int gives_to(const block *b, int s) {
+  const lsp_stratum *is = &stratum_of(b->e, b->layer, s)->is;
+  return is->below < 0 && is->plain == b->plain;
+}
+
+static void average(const block *b) {
+  lsp_run *e = b->e;
+  const lsp_layer_sizes *y = &e->span.layer[b->layer];
+  const lsp_piece *piece = b->panel->piece;
+  const int64_t end = lsp_min(b->position + LSP_BLOCK, piece->end);
+  if (y->strata == 0 || b->position >= end)
     return;
-  int64_t stop = lsp_snapshot_after(e, piece->frame, lsp_max(b.position, piece->first));
+  int64_t stop =
+      lsp_snapshot_after(e, piece->frame, lsp_max(b->position, piece->first));
   for (; stop < e->text.stops && e->text.stop[stop].document == piece->frame &&
          e->text.stop[stop].position <= end;
        stop++)
     for (int s = 0; s < y->strata; s++)
-      if (y->stratum[s].is.below < 0)
-        cut_unit(&b, s, stop, e->text.stop[stop].position);
+      if (gives_to(b, s))
+        cut_unit(b, s, stop, e->text.stop[stop].position);
   for (int s = 0; s < y->strata; s++) {
     const int64_t unit = y->stratum[s].grain.unit;
-    for (int64_t u = b.position / unit;
-         y->stratum[s].is.below < 0 && (u + 1) * unit <= end; u++)
-      mean_of_unit(&b, s, u);
+    for (int64_t u = b->position / unit; gives_to(b, s) && (u + 1) * unit <= end; u++)
+      mean_of_unit(b, s, u);
   }
+}
+
+void lsp_strata_block(lsp_run *e, const lsp_panel *p, int layer, int row,
+                      const float *qkv) {
+  const block b = {e, p, layer, p->start + row, qkv, NULL, 0};
+  average(&b);
+}
+
+void lsp_strata_plain(lsp_run *e, const lsp_panel *p, int layer, int row,
+                      const float *qkv, const float *convolved) {
+  const int64_t n = e->span.layer[layer].pooled;
+  const block b = {
+      e, p, layer, p->start + row, qkv, convolved != NULL ? convolved + row * n : NULL,
+      1};
+  average(&b);
 }
 
 /* --- means of means -------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* Strata of a layer: rows that average its keys and values (lsp_stratum). A row is
  * 2 G E floats: the mean key before it is turned, then the mean value (routing: the mean
- * query of each group of heads).
+ * query of each group of heads). Rows of a compressed past are made of keys and values
+ * before they are normed by head, or are convolutions (convolved.h).
  *
  *   positions   | . . . . | . . . . | . . . . | . . .            unit 4
  *   rows        |    0    |    1    |    2    |  not whole yet
@@ -31,6 +32,11 @@ typedef struct {
  * turned. */
 void lsp_strata_block(lsp_run *e, const lsp_panel *p, int layer, int row,
                       const float *qkv);
+
+/* The same of strata that average what is not normed: qkv likewise, before that. convolved
+ * (panel's rows, 2 G E): what lsp_convolved_panel gave. */
+void lsp_strata_plain(lsp_run *e, const lsp_panel *p, int layer, int row,
+                      const float *qkv, const float *convolved);
 
 /* Collective. After all panels have been projected: borrows what is before the span, makes
  * the higher levels, and tiles of all. */

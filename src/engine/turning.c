@@ -32,6 +32,11 @@ void lsp_norm_block(const lsp_run *e, int layer, float *qkv) {
   }
 }
 
+void lsp_norm_keys(const lsp_run *e, int layer, float *keys) {
+  const lsp_layer *l = &e->weights.model.layer[layer];
+  norm_heads(&e->job.kernels, &l->key_norm, l->heads.shared, l->heads.width, keys);
+}
+
 void lsp_turn_block(const lsp_run *e, int layer, int64_t position, float *qkv) {
   const lsp_layer *l = &e->weights.model.layer[layer];
   const lsp_heads h = l->heads;

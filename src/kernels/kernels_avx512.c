@@ -46,6 +46,9 @@ static inline vec v_power_of_two(vec t) {
 static inline vec v_keep(vec x, vec low, vec y) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), y);
 }
+static inline unsigned v_bits(vec x, vec low) {
+  return _mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ);
+}
 
 static inline float quad_sum(__m128 q) {
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));

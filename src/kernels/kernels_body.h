@@ -12,6 +12,7 @@
  *     v_sign_of(x, y)    |y| with the sign of x
  *     v_power_of_two(t)  2^n, where t = n + 127 + 1.5 * 2^23
  *     v_keep(x, low, y)  0 where x < low, else y: where x is NaN, too
+ *     v_bits(x, low)     bit j: not x < low in lane j
  *     v_max(a, b)        b where one of them is NaN
  *     lanes_sum(v)       sum of the 16 lanes in v[16 / VLEN], by halves: 8, 4, 2, 1
  *     lanes_max(v)       their maximum
@@ -170,26 +171,31 @@ static inline vec v_biased(const float *x, const float *bias, int64_t n) {
   return bias != NULL ? v_add(z, v_load_left(bias, n)) : z;
 }
 
+/* Chains of a register block: n rows (a constant after inlining) of a, depth [k0, k1). */
+static inline __attribute__((always_inline)) void
+chains(const float *a, int64_t lda, const float *b, int64_t ldb, int n, int vecs,
+       int k0, int k1, vec acc[ROWS][GROUP_VECS]) {
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < vecs; j++)
+      acc[i][j] = v_set(0.0f);
+  for (int k = k0; k < k1; k++) {
+    vec bk[GROUP_VECS];
+    for (int j = 0; j < vecs; j++)
+      bk[j] = v_load(b + k * ldb + j * VLEN);
+    for (int i = 0; i < n; i++) {
+      const vec ai = v_set(a[i * lda + k]);
+      for (int j = 0; j < vecs; j++)
+        acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
+    }
+  }
+}
+
 /* One register block: n rows (a constant after inlining), GROUP columns from `col`,
  * depth [k0, k1). */
 static inline __attribute__((always_inline)) void
 block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
   vec acc[ROWS][GROUP_VECS];
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < vecs; j++)
-      acc[i][j] = v_set(0.0f);
-  const float *a = p->a + row * p->lda;
-  const float *b = p->b + col;
-  for (int k = k0; k < k1; k++) {
-    vec bk[GROUP_VECS];
-    for (int j = 0; j < vecs; j++)
-      bk[j] = v_load(b + k * p->ldb + j * VLEN);
-    for (int i = 0; i < n; i++) {
-      const vec ai = v_set(a[i * p->lda + k]);
-      for (int j = 0; j < vecs; j++)
-        acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
-    }
-  }
+  chains(p->a + row * p->lda, p->lda, p->b + col, p->ldb, n, vecs, k0, k1, acc);
   const float *init = p->init != NULL ? p->init + row * p->ldi + col : NULL;
   if (init != NULL && p->scale != NULL)
     for (int i = 0; i < n; i++)
@@ -247,6 +253,36 @@ static void NAME(product)(const lsp_product *p) {
     stripe(p, 4, row);
   for (; row < p->rows; row++)
     stripe(p, 1, row);
+}
+
+/* --- sifting --------------------------------------------------------------------- */
+
+/* One register block of scores, which never leave the registers: what passes, as bits. */
+static inline __attribute__((always_inline)) void sift_rows(const lsp_sifting *p, int n,
+                                                            int row) {
+  uint64_t bits[ROWS] = {0};
+  for (int col = 0; col < LSP_BLOCK; col += GROUP) {
+    vec acc[ROWS][GROUP_VECS];
+    chains(p->a + row * p->lda, p->lda, p->b + col, LSP_BLOCK, n, GROUP_VECS, 0,
+           p->depth, acc);
+    for (int i = 0; i < n; i++) {
+      const vec least = v_set(p->least[row + i]);
+      for (int j = 0; j < GROUP_VECS; j++)
+        bits[i] |= (uint64_t)v_bits(acc[i][j], least) << (col + j * VLEN);
+    }
+  }
+  for (int i = 0; i < n; i++)
+    p->passes[row + i] = bits[i];
+}
+
+static void NAME(sift)(const lsp_sifting *p) {
+  int row = 0;
+  for (; row + ROWS <= p->rows; row += ROWS)
+    sift_rows(p, ROWS, row);
+  for (; row + 4 <= p->rows; row += 4)
+    sift_rows(p, 4, row);
+  for (; row < p->rows; row++)
+    sift_rows(p, 1, row);
 }
 
 /* --- products with packed weights ------------------------------------------------ */
@@ -782,6 +818,7 @@ static int NAME(finite)(int64_t n, const float *x) {
 void NAME(lsp__kernels)(lsp_kernels *k) {
   k->name = LSP_ISA_TEXT;
   k->product = NAME(product);
+  k->sift = NAME(sift);
   k->packed = NAME(packed);
   k->softmax_tile = NAME(softmax_tile);
   k->softmax_merge = NAME(softmax_merge);

@@ -51,6 +51,9 @@ static inline vec v_power_of_two(vec t) {
 static inline vec v_keep(vec x, vec low, vec y) {
   return x < low ? 0.0f : y;
 }
+static inline unsigned v_bits(vec x, vec low) {
+  return x < low ? 0 : 1;
+}
 
 static inline float lanes_sum(const vec lane[16]) {
   float part[16];

@@ -164,6 +164,11 @@ int lsp_cluster_of(const lsp_vocabulary *words, int64_t id) {
   return low;
 }
 
+int64_t lsp_model_head_width(const lsp_model *model) {
+  const int beside = model->last.slots > 0 && model->last.merge == LSP_LAST_CONCAT;
+  return beside ? 2 * (int64_t)model->width : model->words.cluster[0].width;
+}
+
 /* --- what a layer looks at ------------------------------------------------------- */
 
 /* Fixed keys are a beginning of the document, so that the longest holds the others. */
@@ -298,7 +303,9 @@ int lsp_layer_strata(const lsp_layer *layer, lsp_stratum stratum[LSP_STRATA_MAX]
       stratum[n] = (lsp_stratum){.unit = lsp_level_unit(p, l),
                                  .pool = p->pool,
                                  .below = l == 1 ? -1 : n - 1,
-                                 .reach = lsp_level_reach(p, l)};
+                                 .reach = lsp_level_reach(p, l),
+                                 .plain = p->kind == LSP_PATTERN_COMPRESSED_PAST,
+                                 .convolved = p->convolved};
   }
   for (int b = 0; b < layer->branches; b++)
     if (layer->branch[b].kind == LSP_PATTERN_CHOSEN)
@@ -345,10 +352,11 @@ double lsp_model_flops_of_layers(const lsp_model *model) {
 double lsp_model_flops_per_token(const lsp_model *model) {
   const double D = model->width;
   const lsp_vocabulary *words = &model->words;
-  const double e = words->cluster[0].width;
-  double sum = e * (double)(words->cluster[0].rows + words->clusters - 1);
+  const double e = words->cluster[0].width, head = (double)lsp_model_head_width(model);
+  double sum = head * (double)(words->cluster[0].rows + words->clusters - 1);
   if (words->projected)
     sum += 2 * D * e; /* in and out */
+  sum += 2 * D * (double)model->last.slots + D * (double)model->last.project.cols;
   return lsp_model_flops_of_layers(model) + 2 * sum;
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 BLOCK = 64
 WORD = 1 << 64
 POOLED = ("compressed", "levels")
+MEMORIES = ("learned", "store", "compressive")
 
 
 def allowed(branch, head, i, j, causal=True):
@@ -107,12 +108,14 @@ class Layer:
         self.config, self.number, self.w = config, number, w
         layers = config["layers"]
         layer = layers[number] if isinstance(layers, list) else layers
-        self.branches, self.merge = layer["branches"], layer.get("merge", "softmax")
+        self.layer, self.branches, self.merge = layer, layer["branches"], layer.get("merge", "softmax")
         self.heads = config["num_attention_heads"]
         self.groups = config.get("num_key_value_heads") or self.heads
         self.share = self.heads // self.groups
         self.E = config.get("head_dim") or config["hidden_size"] // self.heads
+        self.scale = config.get("attention_scale") or 1 / math.sqrt(self.E)
         self.causal = config.get("causal", True)
+        self.taken = {}  # (head, query): what it took from a store, the best first
 
     def project(self, name, x, number, norm=None):
         """Head `number` of q, k or v at one row; norm names its norm, if it has one."""
@@ -125,8 +128,7 @@ class Layer:
 
     def score(self, head, q, k, i, j):
         """s(i, j) of one head, for a key that stands at j."""
-        config, w, E = self.config, self.w, self.E
-        scale = config.get("attention_scale") or 1 / math.sqrt(E)
+        config, w, E, scale = self.config, self.w, self.E, self.scale
         position = config.get("position", "rotary")
         if position == "rotary":
             width, at = config.get("rotary_width") or E, i
@@ -220,10 +222,91 @@ class Layer:
         candidates = [c for c in total if c < i // BLOCK]
         return sorted(candidates, key=lambda c: (-total[c], c))[:branch["blocks"] - 1]
 
+    # ------------------------------------------------------------ memories
+
+    def slots(self, branch, head):
+        """{name: (score, value)} of learned slots; self.asks is the query."""
+        g, q, cap = head // self.share, self.asks, self.config.get("score_cap", 0)
+        q = q + self.w["relative.u"][head] if self.config.get("position") == "relative" else q
+        found = {}
+        for m in range(branch["slots"]):
+            s = self.scale * float(q @ self.w["memory_keys"][g][m])
+            found["slot", m] = cap * math.tanh(s / cap) if cap > 0 else s, self.w["memory_values"][g][m]
+        return found
+
+    def past_row(self, branch, g, c):
+        """(key, value) of row c of the compressed past, which x was made into."""
+        if (g, c) not in self.pasts:
+            rows = self.x[c * branch["pool"]:(c + 1) * branch["pool"]]
+            row = sum(rows) / len(rows)
+            if branch.get("compress", "mean") == "convolution":
+                row = sum(self.w["compress.weight"][:, :, j] @ z for j, z in enumerate(rows)) + self.w["compress.bias"]
+            self.pasts[g, c] = self.project("k", row, g, "k_norm"), self.project("v", row, g)
+        return self.pasts[g, c]
+
+    def past(self, branch, head, i):
+        """{name: (score, value)} of the compressed past."""
+        recurrence = next(b for b in self.branches if b["type"] == "recurrence")
+        left = i - i % recurrence["segment"] - recurrence["memory"]
+        units = [c for c in range(len(self.x)) if (c + 1) * branch["pool"] <= left]
+        found = {}
+        for c in units[-branch["rows"]:] if branch.get("rows", 0) else units:
+            k, v = self.past_row(branch, head // self.share, c)
+            found["past", c] = self.score(head, self.asks, k, i, c * branch["pool"] + branch["pool"] - 1), v
+        return found
+
+    def stored(self, branch, head, i, shown):
+        """{name: (score, value)} of what a query takes from a store, of the keys before those in `shown`."""
+        end = i - i % branch["segment"]
+        first = max(0, end - branch["memory"]) if branch["memory"] else 0
+        found = []
+        for j in range(first, min(end, min(shown, default=end))):
+            q, k = self.asks, self.k[head // self.share][j]
+            if branch.get("keys", "plain") == "rotated":
+                width = self.config.get("rotary_width") or self.E
+                q, k = rotated(q, i, self.config, width), rotated(k, j, self.config, width)
+            if branch.get("similarity", "scaled") == "cosine":
+                length = [math.sqrt(sum(x * x) + 1e-12) for x in (q, k)]
+                s = abs(float(self.w["store_scale"][head])) * float(q @ k) / length[0] / length[1]
+            else:
+                s = self.scale * float(q @ k)
+            found.append((-s, j))
+        taken = sorted(found)[:branch["neighbours"]]
+        self.taken[head, i] = [j for _, j in taken]
+        return {("store", j): (-s, self.v[head // self.share][j]) for s, j in taken}
+
+    def recalled(self, branch, head, i):
+        """What a query reads from a compressive memory, written pair by pair."""
+        def sigma(x):
+            return np.where(x > 0, x + 1, np.exp(x))
+
+        def read(x, memory):
+            below = max(float(sum(weight for weight in memory[1]) @ x), 1e-10) if memory[1] else 1e-10
+            return sum((float(k @ x) * v for k, v in memory[0]), np.zeros(self.E)) / below
+
+        g = head % self.groups if branch.get("heads", "grouped") == "tiled" else head // self.share
+        S = branch["segment"]
+        if g not in self.written:
+            memory, self.written[g] = ([], []), {0: ([], [])}
+            for s in range(len(self.x) // S):
+                rows = range(s * S, (s + 1) * S)
+                keys = [sigma(self.k[g][j]) for j in rows]
+                values = [self.v[g][j] - (read(k, memory) if branch.get("rule") == "delta" else 0)
+                          for k, j in zip(keys, rows)]
+                memory = memory[0] + list(zip(keys, values)), memory[1] + keys
+                self.written[g][s + 1] = memory
+        return read(sigma(self.asks), self.written[g][i // S])
+
     # ------------------------------------------------------------ one query
 
     def seen(self, branch, head, i):
-        """{name of a key: (score, value)} of what one branch shows."""
+        """{name of a key: (score, value)} of what one branch shows by itself."""
+        if branch["type"] == "learned":
+            return self.slots(branch, head)
+        if branch["type"] == "compressed_past":
+            return self.past(branch, head, i)
+        if branch["type"] == "store":
+            return self.stored(branch, head, i, ())
         if branch["type"] in POOLED:
             return {name: (self.score(head, self.q[head][i], k, i, at), v)
                     for name, (k, v, at) in self.pooled_keys(branch, head, i).items()}
@@ -252,6 +335,9 @@ class Layer:
         if self.merge == "input_gate":
             rows = [self.w["gate_input.weight"][b * self.heads + head] for b in range(n)]
             return [1 / (1 + math.exp(-float(row @ x))) for row in rows]
+        if self.merge == "memory_gate":
+            gate = 1 / (1 + math.exp(-float(self.w["memory_gate"][head])))
+            return [1 - gate, gate] if self.layer.get("gate_of", "memory") == "memory" else [gate, 1 - gate]
         return np.ones(n)
 
     def own_result(self, head, i, x):
@@ -267,22 +353,42 @@ class Layer:
         """y of one head at query i."""
         if any(b.get("projections") == "own" and i in global_rows(b) for b in self.branches):
             return self.own_result(head, i, x)
-        keys = [self.seen(b, head, i) for b in self.branches]
-        plain = [b.get("normalize", "softmax") == "none" for b in self.branches]
-        if self.merge == "softmax":
-            union = {}
-            for k in keys:
-                union.update(k)
-            return self.gathered(union, plain[0])
-        parts = [self.gathered(k, p) for k, p in zip(keys, plain)]
+        self.asks = self.q[head][i]
+        if self.merge == "memory_gate":
+            memory = next(b for b in self.branches if b["type"] in MEMORIES)
+            parts = [self.together([b for b in self.branches if b is not memory], head, i),
+                     self.together([memory], head, i)]
+            if self.layer.get("gate_empty", "mix") == "skip" and i < memory.get("segment", 0):
+                return parts[0]
+        elif self.merge == "softmax":
+            return self.together(self.branches, head, i)
+        else:
+            parts = [self.together([b], head, i) for b in self.branches]
+        if self.merge == "concat":
+            return parts
         return sum(share * part for share, part in zip(self.shares(head, x[i]), parts))
+
+    def together(self, branches, head, i):
+        """One softmax, or plain weighting, over what branches show."""
+        if branches[0]["type"] == "compressive":
+            return self.recalled(branches[0], head, i)
+        union = {}
+        for b in branches:
+            union.update(self.seen(b, head, i) if b["type"] != "store" else {})
+        for b in branches:
+            union.update(self.stored(b, head, i, [j for kind, j in union if kind == 0]) if b["type"] == "store" else {})
+        return self.gathered(union, branches[0].get("normalize", "softmax") == "none")
 
     def run(self, x, queries):
         """A(x) at the queries named; x (T, D) is what the layer's attention reads."""
-        x, self.known = np.asarray(x, np.float64), {}
+        x, self.known, self.pasts, self.written = np.asarray(x, np.float64), {}, {}, {}
+        self.x = x
         self.q = [[self.project("q", row, h, "q_norm") for row in x] for h in range(self.heads)]
         self.k = [[self.project("k", row, g, "k_norm") for row in x] for g in range(self.groups)]
         self.v = [[self.project("v", row, g) for row in x] for g in range(self.groups)]
-        y = np.array([np.concatenate([self.head_output(head, i, x) for head in range(self.heads)]) for i in queries])
+        y = [[self.head_output(head, i, x) for head in range(self.heads)] for i in queries]
+        if self.merge == "concat":
+            y = [[part for branch in zip(*of_heads) for part in branch] for of_heads in y]
+        y = np.array(y).reshape(len(queries), -1)
         out = y @ self.w["o.weight"].T
         return out + self.w["o.bias"] if self.config.get("output_bias") else out
