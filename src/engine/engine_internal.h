@@ -239,6 +239,7 @@ typedef struct {
   float *partials; /* of walks in more than one round */
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
   float *wrapped;  /* of a layer that reads and writes an associative memory */
+  float *compressing; /* of layers with a compressive memory (compressing.c) */
   float *picked;   /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
   lsp_picking *picking;

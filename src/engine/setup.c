@@ -249,6 +249,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->partials, z->partials},
       {&p->wrapped, z->wrapped},
       {&p->picked, z->picked},
+      {&p->compressing, z->compressing},
       {&choices, z->choices},
       {&p->memory_rows, z->memory_rows},
       {&p->scratch, e->job.threads * z->scratch},

@@ -1,6 +1,7 @@
 /* Sizes: one place for what is reserved and what is foretold. */
 #include "lsp/sizes.h"
 
+#include "compressing.h"
 #include "convolved.h"
 #include "engine_internal.h"
 #include "last_memory.h"
@@ -81,7 +82,8 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->sums,        s->shares,
                             s->rings,       s->kept_fixed,
                             s->strata,      s->strata_rings,
-                            s->states,      s->wrapped,     s->picked,
+                            s->states,      s->wrapped,
+                            s->compressing, s->picked,
                             s->choices,     s->gates,
                             s->moved,       s->moved,
                             s->waiting,     s->globals,
@@ -161,6 +163,8 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
     s->parts = lsp_max(s->parts, y->parts);
     s->choices = lsp_max(s->choices, blocks * y->choices);
+    s->compressing = lsp_max(s->compressing,
+                             lsp_compressing_floats(l, s->span_rows, s->span_pieces));
     s->rings += lsp_sizes_ring(y);
     s->waiting += lsp_sizes_wait(z->model, i, y);
     add_globals(l, y, s);
