@@ -2,6 +2,7 @@
  */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
+#include "segment_ids.h"
 #include "states.h"
 
 #include "lsp/durable.h"
@@ -356,6 +357,7 @@ void lsp_run_close(lsp_run *e) {
   lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
   lsp_states_close(e);
+  lsp_segment_close(e);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);
