@@ -261,7 +261,7 @@ typedef struct {
 static void extend_tail(const lsp_loan *loan, void *arg) {
   lent_part *t = arg;
   const lsp_wave *w = &t->e->span.wave;
-  if (loan->from != t->e->job.ctx->rank || loan->kind == LSP_LOAN_KEPT)
+  if (loan->from != t->e->span.wave.rank || loan->kind == LSP_LOAN_KEPT)
     return;
   if (loan->kind == LSP_LOAN_FIXED) {
     t->from = 0;
@@ -275,8 +275,7 @@ static void extend_tail(const lsp_loan *loan, void *arg) {
 
 static int64_t tail_of(const lsp_run *e, int layer) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
-                              e->job.ctx->size};
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lent_part t = {e, e->span.wave.panels};
   lsp_plan_round_loans(&v, y->near_tiles, y->room, 0, extend_tail, &t);
   lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);

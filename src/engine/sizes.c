@@ -7,6 +7,7 @@
 #include "last_memory.h"
 #include "search.h"
 #include "sizes_internal.h"
+#include "wrapped.h"
 
 #include "lsp/memory.h"
 
@@ -22,6 +23,7 @@ static int64_t scratch_of(const lsp_model *m) {
   most = lsp_max(most + 2 * LSP_PANEL * (lsp_model_head_width(m) - D),
                  LSP_PANEL * D + lsp_last_scratch(m));
   most = lsp_max(most, LSP_PANEL * (D + widest));
+  most = lsp_max(most, lsp_wrapped_scratch(m));
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
@@ -75,41 +77,24 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,
-                            s->q,
-                            s->tiles,
-                            s->halo,
-                            s->fixed,
-                            s->partials,
-                            s->memory_rows,
-                            z->request->threads * s->scratch,
-                            s->tokens,
-                            s->tokens,
-                            s->lead,
-                            s->starts,
-                            s->sums,
-                            s->shares,
-                            s->rings,
-                            s->kept_fixed,
-                            s->strata,
-                            s->strata_rings,
-                            s->states,
-                            s->compressing,
-                            s->picked,
-                            s->choices,
-                            s->nearest,
-                            s->found,
-                            s->recalled,
-                            s->turned,
-                            s->gates,
-                            s->moved,
-                            s->moved,
-                            s->waiting,
-                            s->globals,
-                            s->global_q,
-                            s->global_tiles,
-                            s->global_rows,
-                            z->model->width};
+  const int64_t floats[] = {s->x,           s->q,
+                            s->tiles,       s->halo,
+                            s->fixed,       s->partials,
+                            s->memory_rows, z->request->threads * s->scratch,
+                            s->tokens,      s->tokens,
+                            s->lead,        s->starts,
+                            s->sums,        s->shares,
+                            s->rings,       s->kept_fixed,
+                            s->strata,      s->strata_rings,
+                            s->states,      s->wrapped,
+                            s->compressing, s->picked,
+                            s->choices,     s->nearest,
+                            s->found,       s->recalled,
+                            s->turned,      s->gates,
+                            s->moved,       s->moved,
+                            s->waiting,     s->globals,
+                            s->global_q,    s->global_tiles,
+                            s->global_rows, z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -218,6 +203,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   }
   s->halo = s->rooms * s->room;
   s->states = states_of(z->model);
+  s->wrapped = lsp_wrapped_room(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);
