@@ -258,6 +258,8 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                  .pooled = e->span.sizes.pooled_rows,
                  .layer_rows = a->layer_rows,
                  .width = memory_width(e),
+                 .part = e->kept.part,
+                 .parts = e->kept.parts,
                  .hidden_width = e->weights.model.width,
                  .document = a->document,
                  .position = a->position,
@@ -376,8 +378,8 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",      "gemm",
-                                       "context",    "segment",    "mem_len",
+static const char *const optional[] = {"model_type", "model",      "gemm",    "context",
+                                       "segment",    "mem_len",    "store",   "memory",
                                        "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {
@@ -421,6 +423,11 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
     LSP_TRY(same_value(path, p.key[i], attribute_of(m, p.key[i]), p.value[i], why));
   const lsp_model *model = &e->weights.model;
   const int64_t position = m->position[m->snapshots - 1];
+  if (m->parts != e->kept.parts)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: holds %d states, but the model needs %d; continue with the "
+                    "model and options that made it",
+                    path, m->parts, e->kept.parts);
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&

@@ -1,10 +1,13 @@
 /* Sizes: one place for what is reserved and what is foretold. */
 #include "lsp/sizes.h"
 
+#include "compressing.h"
 #include "convolved.h"
 #include "engine_internal.h"
 #include "last_memory.h"
 #include "sizes_internal.h"
+
+#include "lsp/memory.h"
 
 #include <math.h>
 
@@ -68,35 +71,22 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,
-                            s->q,
-                            s->tiles,
-                            s->halo,
-                            s->fixed,
-                            s->partials,
-                            s->memory_rows,
-                            z->request->threads * s->scratch,
-                            s->tokens,
-                            s->tokens,
-                            s->lead,
-                            s->starts,
-                            s->sums,
-                            s->shares,
-                            s->rings,
-                            s->kept_fixed,
-                            s->strata,
-                            s->strata_rings,
-                            s->picked,
-                            s->choices,
-                            s->gates,
-                            s->moved,
-                            s->moved,
-                            s->waiting,
-                            s->globals,
-                            s->global_q,
-                            s->global_tiles,
-                            s->global_rows,
-                            z->model->width};
+  const int64_t floats[] = {s->x,           s->q,
+                            s->tiles,       s->halo,
+                            s->fixed,       s->partials,
+                            s->memory_rows, z->request->threads * s->scratch,
+                            s->tokens,      s->tokens,
+                            s->lead,        s->starts,
+                            s->sums,        s->shares,
+                            s->rings,       s->kept_fixed,
+                            s->strata,      s->strata_rings,
+                            s->states,
+                            s->compressing,      s->picked,
+                            s->choices,     s->gates,
+                            s->moved,       s->moved,
+                            s->waiting,     s->globals,
+                            s->global_q,    s->global_tiles,
+                            s->global_rows, z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -140,6 +130,14 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   s->global_tiles = lsp_max(s->global_tiles, blocks * y->tile);
 }
 
+static int64_t states_of(const lsp_model *m) {
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  int64_t bytes = 0;
+  for (int layer = -1; layer < m->layers; layer++)
+    bytes += lsp_parts_bytes(part, lsp_memory_parts_of(m, layer, part));
+  return bytes / (int64_t)sizeof(float);
+}
+
 /* What the layers need: the most of any for what they use in turn, the sum of what is
  * kept. */
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
@@ -163,6 +161,8 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
     s->parts = lsp_max(s->parts, y->parts);
     s->choices = lsp_max(s->choices, blocks * y->choices);
+    s->compressing = lsp_max(
+        s->compressing, lsp_compressing_floats(l, s->span_rows, s->span_pieces));
     s->rings += lsp_sizes_ring(y);
     s->waiting += lsp_sizes_wait(z->model, i, y);
     add_globals(l, y, s);
@@ -176,6 +176,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->partials = lsp_max(s->partials, s->span_rows * row * lsp_layer_views(l, view));
   }
   s->halo = s->rooms * s->room;
+  s->states = states_of(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);
