@@ -107,7 +107,8 @@ static int strata_lend_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b)
 
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
   return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
-         a->fixed == b->fixed && a->tile == b->tile && a->state == b->state && strata_lend_alike(a, b);
+         a->fixed == b->fixed && a->tile == b->tile && a->state == b->state &&
+         strata_lend_alike(a, b);
 }
 
 /* Layers that lend as layer i does; 0 if one before it does. */

@@ -71,22 +71,37 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,           s->q,
-                            s->tiles,       s->halo,
-                            s->fixed,       s->partials,
-                            s->memory_rows, z->request->threads * s->scratch,
-                            s->tokens,      s->tokens,
-                            s->lead,        s->starts,
-                            s->sums,        s->shares,
-                            s->rings,       s->kept_fixed,
-                            s->strata,      s->strata_rings,
+  const int64_t floats[] = {s->x,
+                            s->q,
+                            s->tiles,
+                            s->halo,
+                            s->fixed,
+                            s->partials,
+                            s->memory_rows,
+                            z->request->threads * s->scratch,
+                            s->tokens,
+                            s->tokens,
+                            s->lead,
+                            s->starts,
+                            s->sums,
+                            s->shares,
+                            s->rings,
+                            s->kept_fixed,
+                            s->strata,
+                            s->strata_rings,
                             s->states,
-                            s->compressing,      s->picked,
-                            s->choices,     s->gates,
-                            s->moved,       s->moved,
-                            s->waiting,     s->globals,
-                            s->global_q,    s->global_tiles,
-                            s->global_rows, z->model->width};
+                            s->compressing,
+                            s->picked,
+                            s->choices,
+                            s->gates,
+                            s->moved,
+                            s->moved,
+                            s->waiting,
+                            s->globals,
+                            s->global_q,
+                            s->global_tiles,
+                            s->global_rows,
+                            z->model->width};
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -161,8 +176,8 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
     s->parts = lsp_max(s->parts, y->parts);
     s->choices = lsp_max(s->choices, blocks * y->choices);
-    s->compressing = lsp_max(
-        s->compressing, lsp_compressing_floats(l, s->span_rows, s->span_pieces));
+    s->compressing = lsp_max(s->compressing,
+                             lsp_compressing_floats(l, s->span_rows, s->span_pieces));
     s->rings += lsp_sizes_ring(y);
     s->waiting += lsp_sizes_wait(z->model, i, y);
     add_globals(l, y, s);
