@@ -2,6 +2,7 @@
  */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
+#include "segment_ids.h"
 #include "states.h"
 
 #include "lsp/durable.h"
@@ -171,6 +172,8 @@ static lsp_status describe(lsp_run *e) {
   char *text = NULL;
   lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
   e->text.context = choices.context;
+  if (st == LSP_OK)
+    st = lsp_recall_parse(o->store, &choices.recall, &ctx->why);
   if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
@@ -355,6 +358,7 @@ void lsp_run_close(lsp_run *e) {
   lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
   lsp_states_close(e);
+  lsp_segment_close(e);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);
