@@ -43,6 +43,7 @@ typedef struct {
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
   int64_t pooled;                        /* floats of a pooled row */
+  int64_t state; /* bytes that are handed along the ranks (lsp/memory.h) */
   int strata;
   lsp_stratum_sizes stratum[LSP_STRATA_MAX];
   /* two-sided (lsp/halos.h): `groups` are small ones then */

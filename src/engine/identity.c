@@ -378,8 +378,8 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",      "gemm",
-                                       "context",    "segment",    "mem_len",
+static const char *const optional[] = {"model_type", "model",      "gemm",    "context",
+                                       "segment",    "mem_len",    "store",   "memory",
                                        "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {
@@ -463,24 +463,6 @@ static lsp_status hash_range(const lsp_run *e, const lsp_file_view *from,
   return st;
 }
 
-static lsp_status hash_parts(const lsp_run *e, const lsp_file_view *from,
-                             XXH3_state_t *state) {
-  lsp_failure *why = &e->job.ctx->why;
-  lsp_status st = LSP_OK;
-  for (int i = 0; i < e->kept.parts && st == LSP_OK; i++) {
-    const int64_t bytes = lsp_part_bytes(&e->kept.part[i]);
-    void *data = malloc((size_t)bytes);
-    st = data == NULL ? lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to read it",
-                                 e->job.options->from_snapshot)
-                      : lsp_file_read_part(from, e->job.options->from_snapshot,
-                                           from->memory.snapshots - 1, i, data, why);
-    if (st == LSP_OK)
-      (void)XXH3_128bits_update(state, data, (size_t)bytes);
-    free(data);
-  }
-  return st;
-}
-
 /* Rank 0: the last snapshot of the file; its position and hidden row are taken, its
  * content becomes part of the run's identity. */
 static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
@@ -503,7 +485,6 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
        i = i == LSP_SNAPSHOT_VALUES ? (int)LSP_MEMORY_DATASETS : i + 1)
     LSP_TRY(hash_range(e, from, x[i].offset + last * x[i].row_bytes, x[i].row_bytes,
                        &state));
-  LSP_TRY(hash_parts(e, from, &state));
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
   memcpy(hash, canonical.digest, sizeof hash);
   hex(hash, from_hash);

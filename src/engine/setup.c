@@ -172,6 +172,8 @@ static lsp_status describe(lsp_run *e) {
   char *text = NULL;
   lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
   e->text.context = choices.context;
+  if (st == LSP_OK)
+    st = lsp_recall_parse(o->store, &choices.recall, &ctx->why);
   if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
