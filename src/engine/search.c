@@ -403,14 +403,15 @@ static void search_past(lsp_run *e, int layer, int64_t rounds) {
 
 /* Where the past came in several rounds it comes again. */
 static void recall_past(lsp_run *e, int layer, int64_t rounds) {
-  if (rounds > 1)
+  const int again = lsp_sizes_sweeps(&e->span.layer[layer], rounds) > 1;
+  if (again)
     lsp_past_again(e, layer, 0);
   for_groups(e, layer, -1, weigh_group);
   for_groups(e, layer, -1, add_group);
   for (int64_t round = 0; round < rounds; round++) {
-    if (rounds > 1)
+    if (again)
       lsp_past_end(e);
-    if (round + 1 < rounds)
+    if (again && round + 1 < rounds)
       lsp_past_again(e, layer, round + 1);
     for_groups(e, layer, round, add_group);
   }
