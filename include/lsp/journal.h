@@ -22,16 +22,18 @@ typedef struct {
   int64_t panel_end; /* panels of the corpus finished, from its beginning */
   int64_t token_end; /* tokens finished */
   /* The memory at this place, in FILE.h5.slot (lsp/store.h): */
-  int64_t memory_end;  /* rows of its log so far */
-  int64_t memory_rows; /* how many of the last ones are the memory of a layer that keeps
+  int64_t memory_end; /* rows of its log so far */
+  int64_t
+      memory_rows; /* below 2^62: how many of the last ones are the memory of a layer that keeps
                           all R; 0: none is needed (between documents) */
-  int64_t fixed_rows;  /* first rows of the document under way, below 2^31; 0: none */
-  int64_t fixed_at;    /* memory_end before the commit that wrote them */
-  int32_t fixed_area;  /* 0 or 1: where they lie; stays while there are none */
-  int32_t fixed_new;   /* to lsp_store_commit: 1 if its wave wrote them; not kept, 0 in
+  int64_t fixed_rows; /* first rows of the document under way, below 2^31; 0: none */
+  int64_t fixed_at;   /* memory_end before the commit that wrote them */
+  int32_t fixed_area; /* 0 or 1: where they lie; stays while there are none */
+  int32_t fixed_new;  /* to lsp_store_commit: 1 if its wave wrote them; not kept, 0 in
                           what is read */
-  int64_t open_count;  /* predicted tokens so far of the document under way */
-  uint64_t open_low;   /* its nll so far, 2^-40 nat, 128 bits */
+  int32_t has_parts;  /* 1: its parts are in the slot; filled in by lsp_store_commit */
+  int64_t open_count; /* predicted tokens so far of the document under way */
+  uint64_t open_low;  /* its nll so far, 2^-40 nat, 128 bits */
   int64_t open_high;
   int64_t corpus_count; /* the same over everything finished, for the progress line */
   uint64_t corpus_low;

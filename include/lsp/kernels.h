@@ -154,6 +154,10 @@ typedef struct {
   void (*gate)(lsp_activation kind, int64_t rows, int64_t width, const float *x,
                const float *bias_gate, const float *bias_up, float *y);
 
+  /* y = elu(x) + 1: x + 1 above 0, else exp(x) (Katharopoulos et al. 2020). y may be x.
+   * Off by less than 2e-7 of the value; 0 below -87. NaN stays. */
+  void (*elu_one)(int64_t n, const float *x, float *y);
+
   /* x = x + bias; a row of `width` */
   void (*bias_add)(int64_t rows, int64_t width, float *x, const float *bias);
 

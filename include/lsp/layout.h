@@ -50,9 +50,10 @@
  *                                                else, below
  *
  * FILE.memory.h5 (snapshots; S of them)
- *   /                       attributes: format = "longspan-memory", format_version,
- *                           fixed_rows (F, where there are any), pooled_rows (Q of
- *                           these, likewise), the same identity keys
+ *   /                       attributes: format = "longspan-memory", format_version =
+ *                           "2", "3" where there are states; fixed_rows (F, where there
+ *                           are any), pooled_rows (Q of these, likewise), the same
+ *                           identity keys
  *   /snapshots/{snapshot,layer,row,feature,model}   scales without data
  *   /snapshots/document    int64 (snapshot)  index of the document in the corpus
  *   /snapshots/position    int64 (snapshot)  tokens of the document before it (so the
@@ -75,6 +76,14 @@
  *   /snapshots/row_xxh3    uint64 (snapshot, layer, row)  XXH3-64 of the row's keys,
  *                          then its values; 0 for rows that are zero
  *   /snapshots/end_xxh3    uint64 (snapshot)  XXH3-64 of last_id, then hidden
+ *   /states/               only of a model whose memory has parts (lsp/parts.h)
+ *   /states/LAYER/NAME     (snapshot, size_D0, size_D1, ...)  a part of a layer, or of the
+ *                          model: /states/model/NAME; float32, float64, int32 or int64
+ *   /states/size_N         scale without data, of N
+ *   /states/part           scale without data
+ *   /states/name           fixed-length UTF-8 (part), padded with NUL: LAYER/NAME of all
+ *                          parts, in the order of
+ *   /states/part_xxh3      uint64 (snapshot, part)  XXH3-64 of the part's numbers
  *   /integrity/word, /integrity/layout_xxh3   as above
  *   feature = head * head_width + component
  *
@@ -82,7 +91,8 @@
  * sum of its own beside it. All else is under layout_xxh3: headers, names, sizes,
  * attributes, padding; the sum is taken with all that is filled in later, itself
  * included, as zero. Files of version 1 have panel_xxh3 alone (which counts ids and nll
- * even where the file does not hold them), and are still read.
+ * even where the file does not hold them), and are still read. A file without states has
+ * the same bytes whether the program knows of states or not.
  *
  * Both are laid out by HDF5 in memory (memfd), every dataset contiguous, allocated
  * early, never filled, without times, those of 1 MiB and more aligned to 1 MiB: the
@@ -158,8 +168,10 @@ typedef enum {
   LSP_SNAPSHOT_VALUES,
   LSP_SNAPSHOT_ROW_SUM, /* row = one snapshot: row_bytes = layers * (F + R) * 8 */
   LSP_SNAPSHOT_END_SUM,
+  LSP_SNAPSHOT_PART_SUM, /* row = one snapshot: row_bytes = parts * 8 */
   LSP_SNAPSHOT_LAYOUT,
-  LSP_MEMORY_DATASETS
+  LSP_MEMORY_DATASETS /* and after these the parts, in the order of the spec: a row = one
+                         snapshot */
 } lsp_memory_dataset;
 
 typedef struct {
@@ -193,6 +205,13 @@ static inline int64_t lsp_memory_layer_first(const lsp_memory_spec *m, int layer
   return fixed > m->pooled ? fixed - m->pooled : 0;
 }
 
+/* How many parts a file may have. */
+enum { LSP_PARTS_MOST = 1 << 14 };
+
+/* Where a part lies within /states: "3/matrix", "model/ids". */
+enum { LSP_PART_PATH = LSP_PART_NAME + 16 };
+void lsp_part_path(const lsp_part *part, char path[LSP_PART_PATH]);
+
 /* A skeleton: an anonymous file (memfd) with everything but the data. */
 typedef struct {
   int fd;
@@ -204,8 +223,9 @@ typedef struct {
 
 lsp_status lsp_layout_output(const lsp_output_spec *spec, lsp_skeleton *skeleton,
                              lsp_extent extent[LSP_OUTPUT_DATASETS], lsp_failure *why);
+/* extent (LSP_MEMORY_DATASETS + spec->parts) */
 lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton,
-                             lsp_extent extent[LSP_MEMORY_DATASETS], lsp_failure *why);
+                             lsp_extent *extent, lsp_failure *why);
 void lsp_skeleton_close(lsp_skeleton *skeleton);
 
 /* Copies a skeleton into an empty file: space for its whole size is reserved (fallocate,
@@ -227,15 +247,16 @@ lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *w
  * and the text that the child found come back. */
 typedef struct {
   int is_memory;
-  int version;            /* of its format: 1 (few sums) or 2 */
+  int version;            /* of its format: 1 (few sums), 2, or 3 (with states) */
   int64_t bytes;          /* of the file */
   lsp_output_spec output; /* strings and arrays owned by this object; the vocabulary's
                              are NULL: they lie in the file */
   lsp_memory_spec memory;
-  lsp_extent extent[LSP_OUTPUT_DATASETS];    /* a memory file uses the first
-                                             LSP_MEMORY_DATASETS */
+  lsp_extent *extent; /* (LSP_OUTPUT_DATASETS), or (LSP_MEMORY_DATASETS + memory.parts);
+                         owned by this object */
   lsp_extent token_bytes, token_bytes_start; /* of the vocabulary */
-  int fd; /* open for reading by pread at the offsets above */
+  int fd;                /* open for reading by pread at the offsets above */
+  lsp_part *shared_part; /* memory.part, where another rank opened it; owned */
   void *owned;
 } lsp_file_view;
 

@@ -13,7 +13,7 @@
  *                 matrix_sum (G, E, E), normalizer_sum (G, E)    of that segment so far
  *                 decay_sum (G, E, E)                            delta rule only
  *   associative   matrix (2 nu width, D), normalizer (2 nu width)
- *   of a wrapped model: ids of the segment under way, and of the input rows before it that
+ *   of a wrapped model (two-sided: none, nothing continues it): ids of the segment under way, and of the input rows before it that
  *                 are read again (segment - 1 + those rows), how many of them there are,
  *                 and segments that are done; tokens (rows, D) of a model wrapped in
  *                 memory tokens

@@ -21,8 +21,8 @@ typedef struct {
   int64_t dim[LSP_PART_DIMS];
 } lsp_part;
 
-/* Bytes of a number, of a part, and of n parts one behind another: each begins at a
- * multiple of 8. */
+/* Bytes of a number, of a part (-1: beyond 2^60, or a dimension below 0), and of n parts
+ * one behind another: each begins at a multiple of 8. */
 int64_t lsp_part_number(lsp_part_type type);
 int64_t lsp_part_bytes(const lsp_part *part);
 int64_t lsp_parts_bytes(const lsp_part *part, int n);

@@ -46,6 +46,7 @@ typedef struct {
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
   int64_t pooled;                        /* floats of a pooled row */
+  int64_t state; /* bytes that are handed along the ranks (lsp/memory.h) */
   int strata;
   lsp_stratum_sizes stratum[LSP_STRATA_MAX];
   /* two-sided (lsp/halos.h): `groups` are small ones then */
@@ -175,6 +176,7 @@ typedef struct {
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
   int64_t partials;    /* of walks in several rounds */
+  int64_t compressing; /* of a layer with a compressive memory */
   int64_t picked;      /* fetched blocks: parts of them at most */
   int64_t parts;       /* a number */
   int64_t choices;     /* of the span's queries */
@@ -202,6 +204,7 @@ typedef struct {
   int64_t strata;       /* pooled rows of a layer, borrowed ones too, and their tiles */
   int64_t strata_rings; /* kept pooled rows of all layers */
   int64_t strata_opening; /* rank 0: those of the panel within which a run began */
+  int64_t states;         /* of all layers, and of the model (lsp/memory.h) */
   int64_t pieces;         /* of a wave on all ranks, at most: a number */
   int64_t span_pieces;    /* of a span, at most */
   /* rows that a snapshot holds of every layer: within reach, fixed, and pooled */

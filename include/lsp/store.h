@@ -26,7 +26,12 @@
  * the wave in which it begins, to the area that the last commit does not use; where some
  * of the F are pooled rows, all F are written anew by each commit. Each row
  * has a sum beside it with its place in the log, or the commit that began the document,
- * as seed: a row of another time is none. */
+ * as seed: a row of another time is none.
+ *
+ * Parts of the memory (lsp/parts.h) have two areas in the slot, too, each with room for
+ * all of them. A commit in the midst of a document writes them all, as its record's number
+ * is even or odd; so those of the last commit stay whole meanwhile. The sum of each has in
+ * it which commit it belongs to. */
 #ifndef LSP_STORE_H
 #define LSP_STORE_H
 
@@ -107,6 +112,10 @@ void lsp_store_part(lsp_store *store, int64_t snapshot, int part, const void *da
  * that is resumed from has it. */
 lsp_status lsp_store_read_part(lsp_store *store, int part, void *data);
 
+/* Collective. The memory file that rank 0 has opened, opened on the others, too: sizes,
+ * parts and extents; of the snapshots they know only how many there are. */
+lsp_status lsp_file_share(lsp_ctx *ctx, const char *path, lsp_file_view *file);
+
 /* Local. A part of a snapshot of a memory file; its sum is checked. */
 lsp_status lsp_file_read_part(const lsp_file_view *file, const char *path,
                               int64_t snapshot, int part, void *data, lsp_failure *why);
@@ -123,8 +132,8 @@ lsp_status lsp_store_read_fixed(lsp_store *store, int layer, int64_t first,
 
 /* Collective. Syncs, agrees, and appends the record. The caller says in it how the log
  * goes on (memory_end: n more than in the last commit), memory_rows, fixed_rows and
- * fixed_new; where the fixed rows lie (fixed_area, fixed_at) is filled in here. All four
- * are 0 in a run that keeps no memory. */
+ * fixed_new; where the fixed rows lie (fixed_area, fixed_at), and whether there are parts
+ * (has_parts), is filled in here. All four are 0 in a run that keeps no memory. */
 lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit);
 
 /* Collective, after the last commit. Reads everything back and compares it with its sums,

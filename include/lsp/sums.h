@@ -55,6 +55,19 @@ typedef struct {
 uint64_t lsp_sum_slot_row(const lsp_slot_place *place, const void *keys,
                           const void *values, int64_t bytes);
 
+/* A part of a memory: its numbers. */
+uint64_t lsp_sum_part(const void *data, int64_t bytes);
+
+/* A part in the slot: the sum of its numbers with the commit whose memory it is: what lay
+ * there before, of another time, does not have the sum. */
+typedef struct {
+  uint64_t data; /* lsp_sum_part */
+  uint64_t part;
+  uint64_t panel_end, token_end;
+} lsp_slot_part;
+
+uint64_t lsp_sum_slot_part(const lsp_slot_part *part);
+
 /* The last token of a snapshot: its id and its hidden row. */
 uint64_t lsp_sum_end(int32_t id, const void *hidden, int64_t bytes);
 

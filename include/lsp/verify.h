@@ -2,7 +2,7 @@
  *
  *   layout    all that was known before the first token, and the padding
  *   output    /tokens by panels, /documents by rows
- *   memory    /snapshots by rows and by ends
+ *   memory    /snapshots by rows and by ends, /states by parts
  *
  * Plain reads, no HDF5, in pieces of some MiB. Local: callers that share the work (ranks
  * of a run) each say which of how many parts is theirs. */
@@ -17,14 +17,15 @@ typedef struct {
   const char *path;
   int fd;
   int64_t bytes;
-  const lsp_extent *extent; /* (LSP_OUTPUT_DATASETS) or (LSP_MEMORY_DATASETS) */
+  const lsp_extent *extent; /* (LSP_OUTPUT_DATASETS), or (LSP_MEMORY_DATASETS +
+                               memory->parts) */
 
   /* How far the file has come. */
-  const lsp_plan *plan;         /* panels and documents; a finished memory file needs
+  const lsp_plan *plan;          /* panels and documents; a finished memory file needs
                                    none: NULL */
-  int64_t panel_end, token_end; /* written before them */
-  int64_t documents;            /* rows of /documents that are complete */
-  const lsp_memory_spec *memory;
+  int64_t panel_end, token_end;  /* written before them */
+  int64_t documents;             /* rows of /documents that are complete */
+  const lsp_memory_spec *memory; /* of an output: NULL */
   int64_t snapshot_first, snapshot_end;
 
   int part, parts; /* 0 <= part < parts */
@@ -44,9 +45,8 @@ typedef struct {
 lsp_status lsp_verify_output(const lsp_verification *v, lsp_failure *why);
 lsp_status lsp_verify_memory(const lsp_verification *v, lsp_failure *why);
 
-/* datasets: how many v->extent has; layout: the one that holds the sum; hash: what it
- * must be, or NULL where only the file knows. */
-lsp_status lsp_verify_layout(const lsp_verification *v, int datasets, int layout,
-                             const unsigned char hash[16], lsp_failure *why);
+/* hash: what the sum must be, or NULL where only the file knows. */
+lsp_status lsp_verify_layout(const lsp_verification *v, const unsigned char hash[16],
+                             lsp_failure *why);
 
 #endif

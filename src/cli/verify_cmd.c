@@ -73,7 +73,6 @@ static void add_place(void *arg, const char *place) {
 
 static lsp_status verify_memory(lsp_verification v, const lsp_file_view *view,
                                 lsp_failure *why) {
-  v.memory = &view->memory;
   v.snapshot_end = view->memory.snapshots;
   return lsp_verify_memory(&v, why);
 }
@@ -171,15 +170,12 @@ static lsp_status verify_sums(const lsp_file_view *view, findings *f,
                               .fd = view->fd,
                               .bytes = view->bytes,
                               .extent = view->extent,
+                              .memory = view->is_memory ? &view->memory : NULL,
                               .parts = 1,
                               .damaged = add_place,
                               .arg = f};
-  if (view->is_memory) {
-    LSP_TRY(lsp_verify_layout(&v, LSP_MEMORY_DATASETS, LSP_SNAPSHOT_LAYOUT, NULL, why));
-    return verify_memory(v, view, why);
-  }
-  LSP_TRY(lsp_verify_layout(&v, LSP_OUTPUT_DATASETS, LSP_INTEGRITY_LAYOUT, NULL, why));
-  return verify_output(v, view, why);
+  LSP_TRY(lsp_verify_layout(&v, NULL, why));
+  return view->is_memory ? verify_memory(v, view, why) : verify_output(v, view, why);
 }
 
 /* --- what they were made from ---------------------------------------------------- */

@@ -15,6 +15,7 @@
  * bit. */
 #include "attending.h"
 #include "ahead.h"
+#include "compressing.h"
 #include "globals.h"
 #include "picks.h"
 #include "search.h"
@@ -535,11 +536,32 @@ static void finish(block *b, const lsp_partial *p) {
              (size_t)width * sizeof(float));
 }
 
+/* What the rows have read of a compressive memory. */
+static void take_compressed(block *b) {
+  const lsp_heads h = b->queries.heads;
+  const int64_t A = (int64_t)h.query * h.width, Ep = lsp_padded(h.width);
+  const int64_t row = b->panel->row + b->position - b->panel->start;
+  const float *from =
+      lsp_compressing_results(b->e, b->layer) + row * A + (int64_t)b->head * h.width;
+  float top[LSP_BLOCK] = {0}, sum[LSP_BLOCK];
+  const lsp_partial p = {b->scratch, Ep, top, sum};
+  for (int i = 0; i < b->queries.rows; i++) {
+    memcpy(p.out + i * Ep, from + i * A, (size_t)h.width * sizeof(float));
+    sum[i] = 1;
+  }
+  finish(b, &p);
+}
+
 static void attend_view(block *b, lsp_pass pass) {
   float top[LSP_BLOCK], sum[LSP_BLOCK];
   ask(b);
   float *scratch = lsp_scratch_of(b->e);
   b->scratch = scratch + lsp_attend_scratch(b->queries.heads);
+  if (view_of(b)->compressive != NULL) {
+    if (pass.closes)
+      take_compressed(b);
+    return;
+  }
   lsp_attend_begin(&b->queries, scratch, &b->work);
   const lsp_partial p = partial_of(b, pass, top, sum);
   if (pass.opens)

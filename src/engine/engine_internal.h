@@ -23,6 +23,7 @@
 #include "lsp/gemm.h"
 #include "lsp/limits.h"
 #include "lsp/model.h"
+#include "lsp/parts.h"
 #include "lsp/plan.h"
 #include "lsp/shared.h"
 #include "lsp/sizes.h"
@@ -222,7 +223,7 @@ typedef struct {
   lsp_exchange *exchange;
   lsp_sizes sizes;
   lsp_layer_sizes *layer; /* (L) */
-  lsp_chain *chain;       /* of states; NULL: no layer has one */
+  lsp_chain *chain;       /* of states (states.c); NULL: there are none */
   lsp_arena arena;
   const float
       *memory;     /* (wrapper.rows, D) rows of frames that are no tokens, as they are
@@ -236,7 +237,8 @@ typedef struct {
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
-  float *picked;   /* (parts) fetched blocks of one key/value head */
+  float *compressing; /* of layers with a compressive memory (compressing.c) */
+  float *picked;      /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
   float *nearest;  /* lists of a store (search.c): (H, span_rows, k) */
   float *found;    /* (2, H, span_rows) how long they are, how many were added */
@@ -272,6 +274,9 @@ typedef struct {
   int64_t opening_first, opening_end; /* which tiles; equal: none */
   float *strata;                      /* rings of pooled rows */
   float *strata_opening;              /* rank 0: as above, of pooled rows */
+  lsp_part *part;                     /* (parts) owned: states of layers and model */
+  int parts;
+  char *state; /* them, one behind another (lsp_parts_at) */
 } lsp_kept;
 
 /* Layers that are done of a wave of whole documents (layers_done.c). */

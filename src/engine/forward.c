@@ -11,11 +11,13 @@
  * tiles while the first is on its way. Layers that look at blocks one by one, or at means,
  * go another way (forward_far). */
 #include "attending.h"
+#include "compressing.h"
 #include "convolved.h"
 #include "engine_internal.h"
 #include "last_memory.h"
 #include "picks.h"
 #include "search.h"
+#include "states.h"
 
 #include <math.h>
 #include <omp.h>
@@ -27,8 +29,11 @@ float *lsp_scratch_of(const lsp_run *e) {
 
 void lsp_poll(const lsp_run *e) {
   lsp_beat();
-  if (omp_get_thread_num() == 0)
-    lsp_exchange_poll(e->span.exchange);
+  if (omp_get_thread_num() != 0)
+    return;
+  lsp_exchange_poll(e->span.exchange);
+  if (e->span.chain != NULL)
+    lsp_chain_poll(e->span.chain);
 }
 
 float *lsp_work_of(const lsp_run *e) {
@@ -120,6 +125,8 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, floa
   lsp_norm_block(e, layer, qkv);
   if (e->weights.layer[layer].strata > 0)
     lsp_strata_block(e, p, layer, row, qkv);
+  if (lsp_compressing_branch(l) != NULL)
+    lsp_compressing_block(e, p, layer, row, qkv);
   const int first = open_tile(e, p, layer, tile, to);
   const float *key = qkv + first * ld + A;
   if (!turns)
@@ -317,10 +324,15 @@ static const lsp_pass whole = {.opens = 1, .walks = 1, .closes = 1};
 static void forward_far(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   const int far = lsp_layer_picks(&e->weights.model.layer[layer]);
+  const int compresses = lsp_compressing_branch(&e->weights.model.layer[layer]) != NULL;
+  if (compresses)
+    lsp_state_expect(e, layer);
   lsp_project(e, layer, 0, w->panels);
   lsp_past_begin(e, layer, 0);
   lsp_past_end(e);
   lsp_strata_form(e, layer);
+  if (compresses)
+    lsp_compressing_layer(e, layer);
   const int64_t batches = far ? lsp_picks_open(e, layer) : 1;
   for (int64_t i = 0; i < batches; i++) {
     const lsp_range batch =
@@ -331,6 +343,30 @@ static void forward_far(lsp_run *e, int layer) {
   lsp_past_keep_begin(e, layer);
   lsp_past_keep_end(e, layer);
   lsp_strata_keep(e, layer);
+}
+
+/* A layer with a compressive memory. What other ranks keep is on its way before the memory
+ * is waited for, so that no rank is held up by those after it. */
+static void forward_compressive(lsp_run *e, int layer) {
+  const lsp_wave *w = &e->span.wave;
+  const int64_t tail = tail_of(e, layer), border = border_of(e, layer);
+  const int in_one = lsp_past_rounds(e, layer) == 1;
+  lsp_state_expect(e, layer);
+  lsp_project(e, layer, tail, w->panels);
+  lsp_past_begin(e, layer, 0);
+  lsp_project(e, layer, 0, tail);
+  if (in_one) {
+    lsp_past_end(e);
+    lsp_past_keep_begin(e, layer);
+  }
+  lsp_compressing_layer(e, layer);
+  lsp_attend(e, layer, in_one ? 0 : border, w->panels, whole);
+  lsp_feed(e, layer, in_one ? 0 : border, w->panels);
+  if (!in_one) {
+    layer_rounds(e, layer, border);
+    lsp_feed(e, layer, 0, border);
+  }
+  lsp_past_keep_end(e, layer);
 }
 
 void lsp_forward_layer(lsp_run *e, int layer) {
@@ -345,6 +381,10 @@ void lsp_forward_layer(lsp_run *e, int layer) {
   }
   if (e->weights.layer[layer].is_far) {
     forward_far(e, layer);
+    return;
+  }
+  if (lsp_compressing_branch(&e->weights.model.layer[layer]) != NULL) {
+    forward_compressive(e, layer);
     return;
   }
   const int64_t tail = tail_of(e, layer), border = border_of(e, layer);

@@ -258,6 +258,8 @@ static lsp_store_spec make_spec(const lsp_run *e, const arrays *a,
                  .pooled = e->span.sizes.pooled_rows,
                  .layer_rows = a->layer_rows,
                  .width = memory_width(e),
+                 .part = e->kept.part,
+                 .parts = e->kept.parts,
                  .hidden_width = e->weights.model.width,
                  .document = a->document,
                  .position = a->position,
@@ -365,7 +367,7 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
                               .parts = 1,
                               .damaged = keep_place,
                               .arg = place};
-  LSP_TRY(lsp_verify_layout(&v, LSP_MEMORY_DATASETS, LSP_SNAPSHOT_LAYOUT, NULL, why));
+  LSP_TRY(lsp_verify_layout(&v, NULL, why));
   LSP_TRY(lsp_verify_memory(&v, why));
   if (place[0] == '\0')
     return LSP_OK;
@@ -376,8 +378,8 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",      "gemm",
-                                       "context",    "segment",    "mem_len",
+static const char *const optional[] = {"model_type", "model",      "gemm",    "context",
+                                       "segment",    "mem_len",    "store",   "memory",
                                        "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {
@@ -421,6 +423,11 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
     LSP_TRY(same_value(path, p.key[i], attribute_of(m, p.key[i]), p.value[i], why));
   const lsp_model *model = &e->weights.model;
   const int64_t position = m->position[m->snapshots - 1];
+  if (m->parts != e->kept.parts)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: holds %d states, but the model needs %d; continue with the "
+                    "model and options that made it",
+                    path, m->parts, e->kept.parts);
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&
@@ -473,37 +480,15 @@ static lsp_status take_snapshot(lsp_run *e, lsp_file_view *from, char from_hash[
   e->text.start_position = from->memory.position[last];
   (void)XXH3_128bits_update(&state, &e->text.start_position,
                             sizeof e->text.start_position);
-  for (int i = LSP_SNAPSHOT_HIDDEN; i <= LSP_SNAPSHOT_VALUES; i++)
+  const int end = LSP_MEMORY_DATASETS + from->memory.parts;
+  for (int i = LSP_SNAPSHOT_HIDDEN; i < end;
+       i = i == LSP_SNAPSHOT_VALUES ? (int)LSP_MEMORY_DATASETS : i + 1)
     LSP_TRY(hash_range(e, from, x[i].offset + last * x[i].row_bytes, x[i].row_bytes,
                        &state));
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
   memcpy(hash, canonical.digest, sizeof hash);
   hex(hash, from_hash);
   return LSP_OK;
-}
-
-/* Every rank reads what it keeps. */
-static lsp_status share_snapshot(lsp_run *e, lsp_file_view *from) {
-  lsp_ctx *ctx = e->job.ctx;
-  lsp_memory_spec *m = &from->memory;
-  int64_t number[] = {m->snapshots, m->layers, m->rows, m->width, m->fixed, m->pooled};
-  lsp_bcast(ctx->comm, number, sizeof number);
-  lsp_bcast(ctx->comm, from->extent, sizeof from->extent);
-  lsp_bcast(ctx->comm, &e->text.start_position, sizeof e->text.start_position);
-  if (ctx->rank == 0)
-    return LSP_OK;
-  m->snapshots = number[0];
-  m->layers = (int)number[1];
-  m->rows = number[2];
-  m->width = (int)number[3];
-  m->fixed = number[4];
-  m->pooled = number[5];
-  from->fd = open(e->job.options->from_snapshot, O_RDONLY | O_CLOEXEC);
-  if (from->fd >= 0)
-    return LSP_OK;
-  return lsp_fail(&ctx->why, LSP_E_INPUT,
-                  "%s: cannot be opened here: %s; put it where every host sees it",
-                  e->job.options->from_snapshot, strerror(errno));
 }
 
 lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]) {
@@ -516,5 +501,6 @@ lsp_status lsp_snapshot_open(lsp_run *e, lsp_file_view *from, char from_hash[33]
   if (e->job.ctx->rank == 0)
     st = take_snapshot(e, from, from_hash);
   LSP_TRY(lsp_agree(e->job.ctx, st));
-  return lsp_agree(e->job.ctx, share_snapshot(e, from));
+  lsp_bcast(e->job.ctx->comm, &e->text.start_position, sizeof e->text.start_position);
+  return lsp_file_share(e->job.ctx, e->job.options->from_snapshot, from);
 }

@@ -6,6 +6,7 @@
 #include "picks.h"
 
 #include "picking.h"
+#include "states.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,9 @@ lsp_traffic lsp_run_traffic(const lsp_run *e) {
     t.messages += fetched.messages;
     t.bytes += fetched.bytes;
   }
+  const lsp_traffic states = lsp_states_traffic(e);
+  t.messages += states.messages;
+  t.bytes += states.bytes;
   return t;
 }
 

@@ -2,6 +2,7 @@
  * FILE.run.json, which holds what differs between runs and so must not be in the HDF5.
  */
 #include "engine_internal.h"
+#include "states.h"
 
 #include "lsp/durable.h"
 #include "lsp/json.h"
@@ -106,8 +107,10 @@ static void collect_picked(const lsp_run *e, lsp_traffic all, totals *t) {
   const lsp_ctx *ctx = e->job.ctx;
   const lsp_traffic lent = lsp_exchange_traffic(e->span.exchange);
   const lsp_picked_counts *c = &e->job.clock.picked;
-  t->fetch_messages = spread_of(ctx, (double)(all.messages - lent.messages));
-  t->fetch_bytes = spread_of(ctx, (double)(all.bytes - lent.bytes));
+  const lsp_traffic handed = lsp_states_traffic(e);
+  t->fetch_messages =
+      spread_of(ctx, (double)(all.messages - lent.messages - handed.messages));
+  t->fetch_bytes = spread_of(ctx, (double)(all.bytes - lent.bytes - handed.bytes));
   t->parts = spread_of(ctx, (double)c->parts);
   t->part_bytes = spread_of(ctx, (double)c->bytes);
   t->hits = spread_of(ctx, (double)c->hits);

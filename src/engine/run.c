@@ -8,6 +8,8 @@
  * agree: after reading, and at the commit. */
 #include "engine_internal.h"
 #include "layers_done.h"
+#include "segment_ids.h"
+#include "states.h"
 
 #include "lsp/durable.h"
 #include "lsp/stop.h"
@@ -141,14 +143,27 @@ static lsp_status compute_layers(lsp_run *e) {
   return LSP_OK;
 }
 
+/* The row that predicts the run's first token, where that was in another run. */
+static int64_t start_row(const lsp_run *e) {
+  const lsp_framing *c = &e->text.plan.framing;
+  return c->whole ? c->prefix + c->stride - 1 : e->text.start_position - 1;
+}
+
+/* 1: the run's first token is predicted by a row of the run before: of linked frames by the
+ * last token of a frame, but where that is read again. */
+static int predicted_before(const lsp_run *e) {
+  const lsp_framing *c = &e->text.plan.framing;
+  return !c->whole || (c->linked && lsp_plan_lead(&e->text.plan, 0) == 0);
+}
+
 static void predict(lsp_run *e) {
   const double cpu = cpu_seconds(), begin = MPI_Wtime();
   lsp_beat_phase("log-probabilities", -1);
   lsp_logprobs_span(e);
   if (e->progress.has_start_hidden && e->span.wave.pieces > 0 &&
       e->span.wave.token_first == 0)
-    e->span.nll[0] = lsp_logprobs_one(e, e->progress.start_hidden,
-                                      e->text.start_position - 1, e->span.id[0]);
+    e->span.nll[0] =
+        lsp_logprobs_one(e, e->progress.start_hidden, start_row(e), e->span.id[0]);
   e->job.clock.seconds[LSP_PHASE_HEAD] += MPI_Wtime() - begin;
   e->job.clock.cpu += cpu_seconds() - cpu;
   count_flops(e);
@@ -158,6 +173,8 @@ static void predict(lsp_run *e) {
 static lsp_status finish_wave(lsp_run *e) {
   predict(e);
   lsp_beat_phase("writing", -1);
+  lsp_segment_hand(e);
+  lsp_states_settle(e);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
   e->job.clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
@@ -238,9 +255,11 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
                               const lsp_file_view *from) {
   const lsp_commit *c = &e->progress.commit;
   const char *path = e->job.options->from_snapshot;
-  if (state == LSP_STORE_RESUMED && c->panel_end > 0)
-    return c->memory_rows > 0 || c->fixed_rows > 0 ? lsp_snapshot_load(e, NULL)
-                                                   : LSP_OK;
+  if (state == LSP_STORE_RESUMED && c->panel_end > 0) {
+    if (c->memory_rows > 0 || c->fixed_rows > 0)
+      LSP_TRY(lsp_snapshot_load(e, NULL));
+    return lsp_states_load(e, NULL);
+  }
   if (path == NULL || e->text.plan.frames == 0 ||
       lsp_plan_tokens_of(&e->text.plan, 0) == 0)
     return LSP_OK; /* no token continues it */
@@ -248,8 +267,9 @@ static lsp_status load_memory(lsp_run *e, lsp_store_state state,
   LSP_TRY(lsp_read_at(from->fd, path, e->progress.start_hidden, x->row_bytes,
                       x->offset + (from->memory.snapshots - 1) * x->row_bytes,
                       &e->job.ctx->why));
-  e->progress.has_start_hidden = 1;
-  return lsp_snapshot_load(e, from);
+  e->progress.has_start_hidden = predicted_before(e);
+  LSP_TRY(lsp_snapshot_load(e, from));
+  return lsp_states_load(e, from);
 }
 
 static void find_next_document(lsp_run *e) {
@@ -263,6 +283,7 @@ static lsp_status compute_all(lsp_run *e, lsp_store_state state, lsp_file_view *
   LSP_MPI(MPI_Allreduce(&rate, &e->job.gemm_rate, 1, MPI_DOUBLE, MPI_SUM,
                         e->job.ctx->comm));
   LSP_TRY(lsp_run_open_buffers(e));
+  LSP_TRY(lsp_segment_load(e, from));
   LSP_TRY(lsp_agree(e->job.ctx, load_memory(e, state, from)));
   find_next_document(e);
   e->progress.first_token = e->progress.commit.token_end;

@@ -2,6 +2,8 @@
  */
 #define XXH_INLINE_ALL
 #include "engine_internal.h"
+#include "segment_ids.h"
+#include "states.h"
 
 #include "lsp/durable.h"
 
@@ -170,6 +172,8 @@ static lsp_status describe(lsp_run *e) {
   char *text = NULL;
   lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
   e->text.context = choices.context;
+  if (st == LSP_OK)
+    st = lsp_recall_parse(o->store, &choices.recall, &ctx->why);
   if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
@@ -199,6 +203,7 @@ lsp_status lsp_run_open_model(lsp_run *e) {
   LSP_TRY(describe(e));
   LSP_TRY(lsp_run_open_tokenizer(e));
   LSP_TRY(lsp_agree(ctx, lsp_prepare_open(w, &ctx->why)));
+  LSP_TRY(lsp_agree(ctx, lsp_states_list(e)));
   e->span.layer = calloc((size_t)w->model.layers, sizeof *e->span.layer);
   LSP_TRY(lsp_agree(ctx, e->span.layer != NULL
                              ? LSP_OK
@@ -233,7 +238,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
-  float *choices = NULL;
+  float *choices = NULL, *states = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -246,6 +251,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->fixed, z->fixed},
       {&p->partials, z->partials},
       {&p->picked, z->picked},
+      {&p->compressing, z->compressing},
       {&choices, z->choices},
       {&p->nearest, z->nearest},
       {&p->found, z->found},
@@ -264,6 +270,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->strata, z->strata},
       {&e->kept.strata, z->strata_rings},
       {&e->kept.waiting, z->waiting},
+      {&states, z->states},
       {&p->x_next, z->moved},
       {&p->q_next, z->moved},
       {&p->globals, z->globals},
@@ -282,6 +289,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
   p->choice = (int32_t *)(void *)choices;
+  e->kept.state = (char *)states;
   p->start = z->starts > 0 ? (int64_t *)(void *)starts : NULL;
   p->panel_sum = (uint64_t *)(void *)sums;
   p->layer_sum = p->panel_sum == NULL ? NULL : p->panel_sum + z->span_rows / LSP_BLOCK;
@@ -346,12 +354,15 @@ lsp_status lsp_run_open_buffers(lsp_run *e) {
   LSP_TRY(lsp_agree(e->job.ctx, st));
   (void)deal_buffers(e, &e->span.arena);
   LSP_TRY(lsp_exchange_open(e->job.ctx, &e->span.exchange));
+  LSP_TRY(lsp_states_open(e));
   return lsp_picking_open(e);
 }
 
 void lsp_run_close(lsp_run *e) {
   lsp_picking_close(e);
   lsp_exchange_close(&e->span.exchange);
+  lsp_states_close(e);
+  lsp_segment_close(e);
   lsp_store_close(&e->progress.store);
   lsp_tokens_close(e);
   lsp_wave_lists_free(&e->span.wave);

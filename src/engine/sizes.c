@@ -1,11 +1,14 @@
 /* Sizes: one place for what is reserved and what is foretold. */
 #include "lsp/sizes.h"
 
+#include "compressing.h"
 #include "convolved.h"
 #include "engine_internal.h"
 #include "last_memory.h"
 #include "search.h"
 #include "sizes_internal.h"
+
+#include "lsp/memory.h"
 
 #include <math.h>
 
@@ -90,6 +93,8 @@ static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
                             s->kept_fixed,
                             s->strata,
                             s->strata_rings,
+                            s->states,
+                            s->compressing,
                             s->picked,
                             s->choices,
                             s->nearest,
@@ -165,6 +170,14 @@ static void add_store(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s
     s->turned = lsp_max(s->turned, (blocks + y->fixed) * y->tile);
 }
 
+static int64_t states_of(const lsp_model *m) {
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  int64_t bytes = 0;
+  for (int layer = -1; layer < m->layers; layer++)
+    bytes += lsp_parts_bytes(part, lsp_memory_parts_of(m, layer, part));
+  return bytes / (int64_t)sizeof(float);
+}
+
 /* What the layers need: the most of any for what they use in turn, the sum of what is
  * kept. */
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
@@ -188,6 +201,8 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->picked = lsp_max(s->picked, y->parts * lsp_tile_head(l->heads));
     s->parts = lsp_max(s->parts, y->parts);
     s->choices = lsp_max(s->choices, blocks * y->choices);
+    s->compressing = lsp_max(s->compressing,
+                             lsp_compressing_floats(l, s->span_rows, s->span_pieces));
     s->rings += lsp_sizes_ring(y);
     s->waiting += lsp_sizes_wait(z->model, i, y);
     add_globals(l, y, s);
@@ -202,6 +217,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->partials = lsp_max(s->partials, s->span_rows * row * lsp_layer_views(l, view));
   }
   s->halo = s->rooms * s->room;
+  s->states = states_of(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);

@@ -5,6 +5,7 @@
 #include "sizes_internal.h"
 
 #include "lsp/attend.h"
+#include "lsp/memory.h"
 
 int64_t lsp_sizes_strips(const lsp_layer *layer) {
   const int64_t reach = lsp_layer_reach(layer), clamp = layer->position.clamp;
@@ -125,6 +126,8 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   /* Blocks are attended in one go where they pick some of the past, or look at means. */
   s.room = lsp_layer_picks(l) || s.strata > 0 ? s.near_tiles
                                               : lsp_min(s.near_tiles, LSP_ROUND_TILES);
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  s.state = lsp_parts_bytes(part, lsp_memory_parts_of(m, i, part));
   s.pooled = (int64_t)2 * l->heads.shared * l->heads.width;
   for (int k = 0; k < s.strata; k++)
     s.stratum[k] = stratum_of(stratum[k], longest, ranks);

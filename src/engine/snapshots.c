@@ -12,11 +12,17 @@
  */
 #include "engine_internal.h"
 
+#include "segment_ids.h"
+
 #include "lsp/durable.h"
 #include "strata_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static int is_wrapped(const lsp_run *e) {
+  return e->text.plan.framing.whole != 0;
+}
 
 /* --- the list of stops ----------------------------------------------------------- */
 
@@ -37,8 +43,12 @@ static lsp_status add_stop(lsp_run *e, int64_t *room, int64_t document,
 static lsp_status document_stops(lsp_run *e, int64_t *room, int64_t d, int64_t every,
                                  int at_end) {
   const lsp_plan *plan = &e->text.plan;
-  const int64_t origin = lsp_plan_origin(plan, d);
-  const int64_t end = lsp_plan_end(plan, d);
+  const int64_t f = lsp_plan_first_frame(plan, d);
+  const int64_t first = plan->token_start[f],
+                last = lsp_plan_document_start(plan, d + 1);
+  const int64_t origin =
+      is_wrapped(e) ? lsp_segment_position(e, f, first) : lsp_plan_origin(plan, f);
+  const int64_t end = origin + last - first;
   if (end == origin)
     return LSP_OK;
   for (int64_t p = every > 0 ? (origin / every + 1) * every : end; p < end; p += every)
@@ -54,10 +64,10 @@ lsp_status lsp_list_stops(lsp_run *e) {
                             ? e->job.options->snapshot_every * e->weights.model.segment
                             : 0;
   e->text.stops = 0;
-  if (e->text.plan.framing.tokens > 0 || e->weights.model.two_sided)
+  if ((e->text.plan.framing.tokens > 0 && !is_wrapped(e)) || e->weights.model.two_sided)
     return LSP_OK; /* nothing continues a chunk, or a text seen from both sides */
-  while (last >= 0 &&
-         e->text.plan.token_start[last + 1] == e->text.plan.token_start[last])
+  while (last >= 0 && lsp_plan_document_start(&e->text.plan, last + 1) ==
+                          lsp_plan_document_start(&e->text.plan, last))
     last--;
   for (int64_t d = 0; d < e->text.plan.documents; d++) {
     const int at_end = e->job.options->snapshots == LSP_SNAPSHOT_DOCUMENTS ||
@@ -220,7 +230,7 @@ static void write_kept(lsp_run *e, int layer, const target *to) {
 
 void lsp_snapshot_before(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
-  if (w->range.first != 0 || e->text.plan.first_position == 0)
+  if (w->range.first != 0 || e->text.plan.first_position == 0 || is_wrapped(e))
     return;
   lsp_strata_save_kept(e, layer);
   for (int64_t s = 0; s < e->text.stops && e->text.stop[s].document == 0; s++) {
@@ -252,6 +262,8 @@ static void write_to_stops(lsp_run *e, int layer, const lsp_piece *p) {
 
 void lsp_snapshot_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
+  if (is_wrapped(e))
+    return; /* no keys go on */
   for (int64_t i = 0; i < w->pieces; i++) {
     write_to_stops(e, layer, &w->piece[i]);
     lsp_strata_save_piece(e, layer, &w->piece[i]);
@@ -278,6 +290,11 @@ void lsp_snapshot_layer(lsp_run *e, int layer) {
 void lsp_snapshot_ends(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const int64_t D = e->weights.model.width;
+  if (is_wrapped(e)) {
+    if (e->text.stops > 0)
+      lsp_segment_ends(e);
+    return;
+  }
   for (int64_t i = 0; i < w->pieces; i++) {
     const lsp_piece *p = &w->piece[i];
     for (int64_t s = lsp_snapshot_after(e, p->frame, p->first);
@@ -378,6 +395,8 @@ static lsp_status load_layer(const source *f, lsp_tiles all, int layer) {
 
 /* What this rank keeps of the memory before the first wave. */
 lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
+  if (is_wrapped(e))
+    return LSP_OK;
   const lsp_tiles all =
       lsp_plan_past(&e->text.plan, e->progress.commit.panel_end, LSP_TILES_ALL);
   const source f = {e, from,

@@ -746,6 +746,15 @@ static void NAME(gate)(lsp_activation kind, int64_t rows, int64_t width, const f
     }
 }
 
+static void NAME(elu_one)(int64_t n, const float *x, float *y) {
+  const vec zero = v_set(0.0f);
+  for (int64_t j = 0; j < n; j += VLEN) {
+    const vec v = v_load_left(x + j, n - j);
+    const vec below = v_sub(zero, v_max(zero, v_sub(zero, v)));
+    v_store_left(y + j, n - j, v_add(v_max(zero, v), v_exp(below)));
+  }
+}
+
 static void NAME(bias_add)(int64_t rows, int64_t width, float *x, const float *bias) {
   for (int64_t i = 0; i < rows; i++, x += width)
     NAME(add)(width, x, bias);
@@ -829,6 +838,7 @@ void NAME(lsp__kernels)(lsp_kernels *k) {
   k->rms_norm = NAME(rms_norm);
   k->activate = NAME(activate);
   k->gate = NAME(gate);
+  k->elu_one = NAME(elu_one);
   k->bias_add = NAME(bias_add);
   k->add = NAME(add);
   k->add_scaled = NAME(add_scaled);

@@ -50,7 +50,7 @@ int lsp_memory_parts_of(const lsp_model *model, int layer,
                         lsp_part part[LSP_PARTS_OF_LAYER]) {
   parts list = {part, 0, layer};
   if (layer < 0) {
-    if (model->wrapper.kind != LSP_WRAP_NONE)
+    if (model->wrapper.kind != LSP_WRAP_NONE && !model->two_sided)
       add_wrapper(&list, model);
     return list.n;
   }

@@ -60,7 +60,8 @@ static lsp_status describe(const json_t *json, const char *path,
     return unknown_type(path, type, why);
   LSP_TRY(model->family->describe(json, path, choices, model, why));
   LSP_TRY(lsp__describe_wrapper(json, path, &choices->context, model, why));
-  return lsp__apply_context(path, &choices->context, model, why);
+  LSP_TRY(lsp__apply_context(path, &choices->context, model, why));
+  return lsp__apply_recall(path, &choices->recall, model, why);
 }
 
 lsp_status lsp_model_describe(const char *dir, const char *text,
@@ -82,6 +83,7 @@ void lsp_model_close(lsp_model *model) {
   for (int i = 0; i < model->layers && model->layer != NULL; i++)
     free(model->layer[i].span_windows);
   free(model->wrapper.layer);
+  free(model->given_gate);
   free(model->layer);
   free(model->words.cut);
   free(model->words.cluster);

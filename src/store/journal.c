@@ -10,7 +10,8 @@
  *                                                        24  i64 memory_end
  *           32  i64 open_count     40  u64 open_low     48  i64 open_high
  *           56  i64 corpus_count   64  u64 corpus_low   72  i64 corpus_high
- *           80  i64 memory_rows    88  i64 open_not_finite
+ *           80  i64 memory_rows, and has_parts as bit 62
+ *                                  88  i64 open_not_finite
  *           96  i64 corpus_not_finite                   104  i64 fixed_at
  *          112  u64 checksum of the record before (of the header, for record 0)
  *          120  u64 XXH3-64 of bytes 0..119
@@ -36,6 +37,7 @@ enum { HEADER = 24, RECORD = 128, LINK = 112, SUM = 120, VERSION = 3 };
 enum { MOST_IDENTITY = 1 << 24, READ_AT_ONCE = 512 };
 
 static const char magic[] = "LSPJRNL1";
+static const uint64_t has_parts = (uint64_t)1 << 62;
 
 typedef struct {
   lsp_commit commit;
@@ -79,7 +81,7 @@ static uint64_t encode(const lsp_commit *c, int64_t number, uint64_t before,
   put(at + 56, (uint64_t)c->corpus_count, 8);
   put(at + 64, c->corpus_low, 8);
   put(at + 72, (uint64_t)c->corpus_high, 8);
-  put(at + 80, (uint64_t)c->memory_rows, 8);
+  put(at + 80, (uint64_t)c->memory_rows | (c->has_parts ? has_parts : 0), 8);
   put(at + 88, (uint64_t)c->open_not_finite, 8);
   put(at + 96, (uint64_t)c->corpus_not_finite, 8);
   put(at + 104, (uint64_t)c->fixed_at, 8);
@@ -110,7 +112,8 @@ static int decode(const unsigned char at[RECORD], int64_t number, uint64_t befor
   c->corpus_count = (int64_t)get(at + 56, 8);
   c->corpus_low = get(at + 64, 8);
   c->corpus_high = (int64_t)get(at + 72, 8);
-  c->memory_rows = (int64_t)get(at + 80, 8);
+  c->memory_rows = (int64_t)(get(at + 80, 8) & ~has_parts);
+  c->has_parts = (get(at + 80, 8) & has_parts) != 0;
   c->open_not_finite = (int64_t)get(at + 88, 8);
   c->corpus_not_finite = (int64_t)get(at + 96, 8);
   c->fixed_at = (int64_t)get(at + 104, 8);

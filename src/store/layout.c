@@ -17,6 +17,7 @@
 
 #include "layout_sum.h"
 #include "lsp/durable.h"
+#include "lsp/grid.h"
 #include "lsp/text.h"
 #include "schema.h"
 
@@ -57,7 +58,11 @@ typedef struct {
     const char *key; /* an attribute of the format itself; NULL: none */
     char value[24];
   } own[2];
+  const char *version;
+  const lsp_part *part; /* (parts) of each snapshot, after the rows */
+  int parts;
   int64_t offset[LSP__ROWS]; /* result; -1: no bytes in the file */
+  int64_t *part_offset;      /* (parts), likewise */
 } drawing;
 
 /* HDF5's objects while it draws; negative: not there. */
@@ -78,6 +83,16 @@ static int64_t bytes_of(const drawing *d, int row, int first_axis) {
   return bytes;
 }
 
+/* Of a part in one snapshot, of the whole dataset; -1: beyond all limits. */
+static int64_t bytes_of_part(const drawing *d, int part, int whole) {
+  int64_t bytes = lsp_part_bytes(&d->part[part]);
+  if (bytes >= 0 && whole &&
+      (__builtin_mul_overflow(bytes, d->extent[MEM_SNAPSHOT], &bytes) ||
+       bytes > most_bytes))
+    return -1;
+  return bytes;
+}
+
 /* A limit that HDF5 met would leave it with files that it cannot close. */
 static lsp_status check_limit(const drawing *d, int64_t bytes, lsp_failure *why) {
   struct rlimit limit;
@@ -91,21 +106,36 @@ static lsp_status check_limit(const drawing *d, int64_t bytes, lsp_failure *why)
                   (double)limit.rlim_cur / (1 << 20));
 }
 
+/* Adds the bytes of a dataset to those of all; -1: beyond all limits. */
+static lsp_status add_size(int64_t bytes, const char *path, int64_t *all,
+                           lsp_failure *why) {
+  if (bytes < 0)
+    return lsp_fail(why, LSP_E_LIMIT,
+                    "%s would have more than 2^60 bytes; cut the corpus into several "
+                    "runs",
+                    path);
+  *all = (*all < most_bytes ? *all : most_bytes) + bytes +
+         (bytes < ALIGNMENT ? 0 : ALIGNMENT);
+  return LSP_OK;
+}
+
+static void state_path(const lsp_part *part, char path[LSP__PATH]) {
+  char name[LSP_PART_PATH];
+  lsp_part_path(part, name);
+  (void)snprintf(path, LSP__PATH, "/states/%s", name);
+}
+
 static lsp_status check_sizes(const drawing *d, lsp_failure *why) {
+  char path[LSP__PATH];
   int64_t all = ALIGNMENT; /* metadata before the datasets, each at a border */
   for (int i = 0; i < d->schema->rows; i++) {
     LSP_ASSERT(!d->wanted[i] || d->extent[d->schema->row[i].axis[0]] >= 0);
-    const int64_t bytes = d->wanted[i] ? bytes_of(d, i, 0) : 0;
-    if (bytes < 0) {
-      char path[LSP__PATH];
-      lsp__row_path(&d->schema->row[i], d->number[i], path);
-      return lsp_fail(why, LSP_E_LIMIT,
-                      "%s would have more than 2^60 bytes; cut the corpus into several "
-                      "runs",
-                      path);
-    }
-    all = (all < most_bytes ? all : most_bytes) + bytes +
-          (bytes < ALIGNMENT ? 0 : ALIGNMENT);
+    lsp__row_path(&d->schema->row[i], d->number[i], path);
+    LSP_TRY(add_size(d->wanted[i] ? bytes_of(d, i, 0) : 0, path, &all, why));
+  }
+  for (int i = 0; i < d->parts; i++) {
+    state_path(&d->part[i], path);
+    LSP_TRY(add_size(bytes_of_part(d, i, 1), path, &all, why));
   }
   return check_limit(d, all, why);
 }
@@ -176,7 +206,7 @@ static int has_datasets(const drawing *d, const char *group) {
 
 static int draw_root(const tools *t, const drawing *d) {
   if (write_attribute(t, "format", d->schema->format) != 0 ||
-      write_attribute(t, "format_version", LSP__FORMAT_VERSION) != 0)
+      write_attribute(t, "format_version", d->version) != 0)
     return -1;
   for (int i = 0; i < 2; i++)
     if (d->own[i].key != NULL &&
@@ -243,6 +273,67 @@ static int draw_dataset(tools *t, const drawing *d, int row) {
   return attach_scales(t, d, row);
 }
 
+/* The scale of N numbers, made for the first axis that needs it. */
+static hid_t open_size(const tools *t, const char *path, int64_t n) {
+  const hsize_t dims[1] = {(hsize_t)n};
+  const htri_t there = H5Lexists(t->file, path, H5P_DEFAULT);
+  if (there != 0)
+    return there < 0 ? H5I_INVALID_HID : H5Dopen2(t->file, path, H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, dims, NULL);
+  if (space < 0)
+    return H5I_INVALID_HID;
+  const hid_t size = H5Dcreate2(t->file, path, H5T_IEEE_F32BE, space, H5P_DEFAULT,
+                                t->late, H5P_DEFAULT);
+  return H5Sclose(space) < 0 || size < 0 || make_scale(size, n) != 0 ? H5I_INVALID_HID
+                                                                     : size;
+}
+
+static int attach_sizes(const tools *t, const lsp_part *part, hid_t dataset) {
+  char path[LSP__PATH];
+  if (H5DSattach_scale(dataset, t->dataset[MEM_SNAPSHOT], 0) < 0 ||
+      H5DSset_label(dataset, 0, "snapshot") < 0)
+    return -1;
+  for (int k = 0; k < part->dims; k++) {
+    const unsigned axis = (unsigned)k + 1;
+    (void)snprintf(path, sizeof path, "/states/size_%lld", (long long)part->dim[k]);
+    const hid_t size = open_size(t, path, part->dim[k]);
+    if (size < 0 || H5DSattach_scale(dataset, size, axis) < 0 ||
+        H5DSset_label(dataset, axis, strrchr(path, '/') + 1) < 0 || H5Dclose(size) < 0)
+      return -1;
+  }
+  return 0;
+}
+
+/* The group of a layer, or of the model, before its first part. */
+static int take_group(const tools *t, const char *path) {
+  char group[LSP__PATH];
+  (void)snprintf(group, sizeof group, "%.*s", (int)(strrchr(path, '/') - path), path);
+  const htri_t there = H5Lexists(t->file, group, H5P_DEFAULT);
+  if (there != 0)
+    return there < 0 ? -1 : 0;
+  const hid_t g = H5Gcreate2(t->file, group, H5P_DEFAULT, t->group, H5P_DEFAULT);
+  return g < 0 || H5Gclose(g) < 0 ? -1 : 0;
+}
+
+static int draw_part(tools *t, const drawing *d, int i) {
+  const lsp_part *part = &d->part[i];
+  char path[LSP__PATH];
+  hsize_t dims[LSP__STATE_RANK] = {(hsize_t)d->extent[MEM_SNAPSHOT]};
+  for (int k = 0; k < part->dims; k++)
+    dims[k + 1] = (hsize_t)part->dim[k];
+  state_path(part, path);
+  const hid_t space = H5Screate_simple(part->dims + 1, dims, NULL);
+  if (space < 0 || take_group(t, path) != 0)
+    return -1;
+  const hid_t dataset = H5Dcreate2(t->file, path, lsp__part_type(part->type), space,
+                                   H5P_DEFAULT, t->early, H5P_DEFAULT);
+  if (H5Sclose(space) < 0 || dataset < 0 || attach_sizes(t, part, dataset) != 0)
+    return -1;
+  const haddr_t at = H5Dget_offset(dataset);
+  d->part_offset[i] = at == HADDR_UNDEF ? -1 : (int64_t)at;
+  return H5Dclose(dataset) < 0 ? -1 : 0;
+}
+
 static int draw(tools *t, drawing *d, const char *path) {
   if (open_properties(t) != 0 || open_types(t, d->text_bytes) != 0)
     return -1;
@@ -251,6 +342,9 @@ static int draw(tools *t, drawing *d, const char *path) {
     return -1;
   for (int i = 0; i < d->schema->rows; i++)
     if (d->wanted[i] && draw_dataset(t, d, i) != 0)
+      return -1;
+  for (int i = 0; i < d->parts; i++)
+    if (draw_part(t, d, i) != 0)
       return -1;
   for (int i = 0; i < d->schema->rows; i++) {
     const haddr_t at = d->wanted[i] ? H5Dget_offset(t->dataset[i]) : HADDR_UNDEF;
@@ -361,22 +455,39 @@ static lsp_extent extent_of(const drawing *d, int row) {
   return e;
 }
 
+static lsp_extent extent_of_part(const drawing *d, int i) {
+  return (lsp_extent){d->part_offset[i], d->extent[MEM_SNAPSHOT],
+                      bytes_of_part(d, i, 0)};
+}
+
 /* The sum of the skeleton, which is without what is filled in later, and the sum's
  * place in it. */
-static lsp_status measure(const drawing *d, lsp_skeleton *s, lsp_failure *why) {
-  struct stat st;
-  lsp_extent late[LSP__ROWS];
-  if (fstat(s->fd, &st) != 0)
-    return lsp_fail(why, LSP_E_IO, "the layout in memory: its size cannot be read: %s",
-                    strerror(errno));
-  s->bytes = st.st_size;
-  for (int i = 0; i < d->schema->rows; i++) {
+static lsp_status sum_skeleton(const drawing *d, const lsp__file *f,
+                               unsigned char hash[16], lsp_failure *why) {
+  const int rows = d->schema->rows, all = rows + d->parts;
+  lsp_extent *late = malloc((size_t)all * sizeof *late);
+  if (late == NULL)
+    return lsp_fail(why, LSP_E_MEMORY, "not enough memory to lay out %d datasets", all);
+  for (int i = 0; i < rows; i++) {
     const int is_late =
         d->content[i] == NULL && d->schema->row[i].element != LSP__SCALE;
     late[i] = is_late ? extent_of(d, i) : (lsp_extent){-1, 0, 0};
   }
+  for (int i = 0; i < d->parts; i++)
+    late[rows + i] = extent_of_part(d, i);
+  const lsp_status status = lsp__layout_sum(f, late, all, hash, why);
+  free(late);
+  return status;
+}
+
+static lsp_status measure(const drawing *d, lsp_skeleton *s, lsp_failure *why) {
+  struct stat st;
+  if (fstat(s->fd, &st) != 0)
+    return lsp_fail(why, LSP_E_IO, "the layout in memory: its size cannot be read: %s",
+                    strerror(errno));
+  s->bytes = st.st_size;
   const lsp__file f = {s->fd, "(skeleton in memory)", s->bytes};
-  LSP_TRY(lsp__layout_sum(&f, late, d->schema->rows, s->hash, why));
+  LSP_TRY(sum_skeleton(d, &f, s->hash, why));
   uint64_t word[2] = {0, 0}; /* the canonical form is big-endian */
   for (size_t i = 0; i < sizeof s->hash; i++)
     word[i / 8] = word[i / 8] << 8 | s->hash[i];
@@ -459,6 +570,7 @@ static void set_own(drawing *d, int i, const char *key, int64_t value) {
 
 static drawing output_drawing(const lsp_output_spec *spec) {
   drawing d = {.schema = lsp__schema_output(),
+               .version = LSP__FORMAT_VERSION,
                .attribute = spec->attribute,
                .attributes = spec->attributes};
   LSP_ASSERT(spec->hidden_layers >= 0 && spec->hidden_layers <= LSP_HIDDEN_MOST);
@@ -518,22 +630,22 @@ lsp_status lsp_layout_output(const lsp_output_spec *spec, lsp_skeleton *skeleton
   return status;
 }
 
-lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton,
-                             lsp_extent extent[LSP_MEMORY_DATASETS], lsp_failure *why) {
-  memset(skeleton, 0, sizeof *skeleton);
-  skeleton->fd = -1;
-  int64_t *rows = calloc((size_t)spec->snapshots + 1, sizeof *rows);
-  if (rows == NULL)
-    return lsp_fail(why, LSP_E_MEMORY, "no memory for %lld snapshots",
-                    (long long)spec->snapshots);
-  for (int64_t i = 0; i < spec->snapshots; i++)
-    rows[i] = spec->position[i] < spec->rows ? spec->position[i] : spec->rows;
+/* All that is known of a memory file before the first token; rows (snapshots) of each,
+ * names (parts, width). */
+static drawing memory_drawing(const lsp_memory_spec *spec, const int64_t *rows,
+                              const char *names) {
   drawing d = {.schema = lsp__schema_memory(),
+               .version = spec->parts > 0 ? LSP__STATES_VERSION : LSP__FORMAT_VERSION,
                .attribute = spec->attribute,
-               .attributes = spec->attributes};
+               .attributes = spec->attributes,
+               .part = spec->part,
+               .parts = spec->parts,
+               .text_bytes = LSP_PART_PATH};
   for (int i = 0; i < MEM_ROWS; i++)
     d.wanted[i] = 1;
   d.wanted[MEM_LAYER_ROWS] = spec->layer_rows != NULL;
+  for (int i = MEM_PART; i <= MEM_PART_XXH3; i++)
+    d.wanted[i] = spec->parts > 0;
   if (spec->fixed > 0)
     set_own(&d, 0, "fixed_rows", spec->fixed);
   if (spec->pooled > 0)
@@ -543,15 +655,67 @@ lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton
   d.extent[MEM_ROW] = spec->fixed + spec->rows;
   d.extent[MEM_FEATURE] = spec->width;
   d.extent[MEM_MODEL] = spec->hidden_width;
+  d.extent[MEM_PART] = spec->parts;
   d.extent[MEM_WORD] = LSP__SUM_WORDS;
   d.content[MEM_DOCUMENT] = spec->document;
   d.content[MEM_POSITION] = spec->position;
   d.content[MEM_ROWS_THERE] = rows;
   d.content[MEM_LAYER_ROWS] = spec->layer_rows;
-  const lsp_status status = make_skeleton(&d, skeleton, why);
-  for (int i = 0; status == LSP_OK && i < LSP_MEMORY_DATASETS; i++)
+  d.content[MEM_PART_NAME] = names;
+  return d;
+}
+
+/* What is allocated to lay out a memory file. */
+typedef struct {
+  int64_t *rows, *part_offset;
+  char *names;
+} memory_room;
+
+static int make_room(const lsp_memory_spec *spec, memory_room *m) {
+  const size_t snapshots = (size_t)spec->snapshots, parts = (size_t)spec->parts;
+  m->rows = calloc(snapshots + 1, sizeof *m->rows);
+  m->part_offset = calloc(parts + 1, sizeof *m->part_offset);
+  m->names = calloc(parts + 1, LSP_PART_PATH);
+  if (m->rows == NULL || m->part_offset == NULL || m->names == NULL)
+    return -1;
+  for (size_t i = 0; i < snapshots; i++)
+    m->rows[i] = lsp_min(spec->position[i], spec->rows);
+  for (size_t i = 0; i < parts; i++)
+    lsp_part_path(&spec->part[i], m->names + i * LSP_PART_PATH);
+  return 0;
+}
+
+static lsp_status draw_memory(const lsp_memory_spec *spec, const memory_room *room,
+                              lsp_skeleton *skeleton, lsp_extent *extent,
+                              lsp_failure *why) {
+  drawing d = memory_drawing(spec, room->rows, room->names);
+  d.part_offset = room->part_offset;
+  LSP_TRY(make_skeleton(&d, skeleton, why));
+  for (int i = 0; i < LSP_MEMORY_DATASETS; i++)
     extent[i] = extent_of(&d, lsp__memory_row(i));
-  free(rows);
+  for (int i = 0; i < spec->parts; i++)
+    extent[LSP_MEMORY_DATASETS + i] = extent_of_part(&d, i);
+  return LSP_OK;
+}
+
+lsp_status lsp_layout_memory(const lsp_memory_spec *spec, lsp_skeleton *skeleton,
+                             lsp_extent *extent, lsp_failure *why) {
+  memory_room room;
+  memset(skeleton, 0, sizeof *skeleton);
+  skeleton->fd = -1;
+  if (spec->parts > LSP_PARTS_MOST)
+    return lsp_fail(why, LSP_E_LIMIT,
+                    "the model's memory has %d states, and a file holds %d at most; "
+                    "use a model of fewer layers",
+                    spec->parts, LSP_PARTS_MOST);
+  const lsp_status status =
+      make_room(spec, &room) == 0
+          ? draw_memory(spec, &room, skeleton, extent, why)
+          : lsp_fail(why, LSP_E_MEMORY, "no memory for %lld snapshots",
+                     (long long)spec->snapshots);
+  free(room.rows);
+  free(room.part_offset);
+  free(room.names);
   return status;
 }
 

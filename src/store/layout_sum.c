@@ -16,7 +16,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { PAGE = LSP__PAGE, BUFFER = 64 * PAGE, MOST_LATE = 96 };
+enum { PAGE = LSP__PAGE, BUFFER = 64 * PAGE };
 
 typedef struct {
   int64_t begin, end;
@@ -24,22 +24,24 @@ typedef struct {
 
 /* Late data, sorted. */
 typedef struct {
-  range late[MOST_LATE];
+  range *late;
   int count;
 } mask;
 
+static int by_begin(const void *a, const void *b) {
+  const range *x = a, *y = b;
+  return (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+/* late NULL: there is no memory for it. */
 static mask make_mask(const lsp_extent *late, int n) {
-  mask m = {.count = 0};
-  LSP_ASSERT(n <= MOST_LATE);
-  for (int i = 0; i < n; i++) {
-    if (late[i].offset < 0 || late[i].rows == 0 || late[i].row_bytes == 0)
-      continue;
-    const range r = {late[i].offset, late[i].offset + late[i].rows * late[i].row_bytes};
-    int k = m.count++;
-    for (; k > 0 && m.late[k - 1].begin > r.begin; k--)
-      m.late[k] = m.late[k - 1];
-    m.late[k] = r;
-  }
+  mask m = {malloc(((size_t)n + 1) * sizeof *m.late), 0};
+  for (int i = 0; i < n && m.late != NULL; i++)
+    if (late[i].offset >= 0 && late[i].rows > 0 && late[i].row_bytes > 0)
+      m.late[m.count++] =
+          (range){late[i].offset, late[i].offset + late[i].rows * late[i].row_bytes};
+  if (m.count > 1)
+    qsort(m.late, (size_t)m.count, sizeof *m.late, by_begin);
   return m;
 }
 
@@ -118,7 +120,7 @@ lsp_status lsp__layout_sum(const lsp__file *f, const lsp_extent *late, int n,
   unsigned char *buffer = malloc(BUFFER);
   XXH3_state_t *state = XXH3_createState();
   lsp_status status = LSP_OK;
-  if (buffer == NULL || state == NULL) {
+  if (m.late == NULL || buffer == NULL || state == NULL) {
     status = lsp_fail(why, LSP_E_MEMORY, "%s: not enough memory to hash it", f->path);
   } else {
     (void)XXH3_128bits_reset(state);
@@ -127,6 +129,7 @@ lsp_status lsp__layout_sum(const lsp__file *f, const lsp_extent *late, int n,
     XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
     memcpy(hash, sum.digest, sizeof sum.digest);
   }
+  free(m.late);
   free(buffer);
   (void)XXH3_freeState(state);
   return status;

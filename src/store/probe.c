@@ -2,7 +2,8 @@
  *
  * libhdf5 crashes or hangs on files made to hurt it (53 crashes and 30 hangs in 12,000
  * mutants of a small file), so it never opens a file in the process that computes. The
- * child answers through a pipe: a lsp__answer, then the text of the attributes.
+ * child answers through a pipe: a lsp__answer, then the text of the attributes, then the
+ * parts.
  *
  * What must hold: the child calls no MPI and leaves by _exit; the parent believes
  * nothing but the size of what it reads, and waits for the child in every case. Links
@@ -37,6 +38,7 @@ typedef struct {
   lsp__answer *answer;
   char *text;
   size_t room;
+  lsp__found_part *part;
 } child;
 
 static int refuse(child *c, const char *what, const char *path) {
@@ -121,12 +123,14 @@ static int read_attributes(child *c) {
   return 0;
 }
 
-/* 1: path (of two parts) is there by hard links; 0: it is not there. */
+/* 1: path is there by hard links; 0: it is not there. */
 static int is_there(child *c, const char *path) {
   char part[128];
-  const size_t whole = strlen(path), first = (size_t)(strchr(path + 1, '/') - path);
-  for (int k = 0; k < 2; k++) {
-    const size_t n = k == 0 ? first : whole;
+  const size_t whole = strlen(path);
+  if (whole >= sizeof part)
+    return 0;
+  for (size_t n = 0; n < whole;) {
+    n += 1 + strcspn(path + n + 1, "/");
     memcpy(part, path, n);
     part[n] = '\0';
     H5L_info_t link;
@@ -147,12 +151,10 @@ static int has_type(hid_t type, const lsp__row *row) {
   return H5Tequal(type, lsp__element_type(row->element)) > 0;
 }
 
-static int has_storage(hid_t dataset, const lsp__row *row) {
+static int is_contiguous(hid_t dataset) {
   const hid_t creation = H5Dget_create_plist(dataset);
-  if (creation < 0)
-    return 0;
-  return row->element == LSP__SCALE || (H5Pget_layout(creation) == H5D_CONTIGUOUS &&
-                                        H5Pget_external_count(creation) == 0);
+  return creation >= 0 && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
+         H5Pget_external_count(creation) == 0;
 }
 
 static int look_at(child *c, const lsp__row *row, lsp__found *found) {
@@ -171,7 +173,7 @@ static int look_at(child *c, const lsp__row *row, lsp__found *found) {
   if (H5Sget_simple_extent_type(space) == H5S_NULL ||
       H5Sget_simple_extent_dims(space, dims, NULL) != row->rank)
     return refuse(c, "not the number of dimensions expected: ", path);
-  if (!has_type(type, row) || !has_storage(dataset, row))
+  if (!has_type(type, row) || !(row->element == LSP__SCALE || is_contiguous(dataset)))
     return refuse(c, "not the type or not the contiguous layout expected: ", path);
   for (int k = 0; k < row->rank; k++)
     found->dims[k] = (int64_t)dims[k];
@@ -251,6 +253,93 @@ static int look_at_rows(child *c, const lsp__schema *schema) {
   return 0;
 }
 
+/* Parts. */
+
+/* -1: none that parts have. */
+static int64_t part_type(hid_t type) {
+  static const lsp_part_type all[] = {LSP_PART_F32, LSP_PART_F64, LSP_PART_I32,
+                                      LSP_PART_I64};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    if (H5Tequal(type, lsp__part_type(all[i])) > 0)
+      return (int64_t)all[i];
+  return -1;
+}
+
+static int look_at_part(child *c, lsp__found_part *part) {
+  char path[LSP__PATH];
+  (void)snprintf(path, sizeof path, "/states/%s", part->name);
+  if (!is_there(c, path))
+    return refuse(c, "it has no ", path);
+  const hid_t dataset = H5Dopen2(c->file, path, H5P_DEFAULT);
+  const hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
+  const hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
+  if (space < 0 || type < 0)
+    return refuse_hdf5(c, "it has no readable ", path);
+  hsize_t dims[H5S_MAX_RANK] = {0};
+  part->rank = H5Sget_simple_extent_type(space) == H5S_NULL
+                   ? -1
+                   : H5Sget_simple_extent_dims(space, dims, NULL);
+  if (part->rank < 1 || part->rank > LSP__STATE_RANK)
+    return refuse(c, "not the number of dimensions expected: ", path);
+  part->type = part_type(type);
+  if (part->type < 0 || !is_contiguous(dataset))
+    return refuse(c, "not the type or not the contiguous layout expected: ", path);
+  for (int k = 0; k < part->rank; k++)
+    part->dims[k] = (int64_t)dims[k];
+  const haddr_t at = H5Dget_offset(dataset);
+  part->offset = at == HADDR_UNDEF ? -1 : (int64_t)at;
+  return H5Dclose(dataset) < 0 || H5Sclose(space) < 0 || H5Tclose(type) < 0
+             ? refuse_hdf5(c, "unreadable: ", path)
+             : 0;
+}
+
+/* All parts that /states/name lists, which is read as it lies in the file. */
+static int look_at_parts(child *c, int fd) {
+  const lsp__found *name = &c->answer->facts.found[MEM_PART_NAME];
+  const int64_t n = name->present ? name->dims[0] : 0, width = name->element_bytes;
+  if (n == 0)
+    return 0;
+  if (n < 0 || n > LSP_PARTS_MOST || width < 1 || width > LSP_PART_PATH)
+    return refuse(c, "too many parts, or names too long: ", "/states/name");
+  c->part = calloc((size_t)n, sizeof *c->part);
+  if (c->part == NULL)
+    return refuse(c, "not enough memory for its parts", "");
+  for (int64_t i = 0; i < n; i++) {
+    lsp__found_part *part = &c->part[i];
+    if (name->offset < 0 ||
+        pread(fd, part->name, (size_t)width, name->offset + i * width) != width ||
+        part->name[LSP_PART_PATH - 1] != '\0')
+      return refuse(c, "unreadable: ", "/states/name");
+    if (look_at_part(c, part) != 0)
+      return -1;
+  }
+  c->answer->facts.parts = n;
+  return 0;
+}
+
+/* The number of a version that is read; 0: none. */
+static int version_of(const char *text, int is_memory) {
+  const char *const known[] = {"1", LSP__FORMAT_VERSION, LSP__STATES_VERSION};
+  for (int i = 0; i < (is_memory ? 3 : 2); i++)
+    if (strcmp(text, known[i]) == 0)
+      return i + 1;
+  return 0;
+}
+
+static int take_version(child *c, const char *text) {
+  lsp__probe_facts *f = &c->answer->facts;
+  f->version = text != NULL ? version_of(text, f->is_memory != 0) : 0;
+  if (f->version > 0)
+    return 0;
+  (void)snprintf(
+      c->answer->reason, sizeof c->answer->reason,
+      "its format_version is %.20s, and this longspan reads 1 to %s; use the "
+      "longspan that wrote it, or make it again",
+      text != NULL ? text : "missing",
+      f->is_memory ? LSP__STATES_VERSION : LSP__FORMAT_VERSION);
+  return -1;
+}
+
 static int examine(child *c, int fd) {
   char path[64];
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -270,14 +359,11 @@ static int examine(child *c, int fd) {
                   "not " LSP__FORMAT_OUTPUT " or " LSP__FORMAT_MEMORY,
                   "");
   }
-  if (version == NULL ||
-      (strcmp(version, "1") != 0 && strcmp(version, LSP__FORMAT_VERSION) != 0))
-    return refuse(c,
-                  "its format_version is not 1 or " LSP__FORMAT_VERSION
-                  ", those that this longspan reads",
-                  "");
-  c->answer->facts.version = version[0] - '0';
-  return look_at_rows(c, schema) != 0 ? -1 : read_attributes(c);
+  if (take_version(c, version) != 0 || look_at_rows(c, schema) != 0)
+    return -1;
+  if (c->answer->facts.version >= 3 && look_at_parts(c, fd) != 0)
+    return -1;
+  return read_attributes(c);
 }
 
 static int64_t mapped_bytes(void) {
@@ -340,11 +426,13 @@ static _Noreturn void be_child(int fd, int to, pid_t parent) {
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   lsp__answer answer;
   memset(&answer, 0, sizeof answer);
-  child c = {-1, &answer, NULL, 0};
+  child c = {-1, &answer, NULL, 0, NULL};
   answer.complete = examine(&c, fd) == 0;
   send_bytes(to, &answer, sizeof answer);
-  if (answer.complete)
+  if (answer.complete) {
     send_bytes(to, c.text, (size_t)answer.facts.text_bytes);
+    send_bytes(to, c.part, (size_t)answer.facts.parts * sizeof *c.part);
+  }
   _exit(0);
 }
 
@@ -364,26 +452,39 @@ static int receive(int from, void *data, size_t n) {
   return 0;
 }
 
+/* n bytes and a NUL; NULL: they did not come. */
+static void *receive_all(int from, size_t n) {
+  char *data = malloc(n + 1);
+  if (data == NULL)
+    return NULL;
+  data[n] = '\0';
+  if (receive(from, data, n) == 0)
+    return data;
+  free(data);
+  return NULL;
+}
+
 /* All that the child sends; -1 if it is not whole. */
-static int receive_answer(int from, lsp__answer *answer, char **text) {
-  *text = NULL;
+static int receive_answer(int from, lsp__answer *answer, lsp__probed *out) {
   if (receive(from, answer, sizeof *answer) != 0)
     return -1;
   answer->reason[sizeof answer->reason - 1] = '\0';
   if (!answer->complete)
     return 0;
-  const int64_t n = answer->facts.text_bytes;
-  if (n < 0 || n > MOST_TEXT)
+  const int64_t n = answer->facts.text_bytes, parts = answer->facts.parts;
+  if (n < 0 || n > MOST_TEXT || parts < 0 || parts > LSP_PARTS_MOST)
     return -1;
-  *text = malloc((size_t)n + 1);
-  if (*text == NULL)
-    return -1;
-  (*text)[n] = '\0';
-  if (receive(from, *text, (size_t)n) == 0)
-    return 0;
-  free(*text);
-  *text = NULL;
-  return -1;
+  out->facts = answer->facts;
+  out->text = receive_all(from, (size_t)n);
+  if (out->text != NULL)
+    out->part = receive_all(from, (size_t)parts * sizeof *out->part);
+  return out->part != NULL ? 0 : -1;
+}
+
+static void forget(lsp__probed *out) {
+  free(out->text);
+  free(out->part);
+  memset(out, 0, sizeof *out);
 }
 
 /* The text holds an even number of whole strings, as many as were promised. */
@@ -412,9 +513,8 @@ static lsp_status tell_death(int waited, const char *path, lsp_failure *why) {
                   path);
 }
 
-lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **text,
-                      lsp_failure *why) {
-  *text = NULL;
+lsp_status lsp__probe(int fd, const char *path, lsp__probed *out, lsp_failure *why) {
+  memset(out, 0, sizeof *out);
   (void)H5open(); /* here, since it may call MPI, which the child must not */
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
@@ -435,21 +535,21 @@ lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **
                     path, strerror(errno));
   }
   lsp__answer answer;
-  const int whole = receive_answer(ends[0], &answer, text) == 0;
+  const int whole = receive_answer(ends[0], &answer, out) == 0;
   (void)close(ends[0]);
   int waited = 0;
   while (waitpid(pid, &waited, 0) < 0 && errno == EINTR)
     continue;
+  if (!whole || !answer.complete)
+    forget(out);
   if (!whole)
     return tell_death(waited, path, why);
   if (!answer.complete)
     return lsp_fail(why, LSP_E_FORMAT, "%s: not a readable HDF5 file of longspan (%s)",
                     path, answer.reason);
-  *facts = answer.facts;
-  if (text_is_whole(facts, *text))
+  if (text_is_whole(&out->facts, out->text))
     return LSP_OK;
-  free(*text);
-  *text = NULL;
+  forget(out);
   return lsp_fail(why, LSP_E_FORMAT,
                   "%s: not a readable HDF5 file of longspan (its "
                   "attributes are damaged)",

@@ -23,15 +23,31 @@ typedef struct {
   lsp__found found[LSP__ROWS];
   int64_t text_bytes; /* of the attributes below */
   int64_t text_strings;
+  int64_t parts; /* of the memory: see lsp__found_part */
 } lsp__probe_facts;
+
+/* A part as the child saw it: contiguous, of a type that parts have. */
+typedef struct {
+  char name[LSP_PART_PATH]; /* as /states/name has it */
+  int64_t type, rank;       /* lsp_part_type; of the dataset */
+  int64_t dims[LSP__STATE_RANK];
+  int64_t offset; /* -1: has no bytes in the file */
+} lsp__found_part;
+
+/* What the child sent. The caller frees it. */
+typedef struct {
+  lsp__probe_facts facts;
+  char *text;            /* (facts.text_bytes) */
+  lsp__found_part *part; /* (facts.parts) */
+} lsp__probed;
 
 /* Local. Forks; the child opens fd (a regular file, open for reading) through HDF5 with
  * limits on memory, processor time and time, finds whether it is an output or a memory
- * file, and sends the facts. *text gets text_strings strings, each ended by NUL: key,
+ * file, and sends the facts. The text is text_strings strings, each ended by NUL: key,
  * value, key, value ... of the string attributes of the root but format and
- * format_version; the caller frees it. The facts are numbers from a child that may have
- * been led astray: check them. If the child died, *why says so in one line. */
-lsp_status lsp__probe(int fd, const char *path, lsp__probe_facts *facts, char **text,
-                      lsp_failure *why);
+ * format_version. The facts are numbers from a child that may have been led astray: check
+ * them. If the child died, *why says so in one line. After a failure there is nothing to
+ * free. */
+lsp_status lsp__probe(int fd, const char *path, lsp__probed *out, lsp_failure *why);
 
 #endif

@@ -4,7 +4,8 @@
  * What must hold: a row's axes are earlier rows with LSP__SCALE; a scale is its own
  * axis. The order of the rows decides where the bytes lie, so changing it changes the
  * hash of every file: raise LSP__FORMAT_VERSION with it. A row that files may lack can
- * come anywhere: the bytes of files without it stay. */
+ * come anywhere: the bytes of files without it stay. Parts of a memory are no rows: they
+ * follow after the last one, as the file's own /states/name lists them. */
 #include "schema.h"
 
 #include <stdio.h>
@@ -73,6 +74,10 @@ static const lsp__row memory_row[MEM_ROWS] = {
     [MEM_ROW_XXH3] =
         {"/snapshots/row_xxh3", LSP__U64, 3, {MEM_SNAPSHOT, MEM_LAYER, MEM_ROW}, 0, 2},
     [MEM_END_XXH3] = {"/snapshots/end_xxh3", LSP__U64, 1, {MEM_SNAPSHOT}, 0, 2},
+    [MEM_PART] = {"/states/part", LSP__SCALE, 1, {MEM_PART}, 1, 3},
+    [MEM_PART_NAME] = {"/states/name", LSP__TEXT, 1, {MEM_PART}, 1, 3},
+    [MEM_PART_XXH3] =
+        {"/states/part_xxh3", LSP__U64, 2, {MEM_SNAPSHOT, MEM_PART}, 1, 3},
     [MEM_WORD] = {"/integrity/word", LSP__SCALE, 1, {MEM_WORD}, 0, 2},
     [MEM_LAYOUT_XXH3] = {"/integrity/layout_xxh3", LSP__U64, 1, {MEM_WORD}, 0, 2},
 };
@@ -86,8 +91,8 @@ static const lsp__schema output_schema = {
     OUT_LAYOUT_XXH3};
 
 static const lsp__schema memory_schema = {LSP__FORMAT_MEMORY,
-                                          {"/snapshots", "/integrity", NULL, NULL},
-                                          2,
+                                          {"/snapshots", "/integrity", "/states", NULL},
+                                          3,
                                           memory_row,
                                           MEM_ROWS,
                                           MEM_LAYOUT_XXH3};
@@ -118,7 +123,7 @@ static const int of_memory[LSP_MEMORY_DATASETS] = {
     [LSP_SNAPSHOT_LAST_ID] = MEM_LAST_ID,    [LSP_SNAPSHOT_HIDDEN] = MEM_HIDDEN,
     [LSP_SNAPSHOT_KEYS] = MEM_KEYS,          [LSP_SNAPSHOT_VALUES] = MEM_VALUES,
     [LSP_SNAPSHOT_ROW_SUM] = MEM_ROW_XXH3,   [LSP_SNAPSHOT_END_SUM] = MEM_END_XXH3,
-    [LSP_SNAPSHOT_LAYOUT] = MEM_LAYOUT_XXH3,
+    [LSP_SNAPSHOT_PART_SUM] = MEM_PART_XXH3, [LSP_SNAPSHOT_LAYOUT] = MEM_LAYOUT_XXH3,
 };
 
 int lsp__output_row(int dataset) {
@@ -167,6 +172,27 @@ hid_t lsp__element_type(lsp__element e) {
     break;
   }
   return H5I_INVALID_HID;
+}
+
+hid_t lsp__part_type(lsp_part_type type) {
+  switch (type) {
+  case LSP_PART_F32:
+    return H5T_IEEE_F32LE;
+  case LSP_PART_F64:
+    return H5T_IEEE_F64LE;
+  case LSP_PART_I32:
+    return H5T_STD_I32LE;
+  case LSP_PART_I64:
+    return H5T_STD_I64LE;
+  }
+  return H5I_INVALID_HID;
+}
+
+void lsp_part_path(const lsp_part *part, char path[LSP_PART_PATH]) {
+  if (part->layer < 0)
+    (void)snprintf(path, LSP_PART_PATH, "model/%s", part->name);
+  else
+    (void)snprintf(path, LSP_PART_PATH, "%d/%s", part->layer, part->name);
 }
 
 int64_t lsp__element_bytes(lsp__element e) {

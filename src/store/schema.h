@@ -8,11 +8,13 @@
 #include <hdf5.h>
 #include <stdint.h>
 
-enum { LSP__RANK = 4, LSP__ROWS = 96, LSP__SUM_WORDS = 2, LSP__PATH = 48 };
+enum { LSP__RANK = 4, LSP__ROWS = 96, LSP__SUM_WORDS = 2 };
+enum { LSP__PATH = LSP_PART_PATH + 8, LSP__STATE_RANK = LSP_PART_DIMS + 1 };
 
 #define LSP__FORMAT_OUTPUT "longspan-output"
 #define LSP__FORMAT_MEMORY "longspan-memory"
 #define LSP__FORMAT_VERSION "2" /* and 1, without all sums, is read */
+#define LSP__STATES_VERSION "3" /* of a memory file with states */
 
 typedef enum {
   LSP__SCALE, /* a dimension without data: only its extent says something */
@@ -76,6 +78,9 @@ enum {
   MEM_VALUES,
   MEM_ROW_XXH3,
   MEM_END_XXH3,
+  MEM_PART,
+  MEM_PART_NAME,
+  MEM_PART_XXH3,
   MEM_WORD,
   MEM_LAYOUT_XXH3,
   MEM_ROWS
@@ -112,6 +117,9 @@ hid_t lsp__element_type(lsp__element e);
 
 /* Local. 1 if a file of a format version may lack the row. */
 int lsp__may_be_absent(const lsp__row *row, int version);
+
+/* Local. Type of the numbers of a part in the file. */
+hid_t lsp__part_type(lsp_part_type type);
 
 /* Local. 1 if a number follows the row's path. */
 int lsp__row_is_numbered(const lsp__row *row);

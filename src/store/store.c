@@ -130,6 +130,11 @@ void lsp_store_close(lsp_store **store) {
   free((void *)(uintptr_t)s->memory.document);
   free((void *)(uintptr_t)s->memory.position);
   free((void *)(uintptr_t)s->memory.layer_rows);
+  free((void *)(uintptr_t)s->memory.part);
+  free(s->written_part);
+  free(s->part_sum);
+  free(s->facts.memory);
+  free(s->facts.slot);
   lsp_route_close(&s->route);
   lsp_journal_close(&s->journal);
   if (s->lock >= 0)

@@ -78,9 +78,10 @@ static void complete(lsp_store *s, lsp_commit *c) {
   const lsp_commit *last = &s->facts.last;
   if (s->facts.file[LSP__SLOT].path.at[0] == '\0') {
     c->memory_end = c->memory_rows = c->fixed_rows = 0;
-    c->fixed_new = 0;
+    c->fixed_new = c->has_parts = 0;
   } else {
     check_count(s, c);
+    c->has_parts = lsp__store_count_parts(s);
   }
   c->fixed_area = c->fixed_new ? 1 - last->fixed_area : last->fixed_area;
   c->fixed_at = c->fixed_new ? last->memory_end : last->fixed_at;
@@ -90,12 +91,14 @@ static void complete(lsp_store *s, lsp_commit *c) {
 
 lsp_status lsp_store_commit(lsp_store *store, lsp_commit *commit) {
   lsp_store *s = store;
+  lsp__store_seal_parts(s, commit);
   LSP_TRY(lsp__store_sync(s));
   complete(s, commit);
   if (s->ctx->rank == 0)
     (void)lsp_journal_append(s->journal, commit, &s->why);
   LSP_TRY(agree(s));
   s->facts.last = *commit;
+  s->facts.records++;
   return LSP_OK;
 }
 

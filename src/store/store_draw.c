@@ -40,7 +40,7 @@ static lsp_status draw_output(lsp__opening *o) {
 }
 
 static lsp_status draw_memory(lsp__opening *o, lsp_memory_spec spec, lsp_skeleton *out,
-                              lsp_extent extent[LSP_MEMORY_DATASETS]) {
+                              lsp_extent *extent) {
   lsp_attribute *list =
       with_identity(spec.attribute, spec.attributes, o->spec->identity);
   if (list == NULL)
@@ -50,6 +50,15 @@ static lsp_status draw_memory(lsp__opening *o, lsp_memory_spec spec, lsp_skeleto
   const lsp_status status = lsp_layout_memory(&spec, out, extent, o->why);
   free(list);
   return status;
+}
+
+/* Both areas have all parts, under names of their own. */
+static lsp_part part_in_area(const lsp_part *part, int area) {
+  lsp_part p = *part;
+  const size_t n = strlen(p.name);
+  LSP_ASSERT(n + sizeof "_b" <= sizeof p.name);
+  memcpy(p.name + n, area == 0 ? "_a" : "_b", sizeof "_a");
+  return p;
 }
 
 /* One snapshot, of two areas and a ring (lsp/store.h); what is in it is in the journal.
@@ -62,7 +71,16 @@ static lsp_status draw_slot(lsp__opening *o) {
   spec.layer_rows = NULL;
   spec.snapshots = 1;
   spec.document = spec.position = &nowhere;
-  return draw_memory(o, spec, &o->slot, o->facts->slot);
+  lsp_part *areas = malloc(((size_t)spec.parts * 2 + 1) * sizeof *areas);
+  if (areas == NULL)
+    return no_memory(o);
+  for (int i = 0; i < 2 * spec.parts; i++)
+    areas[i] = part_in_area(&spec.part[i % spec.parts], i / spec.parts);
+  spec.part = areas;
+  spec.parts *= 2;
+  const lsp_status status = draw_memory(o, spec, &o->slot, o->facts->slot);
+  free(areas);
+  return status;
 }
 
 static void put_hex(char *out, const lsp_skeleton *s) {
@@ -108,10 +126,11 @@ lsp_status lsp__store_draw(lsp__opening *o) {
   f->fixed = m->fixed;
   f->width = m->width;
   f->hidden_width = m->hidden_width;
+  f->parts = m->parts;
   LSP_TRY(draw_output(o));
   if (m->snapshots > 0)
     LSP_TRY(draw_memory(o, *m, &o->memory, f->memory));
-  if (m->layers > 0 && m->rows + m->fixed > 0 && m->width > 0)
+  if (m->parts > 0 || (m->layers > 0 && m->rows + m->fixed > 0 && m->width > 0))
     LSP_TRY(draw_slot(o));
   set_target(o, LSP__OUTPUT, &o->names.output_part, &o->output);
   set_target(o, LSP__MEMORY, &o->names.memory_part, &o->memory);

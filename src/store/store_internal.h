@@ -14,6 +14,7 @@
  *   store_open.c      collective: rank 0 decides, all verify and open
  *   store_rows.c      rows of the output (who writes them: lsp/route.h)
  *   store_memory.c    rows of snapshots and of the slot
+ *   store_parts.c     parts of snapshots and of the slot
  *   store_commit.c    commit and finish */
 #ifndef LSP_STORE_INTERNAL_H
 #define LSP_STORE_INTERNAL_H
@@ -45,11 +46,14 @@ typedef struct {
   lsp_store_state state;
   lsp__target file[LSP__FILES];
   lsp_extent output[LSP_OUTPUT_DATASETS];
-  lsp_extent memory[LSP_MEMORY_DATASETS];
-  lsp_extent slot[LSP_MEMORY_DATASETS];
   int64_t snapshots, rows, fixed; /* R, F */
   int layers, width, hidden_width;
+  int parts;
   lsp_commit last;
+  int64_t records; /* of the journal, up to `last` */
+  /* (LSP_MEMORY_DATASETS + parts, + 2 parts: of both areas), of the store; broadcast
+   * apart. */
+  lsp_extent *memory, *slot;
 } lsp__facts;
 
 /* All names of a run. */
@@ -76,12 +80,14 @@ struct lsp_store {
   lsp__facts facts;
   lsp__names names; /* rank 0 */
   const lsp_plan *plan;
-  lsp_memory_spec memory; /* sizes; document, position and layer_rows (owned) */
+  lsp_memory_spec memory; /* sizes; document, position, layer_rows, part (owned) */
   int is_verified;        /* whole, and nothing was written since */
   lsp_failure why;        /* the first failure since open; LSP_OK: none */
   int fd[LSP__FILES];
   int dirty[LSP__FILES];
   lsp__slot_count count;
+  int *written_part;  /* (parts) how often, to the slot for the commit to come */
+  uint64_t *part_sum; /* (parts) lsp_sum_part of what was written */
   lsp_route *route;
   lsp_journal *journal; /* rank 0 */
   int lock;             /* rank 0: the journal, held until close; -1: none */
@@ -98,7 +104,6 @@ typedef struct {
   int lock;   /* the journal, locked; -1: none */
   int waited; /* for another run to end, tenths of a second */
   lsp_journal *journal;
-  int64_t records; /* of the journal that count */
   lsp__facts *facts;
   lsp_failure *why;
 } lsp__opening;
@@ -135,6 +140,26 @@ lsp_status lsp__slot_read(const lsp__facts *f, int fd, lsp__slot_rows r, float *
 lsp__slot_rows lsp__slot_past(const lsp_memory_spec *m, const lsp_commit *c, int layer);
 lsp__slot_rows lsp__slot_fixed(const lsp_memory_spec *m, const lsp_commit *c,
                                int layer);
+
+/* store_parts.c. Local. The sums of the parts that this rank has written to the slot for
+ * a commit. Before the files are synced. */
+void lsp__store_seal_parts(lsp_store *s, const lsp_commit *c);
+
+/* Collective. 1: all parts were written to the slot, once each; 0: none was. */
+int lsp__store_count_parts(lsp_store *s);
+
+/* The parts of a commit: that of the last of `records` records. */
+typedef struct {
+  const lsp__facts *facts;
+  const lsp_part *part; /* (facts->parts) */
+  int fd;               /* of the slot */
+  const lsp_commit *commit;
+  int64_t records;
+} lsp__slot_parts;
+
+/* Local. LSP_E_FORMAT: it is not there, or damaged. */
+lsp_status lsp__store_read_part(const lsp__slot_parts *from, int part, void *data,
+                                lsp_failure *why);
 
 /* store_verify.c. Collective. Compares the files with their sums, as far as a commit
  * goes, or whole if c is NULL; what: the beginning of the message. Changes nothing. */

@@ -66,16 +66,29 @@ static lsp_status open_files(lsp_store *s) {
   return LSP_OK;
 }
 
-/* A copy of n numbers; NULL: of none, or there is no memory for it. */
-static const int64_t *copy_of(const int64_t *from, int64_t n, int *failed) {
+/* A copy of n things; NULL: of none, or there is no memory for it. */
+static const void *copy_of(const void *from, int64_t n, size_t size, int *failed) {
   if (from == NULL || n == 0)
     return NULL;
-  int64_t *copy = malloc((size_t)n * sizeof *copy);
+  void *copy = malloc((size_t)n * size);
   if (copy == NULL)
     *failed = 1;
   else
-    memcpy(copy, from, (size_t)n * sizeof *copy);
+    memcpy(copy, from, (size_t)n * size);
   return copy;
+}
+
+/* Where parts lie, and which are written. */
+static int keep_parts(lsp_store *s) {
+  const size_t parts = (size_t)s->memory.parts;
+  s->written_part = calloc(parts + 1, sizeof *s->written_part);
+  s->part_sum = calloc(parts + 1, sizeof *s->part_sum);
+  s->facts.memory = calloc(LSP_MEMORY_DATASETS + parts, sizeof *s->facts.memory);
+  s->facts.slot = calloc(LSP_MEMORY_DATASETS + 2 * parts, sizeof *s->facts.slot);
+  return s->written_part != NULL && s->part_sum != NULL && s->facts.memory != NULL &&
+                 s->facts.slot != NULL
+             ? 0
+             : -1;
 }
 
 /* What is read until close, on every rank. */
@@ -84,10 +97,11 @@ static lsp_status keep_contents(lsp_store *s, const lsp_store_spec *spec) {
   int failed = 0;
   s->plan = spec->plan;
   s->memory = *m;
-  s->memory.document = copy_of(m->document, m->snapshots, &failed);
-  s->memory.position = copy_of(m->position, m->snapshots, &failed);
-  s->memory.layer_rows = copy_of(m->layer_rows, m->layers, &failed);
-  if (failed)
+  s->memory.document = copy_of(m->document, m->snapshots, sizeof(int64_t), &failed);
+  s->memory.position = copy_of(m->position, m->snapshots, sizeof(int64_t), &failed);
+  s->memory.layer_rows = copy_of(m->layer_rows, m->layers, sizeof(int64_t), &failed);
+  s->memory.part = copy_of(m->part, m->parts, sizeof *m->part, &failed);
+  if (keep_parts(s) != 0 || failed)
     return lsp_fail(&s->ctx->why, LSP_E_MEMORY, "not enough memory for %lld snapshots",
                     (long long)m->snapshots);
   for (int i = 0; i < m->layers; i++)
@@ -106,13 +120,24 @@ static lsp_status take_up(lsp_store *s, lsp__opening *o, const char *path) {
   return lsp_agree(s->ctx, s->ctx->rank == 0 ? lsp__store_mend(o) : LSP_OK);
 }
 
+/* Collective. What rank 0 found. */
+static void share_facts(lsp_store *s) {
+  const size_t parts = (size_t)s->memory.parts;
+  lsp_extent *memory = s->facts.memory, *slot = s->facts.slot;
+  lsp_bcast(s->ctx->comm, &s->facts, sizeof s->facts);
+  s->facts.memory = memory;
+  s->facts.slot = slot;
+  lsp_bcast(s->ctx->comm, memory, (LSP_MEMORY_DATASETS + parts) * sizeof *memory);
+  lsp_bcast(s->ctx->comm, slot, (LSP_MEMORY_DATASETS + 2 * parts) * sizeof *slot);
+}
+
 static lsp_status open_all(lsp_store *s, lsp__opening *o, const lsp_store_spec *spec) {
   lsp_ctx *ctx = s->ctx;
   lsp_status status = keep_contents(s, spec);
   if (status == LSP_OK && ctx->rank == 0)
     status = open_on_rank_0(o);
   LSP_TRY(lsp_agree(ctx, status));
-  lsp_bcast(ctx->comm, &s->facts, sizeof s->facts);
+  share_facts(s);
   if (s->facts.state == LSP_STORE_FINISHED)
     return LSP_OK;
   if (s->facts.state == LSP_STORE_RESUMED)

@@ -120,6 +120,20 @@ static int layers_verify(const lsp__opening *o, const lsp_commit *c, int fd,
   return 1;
 }
 
+/* The parts of the last of `records` records. */
+static int parts_verify(const lsp__opening *o, const lsp_commit *c, int64_t records,
+                        int fd) {
+  const lsp_memory_spec *m = &o->spec->memory;
+  const lsp__slot_parts from = {o->facts, m->part, fd, c, records};
+  int right = 1;
+  for (int i = 0; i < m->parts && c->has_parts && right; i++) {
+    void *data = malloc((size_t)lsp_part_bytes(&m->part[i]) + 1);
+    right = data != NULL && lsp__store_read_part(&from, i, data, NULL) == LSP_OK;
+    free(data);
+  }
+  return right;
+}
+
 static int slot_is_whole(const lsp__opening *o) {
   const lsp__target *t = &o->facts->file[LSP__SLOT];
   int there = 0;
@@ -128,8 +142,9 @@ static int slot_is_whole(const lsp__opening *o) {
          bytes == t->bytes;
 }
 
-/* Everything that the record says is in the slot. */
-static int memory_verifies(const lsp__opening *o, const lsp_commit *c) {
+/* Everything that the last of `records` records says is in the slot. */
+static int memory_verifies(const lsp__opening *o, const lsp_commit *c,
+                           int64_t records) {
   const lsp__facts *f = o->facts;
   if (o->slot.fd < 0 || c->memory_rows > f->rows || c->fixed_rows > f->fixed ||
       !slot_is_whole(o))
@@ -138,12 +153,13 @@ static int memory_verifies(const lsp__opening *o, const lsp_commit *c) {
   if (fd < 0)
     return 0;
   const int64_t width = (int64_t)f->width * (int64_t)sizeof(float);
-  rows_buffer b = {.rows = ROWS_AT_ONCE_BYTES > width ? ROWS_AT_ONCE_BYTES / width : 1};
-  b.keys = malloc((size_t)(b.rows * width));
-  b.values = malloc((size_t)(b.rows * width));
+  rows_buffer b = {
+      .rows = width > 0 && width < ROWS_AT_ONCE_BYTES ? ROWS_AT_ONCE_BYTES / width : 1};
+  b.keys = malloc((size_t)(b.rows * width) + 1);
+  b.values = malloc((size_t)(b.rows * width) + 1);
   b.sum = malloc((size_t)b.rows * sizeof *b.sum);
   const int right = b.keys != NULL && b.values != NULL && b.sum != NULL &&
-                    layers_verify(o, c, fd, &b);
+                    layers_verify(o, c, fd, &b) && parts_verify(o, c, records, fd);
   free(b.keys);
   free(b.values);
   free(b.sum);
@@ -156,8 +172,8 @@ static int64_t records_that_count(const lsp__opening *o, lsp_commit *last) {
   int64_t i = lsp_journal_count(o->journal);
   for (int read = 0; i > 0; i--) {
     lsp_journal_at(o->journal, i - 1, last);
-    if ((last->memory_rows == 0 && last->fixed_rows == 0) ||
-        (read < 2 && memory_verifies(o, last)))
+    if ((last->memory_rows == 0 && last->fixed_rows == 0 && !last->has_parts) ||
+        (read < 2 && memory_verifies(o, last, i)))
       return i;
     read++;
   }
@@ -174,18 +190,18 @@ static void tell_losses(const lsp__opening *o, int64_t there) {
         "%s: damaged after record %lld; the %lld bytes that follow are dropped, and "
         "their work is done again",
         o->names.journal.at, (long long)there, (long long)tail);
-  if (o->records < there)
+  if (o->facts->records < there)
     lsp_say(o->ctx,
             "%s: the memory of the last commit does not have its checksum; resuming "
             "from commit %lld of %lld",
-            o->names.output.at, (long long)o->records, (long long)there);
+            o->names.output.at, (long long)o->facts->records, (long long)there);
 }
 
 lsp_status lsp__store_mend(lsp__opening *o) {
   const int64_t there = lsp_journal_count(o->journal);
   tell_losses(o, there);
-  if (o->records < there)
-    LSP_TRY(lsp_journal_truncate(o->journal, o->records, o->why));
+  if (o->facts->records < there)
+    LSP_TRY(lsp_journal_truncate(o->journal, o->facts->records, o->why));
   if (o->slot.fd >= 0 && !slot_is_whole(o))
     LSP_TRY(lsp__store_install_slot(o));
   return LSP_OK;
@@ -197,6 +213,6 @@ lsp_status lsp__store_resume(lsp__opening *o) {
   if (o->memory.fd >= 0)
     LSP_TRY(check_memory(o));
   LSP_TRY(lsp_journal_open(o->names.journal.at, &o->journal, o->why));
-  o->records = records_that_count(o, &o->facts->last);
+  o->facts->records = records_that_count(o, &o->facts->last);
   return LSP_OK;
 }

@@ -57,7 +57,6 @@ static lsp_status verify_rows(const lsp_store *s, int file, lsp_verification *v,
   v->panel_end = c != NULL ? c->panel_end : lsp_plan_panels(s->plan);
   v->token_end = c != NULL ? c->token_end : lsp_plan_tokens(s->plan);
   v->documents = lsp_plan_documents_before(s->plan, v->token_end);
-  v->memory = &s->memory;
   v->snapshot_end = s->memory.snapshots;
   return file == LSP__OUTPUT ? lsp_verify_output(v, why) : lsp_verify_memory(v, why);
 }
@@ -81,6 +80,7 @@ static lsp_status verify_file(const lsp_store *s, int file, const lsp_commit *c,
                         .fd = fd,
                         .bytes = t->bytes,
                         .extent = is_output ? s->facts.output : s->facts.memory,
+                        .memory = is_output ? NULL : &s->memory,
                         .part = s->ctx->rank,
                         .parts = s->ctx->size,
                         .damaged = add_place,
@@ -88,10 +88,7 @@ static lsp_status verify_file(const lsp_store *s, int file, const lsp_commit *c,
                         .arg = f};
   lsp_status status = LSP_OK;
   if (s->ctx->rank == 0)
-    status = lsp_verify_layout(
-        &v, is_output ? (int)LSP_OUTPUT_DATASETS : (int)LSP_MEMORY_DATASETS,
-        is_output ? (int)LSP_INTEGRITY_LAYOUT : (int)LSP_SNAPSHOT_LAYOUT, t->layout,
-        why);
+    status = lsp_verify_layout(&v, t->layout, why);
   if (status == LSP_OK)
     status = verify_rows(s, file, &v, c, why);
   if (c != NULL) /* the run goes on writing */

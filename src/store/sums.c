@@ -58,6 +58,14 @@ uint64_t lsp_sum_slot_row(const lsp_slot_place *place, const void *keys,
   return sum_seeded(XXH3_64bits(place, sizeof *place), keys, values, bytes);
 }
 
+uint64_t lsp_sum_part(const void *data, int64_t bytes) {
+  return XXH3_64bits(data, (size_t)bytes);
+}
+
+uint64_t lsp_sum_slot_part(const lsp_slot_part *part) {
+  return XXH3_64bits(part, sizeof *part);
+}
+
 uint64_t lsp_sum_end(int32_t id, const void *hidden, int64_t bytes) {
   XXH3_state_t state;
   XXH3_INITSTATE(&state);

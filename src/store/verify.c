@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 enum { PIECE = 1 << 22, PLACE = 400, NAME = 200 };
 
@@ -442,13 +443,17 @@ static void verify_layer(const lsp_verification *v, const cache *c, damage *d,
     verify_range(v, c, d, &r[i]);
 }
 
+/* The last token of a snapshot is done. */
+static int is_done(const lsp_verification *v, int64_t snapshot) {
+  return v->plan == NULL ||
+         tokens_before(v, snapshot, v->memory->position[snapshot]) <= v->token_end;
+}
+
 /* The last token of a snapshot; hidden has room for its row. */
 static void verify_end(const lsp_verification *v, int64_t snapshot, void *hidden) {
-  const lsp_memory_spec *m = v->memory;
-  const int64_t position = m->position[snapshot];
   int32_t id = 0;
   uint64_t sum = 0;
-  if (v->plan != NULL && tokens_before(v, snapshot, position) > v->token_end)
+  if (!is_done(v, snapshot))
     return;
   const int is_read = read_rows(v, LSP_SNAPSHOT_LAST_ID, snapshot, 1, &id) &&
                       read_rows(v, LSP_SNAPSHOT_HIDDEN, snapshot, 1, hidden) &&
@@ -475,8 +480,63 @@ static void verify_layers(const lsp_verification *v, const cache *c, void *hidde
   end_place(&d);
 }
 
+/* The sum of a part of a snapshot, piece by piece. 0: it cannot be read. */
+static int sum_part(const lsp_verification *v, int64_t snapshot, int part, void *piece,
+                    XXH3_state_t *state) {
+  const lsp_extent *e = &v->extent[LSP_MEMORY_DATASETS + part];
+  (void)XXH3_64bits_reset(state);
+  for (int64_t at = 0, n; at < e->row_bytes; at += n) {
+    n = lsp_min(PIECE, e->row_bytes - at);
+    if (lsp_read_at(v->fd, v->path, piece, n, e->offset + snapshot * e->row_bytes + at,
+                    NULL) != LSP_OK)
+      return 0;
+    if (v->read != NULL)
+      v->read(v->arg, n);
+    (void)XXH3_64bits_update(state, piece, (size_t)n);
+  }
+  return 1;
+}
+
+static void verify_part(const lsp_verification *v, int64_t snapshot, int part,
+                        void *piece, XXH3_state_t *state) {
+  const lsp_memory_spec *m = v->memory;
+  const lsp_extent *sums = &v->extent[LSP_SNAPSHOT_PART_SUM];
+  const int64_t bytes = (int64_t)sizeof(uint64_t);
+  char name[LSP_PART_PATH];
+  uint64_t sum = 0;
+  if (!is_done(v, snapshot))
+    return;
+  const int is_read =
+      lsp_read_at(v->fd, v->path, &sum, bytes,
+                  sums->offset + snapshot * sums->row_bytes + part * bytes,
+                  NULL) == LSP_OK &&
+      sum_part(v, snapshot, part, piece, state);
+  lsp_part_path(&m->part[part], name);
+  if (!is_read || sum != XXH3_64bits_digest(state))
+    tell(v, "/states/%s (snapshot %lld): %s", name, (long long)snapshot,
+         is_read ? wrong : unreadable);
+}
+
+static lsp_status verify_parts(const lsp_verification *v, lsp_failure *why) {
+  const int parts = v->memory->parts;
+  const int64_t all = (v->snapshot_end - v->snapshot_first) * parts;
+  const int64_t end = cut(all, v->part + 1, v->parts);
+  if (all == 0)
+    return LSP_OK;
+  void *piece = malloc(PIECE);
+  XXH3_state_t *state = XXH3_createState();
+  for (int64_t i = cut(all, v->part, v->parts);
+       i < end && piece != NULL && state != NULL; i++)
+    verify_part(v, v->snapshot_first + i / parts, (int)(i % parts), piece, state);
+  const int failed = piece == NULL || state == NULL;
+  free(piece);
+  (void)XXH3_freeState(state);
+  return failed ? no_memory(v, why) : LSP_OK;
+}
+
 lsp_status lsp_verify_memory(const lsp_verification *v, lsp_failure *why) {
   const lsp_memory_spec *m = v->memory;
+  LSP_TRY(verify_parts(v, why));
   const int64_t bytes = m->width * (int64_t)sizeof(float);
   cache c = {
       .rows = lsp_max(1, lsp_min(rows_of_a_layer(v), bytes > 0 ? PIECE / bytes : 1))};
@@ -498,9 +558,13 @@ lsp_status lsp_verify_memory(const lsp_verification *v, lsp_failure *why) {
 
 /* --- layout ---------------------------------------------------------------------- */
 
-lsp_status lsp_verify_layout(const lsp_verification *v, int datasets, int layout,
-                             const unsigned char hash[16], lsp_failure *why) {
+lsp_status lsp_verify_layout(const lsp_verification *v, const unsigned char hash[16],
+                             lsp_failure *why) {
   const lsp__file f = {v->fd, v->path, v->bytes};
+  const int layout =
+      v->memory == NULL ? (int)LSP_INTEGRITY_LAYOUT : (int)LSP_SNAPSHOT_LAYOUT;
+  const int datasets = v->memory == NULL ? (int)LSP_OUTPUT_DATASETS
+                                         : (int)LSP_MEMORY_DATASETS + v->memory->parts;
   unsigned char found[16], written[16];
   uint64_t word[2] = {0, 0};
   lsp_failure reason;

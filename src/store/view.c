@@ -20,14 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert((int)LSP_MEMORY_DATASETS <= (int)LSP_OUTPUT_DATASETS,
-               "lsp_file_view.extent has room for both");
-
 static const int64_t most_name_bytes = (int64_t)1 << 30;
 
 /* What the strings and arrays of a view live in. */
 typedef struct {
   char *text; /* of the attributes */
+  lsp_part *part;
   lsp_attribute *attribute;
   char *names;
   const char **name;
@@ -40,6 +38,7 @@ typedef struct {
   int fd;
   int64_t file_bytes;
   lsp__probe_facts facts;
+  const lsp__found_part *part; /* (facts.parts) */
   const lsp__schema *schema;
   owned_memory *owned;
   lsp_failure *why;
@@ -321,6 +320,73 @@ static lsp_status check_snapshots(const reading *r, const lsp_memory_spec *s,
   return LSP_OK;
 }
 
+/* --- parts ----------------------------------------------------------------------- */
+
+static lsp_status damaged_part(const reading *r, int64_t i, const char *what) {
+  return lsp_fail(
+      r->why, LSP_E_FORMAT,
+      "%s: /states/%.*s: %s; the file is damaged: make it again, or restore "
+      "a copy",
+      r->path, LSP_PART_PATH, r->part[i].name, what);
+}
+
+/* "3/matrix", "model/ids", as lsp_part_path writes it; -1: something else. */
+static int parse_name(const char *name, int layers, lsp_part *part) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+  char again[LSP_PART_PATH];
+  const char *slash = strchr(name, '/');
+  const size_t n = slash != NULL ? strlen(slash + 1) : 0;
+  if (n == 0 || n >= LSP_PART_NAME || strspn(slash + 1, letters) != n)
+    return -1;
+  part->layer = strncmp(name, "model/", 6) == 0 ? -1 : (int)strtol(name, NULL, 10);
+  memcpy(part->name, slash + 1, n + 1);
+  lsp_part_path(part, again);
+  return part->layer >= -1 && part->layer < layers && strcmp(again, name) == 0 ? 0 : -1;
+}
+
+static lsp_status take_part(const reading *r, int64_t i, const lsp_memory_spec *s,
+                            lsp_part *part, lsp_extent *extent) {
+  const lsp__found_part *f = &r->part[i];
+  int64_t all;
+  if (f->name[LSP_PART_PATH - 1] != '\0' || parse_name(f->name, s->layers, part) != 0)
+    return damaged_part(r, i, "no name of a part");
+  if (f->rank < 1 || f->rank > LSP__STATE_RANK || f->dims[0] != s->snapshots ||
+      f->type < 0 || f->type > LSP_PART_I64)
+    return damaged_part(r, i, "it is not of all snapshots");
+  part->type = (lsp_part_type)f->type;
+  part->dims = (int)f->rank - 1;
+  memcpy(part->dim, f->dims + 1, sizeof part->dim);
+  const int64_t bytes = lsp_part_bytes(part);
+  if (bytes < 0 || __builtin_mul_overflow(bytes, s->snapshots, &all))
+    return damaged_part(r, i, "it is larger than any file");
+  if (all > 0 &&
+      (f->offset < 0 || all > r->file_bytes || f->offset > r->file_bytes - all))
+    return damaged_part(r, i, "it does not lie within the file, which was cut short");
+  *extent = (lsp_extent){all > 0 ? f->offset : -1, s->snapshots, bytes};
+  return LSP_OK;
+}
+
+/* Parts and where they lie; before version 3 there are none. */
+static lsp_status read_parts(const reading *r, lsp_file_view *view) {
+  lsp_memory_spec *s = &view->memory;
+  const lsp__found *f = r->facts.found;
+  const int64_t n = r->facts.parts;
+  if (view->version < 3)
+    return LSP_OK;
+  if (!f[MEM_PART].present || !f[MEM_PART_NAME].present || !f[MEM_PART_XXH3].present ||
+      n != f[MEM_PART].dims[0])
+    return damaged(r, MEM_PART_NAME, "only a part of what /states must hold is here");
+  r->owned->part = calloc((size_t)n + 1, sizeof *r->owned->part);
+  if (r->owned->part == NULL)
+    return no_memory(r);
+  for (int64_t i = 0; i < n; i++)
+    LSP_TRY(
+        take_part(r, i, s, &r->owned->part[i], &view->extent[LSP_MEMORY_DATASETS + i]));
+  s->part = r->owned->part;
+  s->parts = (int)n;
+  return LSP_OK;
+}
+
 static lsp_status read_memory(const reading *r, lsp_file_view *view) {
   lsp_memory_spec *s = &view->memory;
   owned_memory *o = r->owned;
@@ -330,6 +396,7 @@ static lsp_status read_memory(const reading *r, lsp_file_view *view) {
   LSP_TRY(small_extent(r, MEM_MODEL, &s->hidden_width));
   for (int i = 0; i < LSP_MEMORY_DATASETS; i++)
     view->extent[i] = extent_of(r, lsp__memory_row(i));
+  LSP_TRY(read_parts(r, view));
   LSP_TRY(read_attributes(r, &s->attribute, &s->attributes));
   LSP_TRY(part_rows(r, s));
   LSP_TRY(read_column(r, MEM_DOCUMENT, &o->column[0]));
@@ -362,8 +429,12 @@ static lsp_status open_regular(const char *path, int *fd, int64_t *bytes,
 }
 
 static lsp_status look(reading *r, lsp_file_view *view) {
-  LSP_TRY(lsp__probe(r->fd, r->path, &r->facts, &r->owned->text, r->why));
   view->is_memory = r->facts.is_memory != 0;
+  view->extent = calloc(view->is_memory ? LSP_MEMORY_DATASETS + (size_t)r->facts.parts
+                                        : LSP_OUTPUT_DATASETS,
+                        sizeof *view->extent);
+  if (view->extent == NULL)
+    return no_memory(r);
   view->version = (int)r->facts.version;
   view->bytes = r->file_bytes;
   r->schema = view->is_memory ? lsp__schema_memory() : lsp__schema_output();
@@ -375,6 +446,17 @@ static lsp_status look(reading *r, lsp_file_view *view) {
   return view->is_memory ? read_memory(r, view) : read_output(r, view);
 }
 
+static lsp_status probe_and_look(reading *r, lsp_file_view *view) {
+  lsp__probed probed;
+  LSP_TRY(lsp__probe(r->fd, r->path, &probed, r->why));
+  r->facts = probed.facts;
+  r->part = probed.part;
+  r->owned->text = probed.text;
+  const lsp_status status = look(r, view);
+  free(probed.part);
+  return status;
+}
+
 lsp_status lsp_file_open(const char *path, lsp_file_view *view, lsp_failure *why) {
   memset(view, 0, sizeof *view);
   reading r = {.path = path, .fd = -1, .why = why};
@@ -382,7 +464,7 @@ lsp_status lsp_file_open(const char *path, lsp_file_view *view, lsp_failure *why
   LSP_TRY(open_regular(path, &r.fd, &r.file_bytes, why));
   view->fd = r.fd;
   view->owned = r.owned = calloc(1, sizeof *r.owned);
-  const lsp_status status = r.owned == NULL ? no_memory(&r) : look(&r, view);
+  const lsp_status status = r.owned == NULL ? no_memory(&r) : probe_and_look(&r, view);
   if (status != LSP_OK)
     lsp_file_close(view);
   return status;
@@ -394,6 +476,7 @@ void lsp_file_close(lsp_file_view *view) {
     (void)close(view->fd);
   if (o != NULL) {
     free(o->text);
+    free(o->part);
     free(o->attribute);
     free(o->names);
     free(o->name);
@@ -401,6 +484,8 @@ void lsp_file_close(lsp_file_view *view) {
       free(o->column[i]);
   }
   free(o);
+  free(view->extent);
+  free(view->shared_part);
   memset(view, 0, sizeof *view);
   view->fd = -1;
 }
@@ -409,13 +494,13 @@ lsp_status lsp_layout_check(const char *path, const char *format, lsp_failure *w
   int fd;
   int64_t bytes;
   LSP_TRY(open_regular(path, &fd, &bytes, why));
-  lsp__probe_facts facts;
-  char *text = NULL;
-  const lsp_status status = lsp__probe(fd, path, &facts, &text, why);
+  lsp__probed probed;
+  const lsp_status status = lsp__probe(fd, path, &probed, why);
   (void)close(fd);
-  free(text);
+  free(probed.text);
+  free(probed.part);
   LSP_TRY(status);
-  const char *is = facts.is_memory ? LSP__FORMAT_MEMORY : LSP__FORMAT_OUTPUT;
+  const char *is = probed.facts.is_memory ? LSP__FORMAT_MEMORY : LSP__FORMAT_OUTPUT;
   if (strcmp(is, format) != 0)
     return lsp_fail(why, LSP_E_FORMAT, "%s: is a %s file; expected a %s file", path, is,
                     format);

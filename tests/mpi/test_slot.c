@@ -5,8 +5,23 @@
 #include "lsp/store.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 enum { LAYERS = 3, WIDTH = 5, MODEL = 3, MOST_LOG = 4096, MOST_ROWS = 16 };
+
+/* ---- The disk: after some more writes of this rank the others are lost, and nobody is
+ * told. The linker takes this pwrite before the C library's. */
+
+static int64_t writes_left = INT64_MAX;
+
+ssize_t pwrite(int fd, const void *data, size_t n, off_t offset) {
+  if (writes_left <= 0)
+    return (ssize_t)n;
+  writes_left -= writes_left < INT64_MAX;
+  return syscall(SYS_pwrite64, fd, data, n, offset);
+}
+
+/* ---- A run */
 
 typedef struct {
   lsp_ctx *ctx;
@@ -20,6 +35,7 @@ typedef struct {
   int64_t wave;               /* of what is written: part of every value */
   int64_t log_wave[MOST_LOG]; /* which one wrote a row of the log */
   int64_t fixed_wave;         /* and the fixed rows */
+  int64_t part_wave;          /* and the parts */
 } run;
 
 /* rows: of the past; fixed: beside them. */
@@ -42,6 +58,22 @@ static void make_run(run *r, lsp_ctx *ctx, int64_t rows, int64_t fixed) {
                                      .fixed = fixed,
                                      .width = WIDTH,
                                      .hidden_width = MODEL};
+}
+
+/* Parts of every type, of layers and of the model; the first takes many pages. */
+enum { PARTS = 5, MOST_PART = 8 * 40 * 40 };
+static const lsp_part part[PARTS] = {
+    {0, "matrix", LSP_PART_F64, 3, {2, 40, 20}},
+    {0, "normalizer", LSP_PART_F32, 1, {7}},
+    {2, "matrix", LSP_PART_F64, 2, {3, 3}},
+    {-1, "ids", LSP_PART_I32, 1, {9}},
+    {-1, "id_count", LSP_PART_I64, 1, {1}},
+};
+
+static void make_run_of_parts(run *r, lsp_ctx *ctx, int64_t rows, int64_t fixed) {
+  make_run(r, ctx, rows, fixed);
+  r->spec.memory.part = part;
+  r->spec.memory.parts = PARTS;
 }
 
 static void open_run(run *r, int resume) {
@@ -113,11 +145,44 @@ static void write_fixed(run *r, int64_t n) {
   r->fixed_wave = r->wave;
 }
 
+/* Byte i of a part tells the wave; the numbers need not be any. */
+static void fill_part(unsigned char *data, int i, int64_t wave) {
+  for (int64_t at = 0; at < lsp_part_bytes(&part[i]); at++)
+    data[at] = (unsigned char)(at * 7 + i * 31 + wave * 13 + 1);
+}
+
+static void write_parts(run *r) {
+  unsigned char data[MOST_PART];
+  r->part_wave = r->wave;
+  for (int i = 0; i < PARTS; i++) {
+    fill_part(data, i, r->wave);
+    if ((i + r->wave) % r->ctx->size == r->ctx->rank)
+      lsp_store_part(r->store, LSP_STORE_SLOT, i, data);
+  }
+}
+
+static int parts_are_right(run *r) {
+  unsigned char data[MOST_PART], expected[MOST_PART];
+  int right = 1;
+  for (int i = 0; i < PARTS; i++) {
+    memset(expected, 0, sizeof expected);
+    if (r->last.has_parts)
+      fill_part(expected, i, r->part_wave);
+    memset(data, 1, sizeof data);
+    right = right && lsp_store_read_part(r->store, i, data) == LSP_OK &&
+            memcmp(data, expected, (size_t)lsp_part_bytes(&part[i])) == 0;
+  }
+  return right;
+}
+
 /* n rows more, of which the last `live` are memory; fixed rows, written if is_new. */
-static void commit(run *r, int64_t n, int64_t live, int64_t fixed, int is_new) {
+static void commit_with(run *r, int64_t n, int64_t live, int64_t fixed, int is_new,
+                        int with_parts) {
   write_log(r, n);
   if (is_new)
     write_fixed(r, fixed);
+  if (with_parts)
+    write_parts(r);
   lsp_commit c = {.panel_end = r->last.panel_end + 1,
                   .token_end = r->last.token_end + 10,
                   .memory_end = r->last.memory_end + n,
@@ -125,7 +190,18 @@ static void commit(run *r, int64_t n, int64_t live, int64_t fixed, int is_new) {
                   .fixed_rows = fixed,
                   .fixed_new = is_new};
   assert_everywhere(r->ctx, lsp_store_commit(r->store, &c) == LSP_OK);
+  assert_everywhere(r->ctx, c.has_parts == with_parts);
   r->last = c;
+}
+
+static void commit(run *r, int64_t n, int64_t live, int64_t fixed, int is_new) {
+  commit_with(r, n, live, fixed, is_new, 0);
+}
+
+/* Three rows more and all parts, in the midst of a document. */
+static void commit_parts(run *r) {
+  const int64_t n = lsp_min(3, r->spec.memory.rows);
+  commit_with(r, n, lsp_min(r->last.memory_end + n, r->spec.memory.rows), 0, 0, 1);
 }
 
 static int row_is(const float *row, int is_there, int64_t wave, int kv, int layer,
@@ -192,9 +268,8 @@ static int64_t written(const run *r) {
   return bytes;
 }
 
-/* One bit of a row of a layer, of 2 F + 3 R. */
-static void flip(const run *r, int dataset, int layer, int64_t row) {
-  const lsp_memory_spec *m = &r->spec.memory;
+/* One bit of byte `at` of a dataset. */
+static void flip_byte(const run *r, int dataset, int64_t byte_at) {
   char path[LSP_TEST_PATH];
   LSP_MPI(MPI_Barrier(r->ctx->comm));
   if (r->ctx->rank == 0) {
@@ -203,9 +278,7 @@ static void flip(const run *r, int dataset, int layer, int64_t row) {
     assert_int_equal(lsp_store_beside(r->path, ".h5.slot", path, sizeof path, NULL),
                      LSP_OK);
     assert_int_equal(lsp_file_open(path, &view, NULL), LSP_OK);
-    const int64_t bytes = dataset == LSP_SNAPSHOT_ROW_SUM ? 8 : 4 * WIDTH;
-    const off_t at = view.extent[dataset].offset +
-                     (layer * (2 * m->fixed + 3 * m->rows) + row) * bytes + 3;
+    const off_t at = view.extent[dataset].offset + byte_at;
     lsp_file_close(&view);
     const int fd = open(path, O_RDWR);
     assert_int_equal(pread(fd, &byte, 1, at), 1);
@@ -214,6 +287,21 @@ static void flip(const run *r, int dataset, int layer, int64_t row) {
     (void)close(fd);
   }
   LSP_MPI(MPI_Barrier(r->ctx->comm));
+}
+
+/* Of a row of a layer, of 2 F + 3 R. */
+static void flip(const run *r, int dataset, int layer, int64_t row) {
+  const lsp_memory_spec *m = &r->spec.memory;
+  const int64_t bytes = dataset == LSP_SNAPSHOT_ROW_SUM ? 8 : 4 * WIDTH;
+  flip_byte(r, dataset, (layer * (2 * m->fixed + 3 * m->rows) + row) * bytes + 3);
+}
+
+/* Of a part as record number `record` has it; of its sum. */
+static void flip_part(const run *r, int64_t record, int i, int64_t byte_at) {
+  flip_byte(r, LSP_MEMORY_DATASETS + (int)(record % 2) * PARTS + i, byte_at);
+}
+static void flip_part_sum(const run *r, int64_t record, int i) {
+  flip_byte(r, LSP_SNAPSHOT_PART_SUM, 8 * (record % 2 * PARTS + i) + 5);
 }
 
 static void flip_log(const run *r, int dataset, int layer, int64_t number) {
@@ -508,7 +596,190 @@ static void test_a_layer_keeps_no_more_rows_than_it_needs(void **state) {
   close_run(&r);
 }
 
-LSP_TESTS(cmocka_unit_test(test_what_a_commit_writes_does_not_grow_with_the_reach),
+/* Beside rows, and alone: a model may have nothing else. */
+static void test_parts_are_those_of_the_last_commit(void **state) {
+  static const int64_t reach[] = {8, 0};
+  for (int i = 0; i < 2; i++) {
+    run r;
+    make_run_of_parts(&r, *state, reach[i], 0);
+    if (reach[i] == 0)
+      r.spec.memory.width = 0;
+    open_run(&r, 0);
+    for (int wave = 1; wave <= 5; wave++) {
+      commit_parts(&r);
+      reopen(&r);
+      assert_everywhere(r.ctx, r.last.panel_end == wave && r.last.has_parts);
+      assert_everywhere(r.ctx, parts_are_right(&r) && memory_is_right(&r));
+    }
+    commit(&r, 0, 0, 0, 0); /* between documents */
+    reopen(&r);
+    assert_everywhere(r.ctx, r.last.panel_end == 6 && !r.last.has_parts);
+    assert_everywhere(r.ctx, parts_are_right(&r));
+    commit_parts(&r);
+    commit_parts(&r);
+    reopen(&r);
+    assert_everywhere(r.ctx, r.last.panel_end == 8 && parts_are_right(&r));
+    close_run(&r);
+  }
+}
+
+static void test_what_parts_take_at_a_commit_is_their_size(void **state) {
+  run r;
+  int64_t bytes = 0;
+  for (int i = 0; i < PARTS; i++)
+    bytes += lsp_part_bytes(&part[i]) + 8;
+  make_run_of_parts(&r, *state, 0, 0);
+  open_run(&r, 0);
+  for (int wave = 1; wave <= 3; wave++) {
+    commit_parts(&r);
+    assert_everywhere(r.ctx, written(&r) == wave * bytes);
+  }
+  close_run(&r);
+}
+
+/* Written by a wave that was never committed, whole or in part. */
+static void test_parts_of_a_wave_without_a_commit_do_not_count(void **state) {
+  for (int whole = 0; whole < 2; whole++) {
+    run r;
+    make_run_of_parts(&r, *state, 8, 0);
+    open_run(&r, 0);
+    commit_parts(&r);
+    commit_parts(&r);
+    const int64_t wave = r.part_wave;
+    r.wave++;
+    if (!whole)
+      writes_left = r.ctx->rank % 2;
+    write_parts(&r);
+    writes_left = INT64_MAX;
+    r.part_wave = wave;
+    reopen(&r);
+    assert_everywhere(r.ctx, r.last.panel_end == 2 && parts_are_right(&r));
+    commit_parts(&r);
+    reopen(&r);
+    assert_everywhere(r.ctx, r.last.panel_end == 3 && parts_are_right(&r));
+    close_run(&r);
+  }
+}
+
+/* A bit of any part, or of its sum; without rows beside them, too. */
+static void test_a_damaged_part_falls_back_to_the_commit_before(void **state) {
+  for (int i = 0; i < 2 * PARTS; i++) {
+    const int p = i % PARTS, is_sum = i >= PARTS;
+    run r;
+    make_run_of_parts(&r, *state, i % 2 == 0 ? 8 : 0, 0);
+    open_run(&r, 0);
+    for (int wave = 0; wave < 3 + p % 2; wave++)
+      commit_parts(&r);
+    const lsp_commit whole = r.last;
+    const int64_t wave = r.part_wave;
+    commit_parts(&r);
+    close_run(&r);
+    if (is_sum)
+      flip_part_sum(&r, whole.panel_end, p);
+    else
+      flip_part(&r, whole.panel_end, p, lsp_part_bytes(&part[p]) - 1);
+    open_run(&r, 1);
+    r.part_wave = wave;
+    assert_everywhere(r.ctx, r.last.panel_end == whole.panel_end);
+    assert_everywhere(r.ctx, parts_are_right(&r) && memory_is_right(&r));
+    commit_parts(&r); /* over what was dropped */
+    reopen(&r);
+    assert_everywhere(r.ctx, r.last.panel_end == whole.panel_end + 1);
+    assert_everywhere(r.ctx, parts_are_right(&r) && memory_is_right(&r));
+    close_run(&r);
+    flip_part(&r, r.last.panel_end - 1, p, 0);
+    flip_part(&r, r.last.panel_end, PARTS - 1, 0);
+    open_run(&r, 1);
+    assert_everywhere(r.ctx, r.last.panel_end == 0 && parts_are_right(&r));
+    close_run(&r);
+  }
+}
+
+/* What lies there is whole, with a sum that was right two commits before. */
+static void test_parts_of_another_time_do_not_count(void **state) {
+  run r;
+  make_run_of_parts(&r, *state, 0, 0);
+  open_run(&r, 0);
+  for (int wave = 0; wave < 3; wave++)
+    commit_parts(&r);
+  const int64_t before = r.part_wave;
+  slot_image(&r, 0);
+  commit_parts(&r); /* over the second one's */
+  close_run(&r);
+  slot_image(&r, 1);
+  open_run(&r, 1);
+  r.part_wave = before;
+  assert_everywhere(r.ctx, r.last.panel_end == 3 && parts_are_right(&r));
+  close_run(&r);
+}
+
+/* Each rank loses what it writes from its k-th write on, the record or not: the memory is
+ * that of the commit that counts. */
+static void test_whatever_is_lost_the_memory_is_of_one_commit(void **state) {
+  int counted[2] = {0, 0};
+  for (int64_t k = 0; counted[1] == 0; k++) {
+    run r;
+    make_run_of_parts(&r, *state, 8, 0);
+    open_run(&r, 0);
+    for (int wave = 0; wave < 3; wave++)
+      commit_parts(&r);
+    const int64_t wave = r.part_wave;
+    /* Others than rank 0, which writes the record, lose more. */
+    writes_left = r.ctx->rank == 0 ? k : k / 2;
+    commit_parts(&r);
+    writes_left = INT64_MAX;
+    close_run(&r);
+    open_run(&r, 1);
+    if (r.last.panel_end == 3)
+      r.part_wave = wave;
+    assert_everywhere(r.ctx, r.last.panel_end == 3 || r.last.panel_end == 4);
+    assert_everywhere(r.ctx, parts_are_right(&r) && memory_is_right(&r));
+    counted[r.last.panel_end - 3]++;
+    commit_parts(&r);
+    reopen(&r);
+    assert_everywhere(r.ctx, parts_are_right(&r) && memory_is_right(&r));
+    close_run(&r);
+  }
+  assert_everywhere(*state, counted[0] > 5);
+}
+
+/* On any number of ranks. */
+static void test_other_ranks_read_the_same_parts(void **state) {
+  lsp_ctx *all = *state;
+  static run r;
+  make_run_of_parts(&r, all, 7, 0);
+  for (int ranks = 1; ranks <= all->size; ranks++) {
+    MPI_Comm some;
+    lsp_ctx ctx;
+    LSP_MPI(MPI_Comm_split(all->comm, all->rank < ranks ? 0 : MPI_UNDEFINED, all->rank,
+                           &some));
+    if (some != MPI_COMM_NULL) {
+      lsp_ctx_open(&ctx, some);
+      r.ctx = &ctx;
+      open_run(&r, ranks > 1);
+      assert_everywhere(&ctx, ranks == 1 || parts_are_right(&r));
+      commit_parts(&r);
+      close_run(&r);
+      lsp_ctx_close(&ctx);
+      LSP_MPI(MPI_Comm_free(&some));
+    }
+    r.ctx = all;
+    LSP_MPI(MPI_Bcast(&r.wave, 1, MPI_INT64_T, 0, all->comm));
+    LSP_MPI(MPI_Bcast(&r.part_wave, 1, MPI_INT64_T, 0, all->comm));
+  }
+  open_run(&r, 1);
+  assert_everywhere(all, r.last.panel_end == all->size && parts_are_right(&r));
+  close_run(&r);
+}
+
+LSP_TESTS(cmocka_unit_test(test_parts_are_those_of_the_last_commit),
+          cmocka_unit_test(test_what_parts_take_at_a_commit_is_their_size),
+          cmocka_unit_test(test_parts_of_a_wave_without_a_commit_do_not_count),
+          cmocka_unit_test(test_a_damaged_part_falls_back_to_the_commit_before),
+          cmocka_unit_test(test_parts_of_another_time_do_not_count),
+          cmocka_unit_test(test_whatever_is_lost_the_memory_is_of_one_commit),
+          cmocka_unit_test(test_other_ranks_read_the_same_parts),
+          cmocka_unit_test(test_what_a_commit_writes_does_not_grow_with_the_reach),
           cmocka_unit_test(test_the_ring_comes_around_again_and_again),
           cmocka_unit_test(test_other_ranks_read_the_same_rows),
           cmocka_unit_test(test_a_damaged_row_falls_back_to_the_commit_before),

@@ -15,6 +15,7 @@ static lsp_commit mark(int i) {
                         .token_end = INT64_C(3000000000) + i,
                         .memory_end = INT64_C(0x7edcba9876543210) + i,
                         .memory_rows = 500 + i,
+                        .has_parts = i % 3 != 0,
                         .fixed_rows = i % 2 == 0 ? INT32_MAX - i : 0,
                         .fixed_at = INT64_C(0x7edcba9876543200) - i,
                         .fixed_area = i % 3 == 1,
@@ -32,12 +33,12 @@ static lsp_commit mark(int i) {
 static int same(const lsp_commit *a, const lsp_commit *b) {
   return a->panel_end == b->panel_end && a->token_end == b->token_end &&
          a->memory_end == b->memory_end && a->memory_rows == b->memory_rows &&
-         a->fixed_rows == b->fixed_rows && a->fixed_at == b->fixed_at &&
-         a->fixed_area == b->fixed_area && a->fixed_new == b->fixed_new &&
-         a->open_count == b->open_count && a->open_low == b->open_low &&
-         a->open_high == b->open_high && a->corpus_count == b->corpus_count &&
-         a->corpus_low == b->corpus_low && a->corpus_high == b->corpus_high &&
-         a->open_not_finite == b->open_not_finite &&
+         a->has_parts == b->has_parts && a->fixed_rows == b->fixed_rows &&
+         a->fixed_at == b->fixed_at && a->fixed_area == b->fixed_area &&
+         a->fixed_new == b->fixed_new && a->open_count == b->open_count &&
+         a->open_low == b->open_low && a->open_high == b->open_high &&
+         a->corpus_count == b->corpus_count && a->corpus_low == b->corpus_low &&
+         a->corpus_high == b->corpus_high && a->open_not_finite == b->open_not_finite &&
          a->corpus_not_finite == b->corpus_not_finite;
 }
 
@@ -320,6 +321,8 @@ static void test_impossible_numbers_do_not_count(void **state) {
                               {.corpus_count = -1},
                               {.memory_end = -1},
                               {.memory_rows = INT64_MIN},
+                              {.memory_rows = INT64_MIN, .has_parts = 1},
+                              {.memory_rows = -1},
                               {.memory_end = 7, .memory_rows = 8},
                               {.fixed_at = -1},
                               {.memory_end = 7, .fixed_at = 8}};
