@@ -17,6 +17,7 @@
 #include "lsp/context.h"
 #include "lsp/kernels.h"
 #include "lsp/pattern.h"
+#include "lsp/recall.h"
 #include "lsp/status.h"
 
 #include <stdint.h>
@@ -25,7 +26,8 @@ enum {
   LSP_BRANCHES_MAX = 8,
   LSP_PREFIX_MAX = 32,
   LSP_FACTS_MAX = 12,
-  LSP_FACT_SIZE = 48
+  LSP_FACT_KEY = 48,
+  LSP_FACT_SIZE = LSP_RECALL_SIZE
 };
 
 /* How the elements of a matrix are stored: row-major, or in the order of lsp/packing.h. */
@@ -216,7 +218,7 @@ typedef struct {
 
 /* Something of a model that decides results and is recorded with them. */
 typedef struct {
-  char key[LSP_FACT_SIZE], value[LSP_FACT_SIZE];
+  char key[LSP_FACT_KEY], value[LSP_FACT_SIZE];
 } lsp_fact;
 
 typedef struct lsp_family lsp_family;
@@ -236,6 +238,8 @@ typedef struct {
   lsp_wrapper wrapper;
   float logit_cap;       /* 0: none */
   const float *inv_freq; /* (D / 2) of relative positions, or NULL */
+  float *given_gate;     /* (heads) owned: memory_gate of layers that --store gives a
+                            store; NULL: none */
   int bytes_tokenizer;   /* a token is a byte */
   int32_t prefix[LSP_PREFIX_MAX];
   int two_sided;      /* a row sees those after it, and predicts its own token */
@@ -251,6 +255,7 @@ typedef struct {
 typedef struct {
   int64_t mem_len, segment, mem_init;
   lsp_context context;
+  lsp_recall recall;
 } lsp_choices;
 
 /* Local. The text of DIR/config.json (at most 1 MiB), which the caller frees: what ranks

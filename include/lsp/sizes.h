@@ -37,12 +37,16 @@ typedef struct {
                      most for a batch of panels; 0: none are */
   int64_t picks;   /* such blocks that a block of queries picks at most */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
+  int neighbours;  /* keys that a query takes from a store; 0: there is none */
+  int turns;       /* the tiles are as keys are before they are turned */
+  int64_t beside;  /* a store: rows back that the other branches look at */
   int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
   int64_t groups;  /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
   int64_t strips;                        /* of relative positions */
   int64_t tile;                          /* floats of a tile */
   int64_t pooled;                        /* floats of a pooled row */
+  int64_t state; /* bytes that are handed along the ranks (lsp/memory.h) */
   int strata;
   lsp_stratum_sizes stratum[LSP_STRATA_MAX];
   /* two-sided (lsp/halos.h): `groups` are small ones then */
@@ -171,6 +175,11 @@ typedef struct {
   int64_t picked;      /* fetched blocks: parts of them at most */
   int64_t parts;       /* a number */
   int64_t choices;     /* of the span's queries */
+  int64_t nearest;     /* lists of a store: of each query head and row */
+  int64_t found;       /* how long they are, and how many were added */
+  int search_heads;    /* a number: most query heads of a layer with a store */
+  int64_t recalled;    /* what a store gave for blocks and heads */
+  int64_t turned;      /* tiles of the span turned, and fixed ones */
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */

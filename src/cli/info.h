@@ -23,6 +23,12 @@ lsp_status lsp_info_file(const char *path, int replaced, lsp_failure *why);
  * replaces: there is a complete one that it will replace. */
 lsp_status lsp_info_unfinished(const char *path, int replaces, lsp_failure *why);
 
+/* Local. A memory file. */
+void lsp_info_memory(const lsp_file_view *view, const char *path);
+
+/* Local. What a file says of the run that made it, but for what is printed elsewhere. */
+void lsp_info_attributes(const lsp_attribute *attribute, int n);
+
 /* Local. What an output holds, in words. */
 void lsp_info_contents(const lsp_file_view *view);
 

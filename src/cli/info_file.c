@@ -18,8 +18,7 @@ static double size_of(const lsp_file_view *view) {
   return fstat(view->fd, &st) == 0 ? (double)st.st_size : 0;
 }
 
-/* Leaves out what is printed elsewhere. */
-static void print_attributes(const lsp_attribute *attribute, int n) {
+void lsp_info_attributes(const lsp_attribute *attribute, int n) {
   static const char *const known[] = {"identity", "tokens", "documents"};
   for (int i = 0; i < n; i++) {
     int is_known = 0;
@@ -188,7 +187,7 @@ static lsp_status print_results(const lsp_file_view *view, const char *path, res
   totals t;
   LSP_TRY(add_up(view, path, r, &t, why));
   print_overall(s, &t);
-  print_attributes(s->attribute, s->attributes);
+  lsp_info_attributes(s->attribute, s->attributes);
   const int of_bytes = t.of_bytes || t.predicted == 0;
   (void)printf("\n  %-*s %18s %15s\n", NAME_COLUMNS, "document", "tokens",
                of_bytes ? "bits per byte" : "bits per token");
@@ -215,41 +214,12 @@ static lsp_status print_output(const lsp_file_view *view, const char *path,
   return st;
 }
 
-static void print_memory(const lsp_file_view *view, const char *path) {
-  const lsp_memory_spec *s = &view->memory;
-  char bytes[LSP_NUMBER_SIZE], position[LSP_NUMBER_SIZE];
-  const int64_t listed = lsp_min(s->snapshots, LISTED);
-  lsp_print_line(stdout, "%s: memory snapshots of longspan", path);
-  lsp_print_fact(stdout, "snapshots", "%lld", (long long)s->snapshots);
-  lsp_print_fact(stdout, "each holds",
-                 "keys and values of %d layers, %lld rows of width %d", s->layers,
-                 (long long)s->rows, s->width);
-  if (s->fixed > s->pooled)
-    lsp_print_fact(stdout, "fixed rows",
-                   "%lld, before these, of a document's beginning",
-                   (long long)(s->fixed - s->pooled));
-  if (s->pooled > 0)
-    lsp_print_fact(stdout, "pooled rows", "%lld, before these, means of many positions",
-                   (long long)s->pooled);
-  lsp_print_fact(stdout, "size", "%s", lsp_bytes(size_of(view), bytes));
-  print_attributes(s->attribute, s->attributes);
-  (void)printf("\n  %10s %10s %20s %10s\n", "snapshot", "document", "position", "rows");
-  for (int64_t i = 0; i < listed; i++)
-    (void)printf("  %10lld %10lld %20s %10lld\n", (long long)i,
-                 (long long)s->document[i], lsp_grouped(s->position[i], position),
-                 (long long)lsp_min(s->position[i], s->rows));
-  if (listed < s->snapshots)
-    (void)printf("  ... and %lld more\n", (long long)(s->snapshots - listed));
-  if (s->snapshots > 0)
-    (void)puts("\n  longspan run --from-snapshot continues from the last one.");
-}
-
 lsp_status lsp_info_file(const char *path, int replaced, lsp_failure *why) {
   lsp_file_view view;
   lsp_status st = LSP_OK;
   LSP_TRY(lsp_file_open(path, &view, why));
   if (view.is_memory)
-    print_memory(&view, path);
+    lsp_info_memory(&view, path);
   else
     st = print_output(&view, path, replaced, why);
   lsp_file_close(&view);

@@ -41,6 +41,7 @@ static const lsp_option plan_option[] = {
     ROW(WORDS, mem_init, LSP_MEM_DEFAULT, LSP_MEM_ZEROS, LSP_MEM_EMPTY, "zeros|empty",
         "as for run"),
     ROW(TEXT, context, 0, 0, 0, "CONTEXT", "as for run"),
+    ROW(TEXT, store, 0, 0, 0, "STORE", "as for run"),
     ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
     ROW(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, "SIZE", "as for run"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
@@ -336,6 +337,7 @@ static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
       .mem_len = o->mem_len, .segment = o->segment, .mem_init = o->mem_init};
   LSP_TRY(lsp_context_parse(o->context, &e->context, why));
   choices.context = e->context;
+  LSP_TRY(lsp_recall_parse(o->store, &choices.recall, why));
   LSP_TRY(lsp_words_model(o->model, &choices, &e->model, why));
   e->layer = calloc((size_t)e->model.layers, sizeof *e->layer);
   if (e->layer == NULL)

@@ -16,6 +16,7 @@
 #include "engine_internal.h"
 #include "last_memory.h"
 #include "picks.h"
+#include "search.h"
 #include "states.h"
 #include "wrapped.h"
 
@@ -91,8 +92,21 @@ static void add_result(const lsp_run *e, const lsp_layer *l, const lsp_norm *bef
 
 /* --- projections ----------------------------------------------------------------- */
 
-/* Rows [first, 64) of a block into its tile; those before come from the snapshot that the
- * run began with (a document taken up within a panel). */
+/* Rows before the piece come from the snapshot that the run began with (a document taken up
+ * within a panel). Returns the block's first row that is its own. */
+static int open_tile(const lsp_run *e, const lsp_panel *p, int layer, int64_t tile,
+                     float *to) {
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const int64_t position = tile * LSP_BLOCK;
+  if (position >= p->piece->first)
+    return 0;
+  memcpy(to, e->kept.opening + y->opening_at + (tile - e->kept.opening_first) * y->tile,
+         (size_t)y->tile * sizeof(float));
+  return (int)lsp_min(LSP_BLOCK, p->piece->first - position);
+}
+
+/* A block into its tile and the span's queries. Where a store compares keys as they are
+ * before, they are turned in a copy of the tile. */
 static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, float *qkv,
                         const float *convolved) {
   const lsp_layer *l = &e->weights.model.layer[layer];
@@ -102,8 +116,8 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, floa
   const int64_t position = p->start + row, tile = position / LSP_BLOCK;
   const int64_t real = lsp_max(position, p->piece->first);
   const int64_t end = lsp_min(position + LSP_BLOCK, p->piece->end);
+  const int turns = e->span.layer[layer].turns;
   float *to = lsp_own_tile(e, layer, p->piece, tile);
-  int first = 0;
   if (real < end)
     lsp_finite_projected(e, p->piece, real, (int)(end - real),
                          qkv + (real - position) * ld, layer);
@@ -114,20 +128,20 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, floa
     lsp_strata_block(e, p, layer, row, qkv);
   if (lsp_compressing_branch(l) != NULL)
     lsp_compressing_block(e, p, layer, row, qkv);
-  lsp_turn_block(e, layer, position, qkv);
+  const int first = open_tile(e, p, layer, tile, to);
+  const float *key = qkv + first * ld + A;
+  if (!turns)
+    lsp_turn_block(e, layer, position, qkv);
+  lsp_tile_put(h, to, first, LSP_BLOCK - first, key, key + (int64_t)h.shared * h.width,
+               ld);
+  if (turns) {
+    lsp_turn_block(e, layer, position, qkv);
+    lsp_turn_tile(e, layer, tile, to, lsp_walked_tile(e, layer, p->piece, tile),
+                  lsp_turning_room(e, layer));
+  }
   for (int i = 0; i < LSP_BLOCK; i++)
     memcpy(e->span.q + (p->row + row + i) * ldq, qkv + i * ld,
            (size_t)A * sizeof(float));
-  if (position < p->piece->first) {
-    const lsp_layer_sizes *y = &e->span.layer[layer];
-    first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
-    memcpy(to,
-           e->kept.opening + y->opening_at + (tile - e->kept.opening_first) * y->tile,
-           (size_t)y->tile * sizeof(float));
-  }
-  const float *key = qkv + first * ld + A;
-  lsp_tile_put(h, to, first, LSP_BLOCK - first, key, key + (int64_t)h.shared * h.width,
-               ld);
 }
 
 /* Weights of the views' results, of each row by itself: sigmoid(W x), (rows, views H). */
@@ -380,6 +394,10 @@ void lsp_forward_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   if (e->weights.model.two_sided) {
     lsp_ahead_layer(e, layer);
+    return;
+  }
+  if (e->span.layer[layer].neighbours > 0) {
+    lsp_search_layer(e, layer);
     return;
   }
   if (e->weights.layer[layer].is_far) {

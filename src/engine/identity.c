@@ -378,8 +378,8 @@ static lsp_status verify_snapshot(const lsp_run *e, const lsp_file_view *from) {
 
 /* What is compared first: the model, and keys that not every file has, where what is absent
  * on one side counts, too. */
-static const char *const optional[] = {"model_type", "model",      "gemm",
-                                       "context",    "segment",    "mem_len",
+static const char *const optional[] = {"model_type", "model",      "gemm",    "context",
+                                       "segment",    "mem_len",    "store",   "memory",
                                        "prefix",     "prefix_ids", "predicts"};
 
 static const char *value_of(const pairs *p, const char *key) {

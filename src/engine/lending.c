@@ -3,6 +3,7 @@
 #include "lsp/sizes.h"
 
 #include "lsp/exchange.h"
+#include "lsp/handing.h"
 
 #include "lending.h"
 
@@ -51,6 +52,17 @@ static void count_loan(const lsp_loan *loan, void *arg) {
   c->out->kind[loan->kind] = add_sent(c->out->kind[loan->kind], c->alike, sent);
 }
 
+/* What is handed along the ranks: one message. */
+static lsp_sent of_state(const lsp_layer_sizes *y) {
+  return (lsp_sent){y->state > 0, y->state};
+}
+
+static void count_state(counting *c, const lsp_view_of_wave *v) {
+  const int to = c->layer->state > 0 ? lsp_plan_hands_to(v) : -1;
+  if (to >= 0 && to != v->rank)
+    c->now = add_sent(c->now, 1, of_state(c->layer));
+}
+
 /* Pooled rows: before the span, and what is kept. */
 static void count_pooled(const lsp_loan *loan, void *arg) {
   counting *c = arg;
@@ -80,6 +92,7 @@ static void count_layer(counting *c, const lsp_view_of_wave *v) {
   lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
   lsp_plan_keep_loans(v, y->tiles, count_loan, c);
   count_strata(c, v);
+  count_state(c, v);
   c->out->layer = more_of(c->out->layer, c->now);
   c->sum[v->rank] = add_sent(c->sum[v->rank], c->alike, c->now);
 }
@@ -94,7 +107,8 @@ static int strata_lend_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b)
 
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
   return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
-         a->fixed == b->fixed && a->tile == b->tile && strata_lend_alike(a, b);
+         a->fixed == b->fixed && a->tile == b->tile && a->state == b->state &&
+         strata_lend_alike(a, b);
 }
 
 /* Layers that lend as layer i does; 0 if one before it does. */
@@ -237,7 +251,7 @@ static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
                    .own = own};
   if (P == 1)
     return (lsp_sent){0, 0};
-  lsp_sent sent = bound_of_past(z, tiles, rows);
+  lsp_sent sent = add_sent(bound_of_past(z, tiles, rows), 1, of_state(y));
   tiles.reach = y->tiles;
   sent = add_sent(sent, 1, bound_of_keeping(tiles));
   for (int s = 0; s < y->strata; s++) {

@@ -136,6 +136,15 @@ static void copy_kept_fixed(const lsp_run *e, int layer) {
              sizeof(float));
 }
 
+void lsp_past_again(lsp_run *e, int layer, int64_t round) {
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const lsp_view_of_wave v = lsp_wave_view(e);
+  lending l = {e, layer, round};
+  lsp_exchange_clear(e->span.exchange);
+  lsp_plan_round_loans(&v, y->near_tiles, y->room, round, enlist, &l);
+  lsp_exchange_begin(e->span.exchange);
+}
+
 void lsp_past_begin(lsp_run *e, int layer, int64_t round) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
   const lsp_view_of_wave v = lsp_wave_view(e);

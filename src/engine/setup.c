@@ -172,6 +172,8 @@ static lsp_status describe(lsp_run *e) {
   char *text = NULL;
   lsp_status st = lsp_context_parse(o->context, &choices.context, &ctx->why);
   e->text.context = choices.context;
+  if (st == LSP_OK)
+    st = lsp_recall_parse(o->store, &choices.recall, &ctx->why);
   if (ctx->rank == 0 && st == LSP_OK)
     st = lsp_model_text(o->model, &text, &ctx->why);
   st = lsp_agree(ctx, st);
@@ -252,6 +254,10 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->picked, z->picked},
       {&p->compressing, z->compressing},
       {&choices, z->choices},
+      {&p->nearest, z->nearest},
+      {&p->found, z->found},
+      {&p->recalled, z->recalled},
+      {&p->turned, z->turned},
       {&p->memory_rows, z->memory_rows},
       {&p->scratch, e->job.threads * z->scratch},
       {&p->nll, z->tokens},

@@ -1,9 +1,9 @@
-/* Who has a state before whom follows from the plan alone: the panel before the span, and
- * the one after it, have owners. The last rank of a wave hands to rank 0, which always has
+/* Who has a state before whom follows from the plan alone (lsp/handing.h). The last rank of a wave hands to rank 0, which always has
  * the first panel of the next one; it takes that up when the wave is done, so that within a
  * wave states go one way. */
 #include "states.h"
 
+#include "lsp/handing.h"
 #include "lsp/memory.h"
 
 #include <stdlib.h>
@@ -71,67 +71,49 @@ void lsp_state_zero(lsp_run *e, int layer) {
 
 /* --- who is before, and after ---------------------------------------------------- */
 
-static int64_t document_of(const lsp_plan *plan, int64_t panel) {
-  return lsp_plan_document_of(plan, lsp_plan_frame(plan, panel));
-}
-
-/* 1: the panel and the one before it are of one document. */
-static int joined(const lsp_plan *plan, int64_t panel) {
-  return panel > 0 && panel < lsp_plan_panels(plan) &&
-         document_of(plan, panel - 1) == document_of(plan, panel);
-}
-
-/* The rank whose span has a panel of the wave. */
-static int owner_of(const lsp_run *e, int64_t panel) {
-  const int ranks = e->job.ctx->size;
-  int low = 0, high = ranks - 1;
-  while (low < high) { /* the first span that ends after it */
-    const int middle = low + (high - low) / 2;
-    if (lsp_plan_span(&e->text.plan, e->span.wave.range, middle, ranks).end > panel)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return low;
+static lsp_view_of_wave view_of(const lsp_run *e) {
+  return (lsp_view_of_wave){&e->text.plan, e->span.wave.range, e->job.ctx->rank,
+                            e->job.ctx->size};
 }
 
 /* The last rank with rows, if it has what the next wave begins with; else -1. */
 static int last_owner(const lsp_run *e) {
-  const lsp_range wave = e->span.wave.range;
-  return wave.first < wave.end && joined(&e->text.plan, wave.end)
-             ? owner_of(e, wave.end - 1)
+  const lsp_view_of_wave v = view_of(e);
+  return v.wave.first < v.wave.end && lsp_plan_joined(v.plan, v.wave.end)
+             ? lsp_plan_owner_of(&v, v.wave.end - 1)
              : -1;
 }
 
-static int comes(const lsp_run *e) {
-  const lsp_wave *w = &e->span.wave;
-  return w->pieces > 0 && w->span.first > w->range.first &&
-         joined(&e->text.plan, w->span.first);
+/* The rank before, if the state comes from it in this wave; else -1. */
+static int before(const lsp_run *e) {
+  const lsp_view_of_wave v = view_of(e);
+  return lsp_plan_handed_by(&v);
 }
 
 /* Kept from the wave before, or from the snapshot that the run began with. */
 static int is_kept(const lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
-  const int taken_up = e->text.start_position > 0 && w->span.first == 0 &&
-                       document_of(&e->text.plan, 0) == 0;
+  const int taken_up =
+      e->text.start_position > 0 && w->span.first == 0 &&
+      lsp_plan_document_of(&e->text.plan, lsp_plan_frame(&e->text.plan, 0)) == 0;
   return w->span.first == w->range.first &&
-         (taken_up || joined(&e->text.plan, w->span.first));
+         (taken_up || lsp_plan_joined(&e->text.plan, w->span.first));
 }
 
 /* --- a layer --------------------------------------------------------------------- */
 
 void lsp_state_expect(lsp_run *e, int layer) {
   const share s = share_of(e, layer);
-  if (s.n > 0 && comes(e))
-    lsp_chain_expect(e->span.chain, number_of(e, layer),
-                     owner_of(e, e->span.wave.span.first - 1), s.at, s.bytes);
+  const int from = s.n > 0 ? before(e) : -1;
+  if (from >= 0)
+    lsp_chain_expect(e->span.chain, number_of(e, layer), from, s.at, s.bytes);
 }
 
 void lsp_state_wait(lsp_run *e, int layer) {
   const double begin = MPI_Wtime();
   if (e->span.wave.pieces == 0 || share_of(e, layer).n == 0)
     return;
-  if (comes(e))
+  if (before(e) >= 0)
     lsp_chain_wait(e->span.chain, number_of(e, layer));
   else if (!is_kept(e))
     lsp_state_zero(e, layer);
@@ -145,17 +127,14 @@ static void save(lsp_run *e, const share *s, int64_t snapshot) {
 
 void lsp_state_hand(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
+  const lsp_view_of_wave v = view_of(e);
   const share s = share_of(e, layer);
-  int to = -1;
-  if (w->pieces == 0 || s.n == 0 || !joined(&e->text.plan, w->span.end))
+  const int to = s.n > 0 ? lsp_plan_hands_to(&v) : -1;
+  if (to < 0)
     return;
-  if (w->span.end < w->range.end)
-    to = owner_of(e, w->span.end);
-  else {
+  if (w->span.end == w->range.end)
     save(e, &s, LSP_STORE_SLOT);
-    to = 0;
-  }
-  if (to != e->job.ctx->rank)
+  if (to != v.rank)
     lsp_chain_hand(e->span.chain, number_of(e, layer), to, s.at, s.bytes);
 }
 
@@ -190,7 +169,7 @@ void lsp_state_save(lsp_run *e, int layer, int64_t stop) {
 
 lsp_status lsp_states_load(lsp_run *e, const lsp_file_view *file) {
   if (e->job.ctx->rank != 0 ||
-      (file == NULL && !joined(&e->text.plan, e->progress.commit.panel_end)))
+      (file == NULL && !lsp_plan_joined(&e->text.plan, e->progress.commit.panel_end)))
     return LSP_OK;
   for (int i = 0; i < e->kept.parts; i++)
     LSP_TRY(file == NULL ? lsp_store_read_part(e->progress.store, i, part_at(e, i))

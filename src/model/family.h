@@ -35,6 +35,13 @@ extern const lsp_family *const lsp__families[];
 lsp_status lsp__apply_context(const char *path, const lsp_context *c, lsp_model *model,
                               lsp_failure *why);
 
+/* Gives layers a store as --store says, and records it. */
+lsp_status lsp__apply_recall(const char *path, const lsp_recall *r, lsp_model *model,
+                             lsp_failure *why);
+
+/* A branch of the layer that no store goes with, or NULL. */
+const lsp_pattern *lsp__apart_from_store(const lsp_layer *l);
+
 /* A memory around the model (lsp_wrapper), as the key of the family's config.json that
  * describes it says; nothing without it. What it does not go with is refused. */
 lsp_status lsp__describe_wrapper(const json_t *config, const char *path,

@@ -3,18 +3,10 @@
 
 /* --- the store ------------------------------------------------------------------- */
 
-/* Types that show keys one does not find by walking, and states: never in a layer with a
- * store. */
-static const lsp_pattern_kind apart[] = {
-    LSP_PATTERN_RANDOM,     LSP_PATTERN_CHOSEN, LSP_PATTERN_SELECTED,
-    LSP_PATTERN_COMPRESSED, LSP_PATTERN_LEVELS, LSP_PATTERN_COMPRESSED_PAST,
-    LSP_PATTERN_COMPRESSIVE};
-
+/* Candidates are walked in order, with all that the other branches show. */
 static lsp_status check_beside_store(const lsp_source *at, const lsp_layer *l,
                                      const lsp_pattern *p) {
-  const lsp_pattern *other = NULL;
-  for (size_t i = 0; i < sizeof apart / sizeof apart[0] && other == NULL; i++)
-    other = lsp__span_first(l, apart[i]);
+  const lsp_pattern *other = lsp__apart_from_store(l);
   if (other != NULL)
     return lsp__source_refuse(
         at, "type", lsp__source_get(at, "type"),
@@ -22,6 +14,13 @@ static lsp_status check_beside_store(const lsp_source *at, const lsp_layer *l,
         "full, local, fixed, recurrence, global, dynamic and "
         "learned ones",
         lsp_pattern_of(other)->name);
+  other = lsp__span_first(l, LSP_PATTERN_FULL);
+  if (other != NULL && lsp__span_sharing(l, p) > 1)
+    return lsp__source_refuse(
+        at, "type", lsp__source_get(at, "type"),
+        "no branch of type \"full\" in one softmax with it, which "
+        "leaves nothing to be found; set \"merge\" to "
+        "\"memory_gate\", \"gate\" or \"sum\"");
   other = lsp__span_first(l, LSP_PATTERN_FIXED);
   if (other == NULL)
     other = lsp__span_first(l, LSP_PATTERN_GLOBAL);

@@ -8,6 +8,7 @@ typedef struct {
   lsp_slots *list;
   const span_config *config;
   int layer;
+  int given; /* its gate is that of an option */
 } place;
 
 static void norm_slots(const place *p, lsp_norm *norm, const char *name) {
@@ -126,7 +127,7 @@ static void branch_slots(const place *p, lsp_layer *l) {
     (void)lsp_slot_add(p->list, &l->input_gate.data, l->input_gate.rows,
                        l->input_gate.cols, "layers.%d.attention.gate_input.weight",
                        p->layer);
-  if (l->merge == LSP_MERGE_MEMORY)
+  if (l->merge == LSP_MERGE_MEMORY && !p->given)
     (void)lsp_slot_add(p->list, &l->memory_gate, H, 0,
                        "layers.%d.attention.memory_gate", p->layer);
   memory_slots(p, l);
@@ -215,8 +216,9 @@ void lsp__span_slots(lsp_model *model, lsp_slots *list) {
   const span_config *c = model->own;
   embedding_slots(list, c, model);
   for (int i = 0; i < model->layers; i++) {
-    const place p = {list, c, i};
     lsp_layer *l = &model->layer[i];
+    const int given = l->memory_gate != NULL && l->memory_gate == model->given_gate;
+    const place p = {list, c, i, given};
     norm_slots(&p, &l->attention_norm, "attention_norm");
     attention_slots(&p, l);
     norm_slots(&p, &l->attention_post, "attention_post_norm");

@@ -135,20 +135,20 @@ static lsp_status check(const lsp_source *s, const lsp_source *all,
   return check_positions(s, model, context);
 }
 
-/* A model of a library has its numbers recorded here; a longspan one has them in the hash
- * of its config. */
-static lsp_status record(const lsp_source *s, lsp_model *model) {
-  const lsp_wrapper *w = &model->wrapper;
-  unsigned char hash[16];
-  if (is_longspan(model))
-    return LSP_OK;
-  json_t *all = json_pack("[i,I,I,i,i]", (int)w->kind, (json_int_t)w->segment,
-                          (json_int_t)w->rows, w->width, w->nu);
-  const lsp_status st = lsp__source_hash(s, all, hash);
-  json_decref(all);
-  LSP_TRY(st);
-  lsp__fact_hash(model, "memory", hash);
-  return LSP_OK;
+/* The numbers of a library's model are recorded here; those of a longspan one are in the
+ * hash of its config. */
+static void print(const lsp_wrapper *w, char text[LSP_FACT_SIZE]) {
+  const long long segment = (long long)w->segment, rows = (long long)w->rows;
+  text[0] = '\0';
+  if (w->kind == LSP_WRAP_INPUT)
+    (void)snprintf(text, LSP_FACT_SIZE, "input,segment:%lld,rows:%lld", segment, rows);
+  if (w->kind == LSP_WRAP_ASSOCIATIVE)
+    (void)snprintf(text, LSP_FACT_SIZE,
+                   "associative,segment:%lld,tokens:%lld,width:%d,nu:%d", segment, rows,
+                   w->width, w->nu);
+  if (w->kind == LSP_WRAP_TOKENS)
+    (void)snprintf(text, LSP_FACT_SIZE, "tokens,segment:%lld,tokens:%lld", segment,
+                   rows);
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -157,6 +157,7 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
                                  const lsp_context *context, lsp_model *model,
                                  lsp_failure *why) {
   lsp_wrapper *w = &model->wrapper;
+  char text[LSP_FACT_SIZE];
   const lsp_source all = {config, path, "", why};
   const char *key = key_of(model);
   const json_t *given = lsp__source_get(&all, key);
@@ -173,7 +174,11 @@ lsp_status lsp__describe_wrapper(const json_t *config, const char *path,
     model->no_bos = "the tokens of its memory stand around every segment";
   if (w->kind == LSP_WRAP_ASSOCIATIVE)
     LSP_TRY(make_layers(path, model, why));
-  return record(&s, model);
+  if (is_longspan(model))
+    return LSP_OK;
+  print(w, text);
+  lsp__fact(model, "memory", "%s", text);
+  return LSP_OK;
 }
 
 /* --- tensors --------------------------------------------------------------------- */

@@ -60,7 +60,8 @@ says 'an output of longspan, complete' '^  tokens *1,981 in 1 document$' \
   "^  text  *1,981 *$bits\$"
 "$LONGSPAN" info out.memory.h5 >said
 says 'memory snapshots of longspan' '^  snapshots *9$' '2 layers, 175 rows of width 32' \
-  '^ *0 *0 *240 *175$' '^ *8 *0 *1,981 *175$'
+  '^  each takes *87.5 KiB$' '^  format *version 2$' '^  0 to 1, each *175 *0 *43.8 KiB  -$' \
+  '^ *0 *0 *240 *175 *100 %  65 to 239$' '^ *8 *0 *1,981 *175 *100 %  1,806 to 1,980$'
 passed "outputs and memory files"
 
 # Rows that stand for many positions are counted apart; what a two-sided model predicts is
@@ -71,7 +72,7 @@ if [ -d "$FIXTURES/branches" ]; then
     --snapshot-every 500 few.bin
   "$LONGSPAN" info few.memory.h5 >said
   says '2 layers, 511 rows of width 16$' '^  fixed rows *2, ' \
-    '^  pooled rows *8, .*means of many positions$' '^ *0 *0 *500 *500$'
+    '^  pooled rows *8, .*means of many positions$' '^ *0 *0 *500 *500 *98 %  0 to 499$'
   run 1 --model "$FIXTURES/branches/two_sided_local" --output few.h5 --overwrite \
     --input-format u16 few.bin
   "$LONGSPAN" info few.h5 >said
@@ -109,6 +110,7 @@ for path in way.h5 way.h5.part way.h5.journal; do
   "$LONGSPAN" info $path >said
   says '^way.h5: an output of longspan, not finished$' \
     '^  committed *[0-9,]* of 1,980,001 tokens' '^  so far *[0-9.]* bits a token' \
+    '^  memory *175 rows before the next token, in FILE.h5.slot$' \
     '^  to resume *.*--resume'
 done
 printf 'torn' >>way.h5.journal

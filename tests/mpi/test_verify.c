@@ -31,6 +31,11 @@ enum { FIXED = 6 };
 static const int64_t few_rows[LAYERS] = {3, 8}, no_rows[LAYERS] = {8, 0};
 static int64_t fixed;
 static const int64_t *layer_rows;
+static int rows = ROWS;
+static const lsp_part all_parts[] = {{0, "matrix", LSP_PART_F64, 2, {3, 3}},
+                                     {1, "matrix", LSP_PART_F32, 1, {700}},
+                                     {-1, "ids", LSP_PART_I32, 1, {9}}};
+static int parts;
 static int prefix; /* rows of the plan before each document */
 
 static void make_run(run *r, lsp_ctx *ctx) {
@@ -54,9 +59,11 @@ static void make_run(run *r, lsp_ctx *ctx) {
                                         .name = name},
                              .memory = {.snapshots = 2,
                                         .layers = LAYERS,
-                                        .rows = ROWS,
+                                        .rows = rows,
                                         .fixed = fixed,
                                         .layer_rows = layer_rows,
+                                        .part = all_parts,
+                                        .parts = parts,
                                         .width = WIDTH,
                                         .hidden_width = MODEL,
                                         .document = document,
@@ -113,21 +120,23 @@ static void write_documents(run *r) {
 
 /* The second snapshot has fewer rows than there is room for. */
 static void write_memory(run *r) {
-  float keys[ROWS * WIDTH], values[ROWS * WIDTH];
+  float keys[700], values[700];
   const float hidden[MODEL] = {1, 2, 3};
-  for (int i = 0; i < ROWS * WIDTH; i++) {
+  for (int i = 0; i < 700; i++) {
     keys[i] = (float)i + 1;
     values[i] = (float)i + 1000;
   }
   for (int s = 0; s < 2 && r->ctx->rank == r->ctx->size - 1; s++) {
     for (int layer = 0; layer < LAYERS; layer++) {
       const lsp_memory_spec *m = &r->spec.memory;
-      const int64_t rows = lsp_min(position[s], lsp_memory_layer_rows(m, layer));
-      lsp_store_memory(r->store, s, layer, ROWS - rows, rows, keys, values);
+      const int64_t n = lsp_min(position[s], lsp_memory_layer_rows(m, layer));
+      lsp_store_memory(r->store, s, layer, m->rows - n, n, keys, values);
       lsp_store_fixed(r->store, s, layer, 0,
                       lsp_min(position[s], lsp_memory_layer_fixed(m, layer)), values,
                       keys);
     }
+    for (int i = 0; i < parts; i++)
+      lsp_store_part(r->store, s, i, keys); /* as many bytes of it as the part has */
     lsp_store_memory_end(r->store, s, 70 + s, hidden);
   }
 }
@@ -256,6 +265,62 @@ static void test_rows_that_are_fixed_and_rows_that_are_not_kept(void **state) {
   layer_rows = NULL;
 }
 
+static const damage damages_of_parts[] = {
+    {".memory.h5.part", LSP_MEMORY_DATASETS, 8L * 9 + 3,
+     "out.memory.h5.part: /states/0/matrix (snapshot 1): the checksum is wrong"},
+    {".memory.h5.part", LSP_MEMORY_DATASETS + 1, 4L * 699,
+     "out.memory.h5.part: /states/1/matrix (snapshot 0): the checksum is wrong"},
+    {".memory.h5.part", LSP_MEMORY_DATASETS + 2, 4L * 10,
+     "out.memory.h5.part: /states/model/ids (snapshot 1): the checksum is wrong"},
+    {".memory.h5.part", LSP_SNAPSHOT_PART_SUM, 8L * 4,
+     "out.memory.h5.part: /states/1/matrix (snapshot 1): the checksum is wrong"},
+    {".memory.h5.part", LSP_SNAPSHOT_PART_SUM, 8L * 2,
+     "out.memory.h5.part: /states/model/ids (snapshot 0): the checksum is wrong"},
+};
+
+/* Beside rows, and alone. */
+static void test_parts_that_have_changed_are_named(void **state) {
+  parts = 3;
+  for (size_t i = 0; i < sizeof damages_of_parts / sizeof damages_of_parts[0]; i++) {
+    rows = i % 2 == 0 ? ROWS : 0;
+    check_damage(*state, &damages_of_parts[i]);
+  }
+  rows = ROWS;
+  parts = 0;
+}
+
+/* What a reader gets of a part is whole, or a line. */
+static void test_a_part_that_is_read_is_compared_with_its_sum(void **state) {
+  run r;
+  char path[LSP_TEST_PATH];
+  parts = 3;
+  make_run(&r, *state);
+  commit_all(&r);
+  lsp_file_view view = {.fd = -1};
+  beside(&r, ".memory.h5.part", path);
+  for (int flipped = 0; flipped < 2; flipped++) {
+    lsp_failure why = {0};
+    float data[700];
+    if (flipped)
+      flip(&r, ".memory.h5.part", LSP_MEMORY_DATASETS + 1, 4 * 700);
+    if (r.ctx->rank == 0)
+      assert_int_equal(lsp_file_open(path, &view, &why), LSP_OK);
+    assert_everywhere(r.ctx, lsp_file_share(r.ctx, path, &view) == LSP_OK);
+    assert_everywhere(r.ctx, view.memory.parts == 3 && view.memory.snapshots == 2);
+    assert_everywhere(r.ctx, strcmp(view.memory.part[1].name, "matrix") == 0);
+    for (int s = 0; s < 2; s++)
+      assert_everywhere(r.ctx, lsp_file_read_part(&view, path, s, 1, data, &why) ==
+                                   (flipped && s == 1 ? LSP_E_FORMAT : LSP_OK));
+    if (flipped)
+      expect_message(&why, "/states/1/matrix (snapshot 1): the checksum is wrong");
+    assert_true(data[0] >= 1 && data[699] >= 700 && data[699] <= 700);
+    lsp_file_close(&view);
+  }
+  lsp_store_close(&r.store);
+  lsp_plan_close(&r.plan);
+  parts = 0;
+}
+
 /* Of a snapshot in the second document, when only the first panel of it is done. */
 static void test_fixed_rows_are_looked_at_when_their_tokens_are_done(void **state) {
   run r;
@@ -305,6 +370,7 @@ static void test_a_prefix_is_not_looked_at_before_its_document_begins(void **sta
 /* Behind the last commit anything may lie. */
 static void test_what_is_not_committed_is_not_looked_at(void **state) {
   run r;
+  parts = 3;
   make_run(&r, *state);
   assert_everywhere(r.ctx, open_run(&r, 0) == LSP_OK);
   write_tokens(&r);
@@ -315,6 +381,7 @@ static void test_what_is_not_committed_is_not_looked_at(void **state) {
   flip(&r, ".h5.part", LSP_TOKENS_ID, 4 * 128);
   flip(&r, ".h5.part", LSP_DOCUMENTS_NLL_SUM, 0);
   flip(&r, ".memory.h5.part", LSP_SNAPSHOT_KEYS, 0);
+  flip(&r, ".memory.h5.part", LSP_MEMORY_DATASETS + 1, 0);
   assert_everywhere(r.ctx, open_run(&r, 1) == LSP_OK);
   assert_everywhere(r.ctx, r.last.panel_end == 2);
   lsp_store_close(&r.store);
@@ -323,10 +390,13 @@ static void test_what_is_not_committed_is_not_looked_at(void **state) {
   assert_everywhere(r.ctx, open_run(&r, 1) == LSP_E_FORMAT);
   expect_message(&r.ctx->why, "rows 64 to 127 of /tokens");
   lsp_plan_close(&r.plan);
+  parts = 0;
 }
 
 LSP_TESTS(cmocka_unit_test(test_what_has_changed_is_not_finished_and_not_resumed),
           cmocka_unit_test(test_rows_that_are_fixed_and_rows_that_are_not_kept),
+          cmocka_unit_test(test_parts_that_have_changed_are_named),
+          cmocka_unit_test(test_a_part_that_is_read_is_compared_with_its_sum),
           cmocka_unit_test(test_fixed_rows_are_looked_at_when_their_tokens_are_done),
           cmocka_unit_test(test_a_prefix_is_not_looked_at_before_its_document_begins),
           cmocka_unit_test(test_what_is_not_committed_is_not_looked_at))

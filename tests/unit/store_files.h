@@ -89,15 +89,14 @@ static inline lsp_status store_make_output(const lsp_output_spec *spec,
 }
 
 static inline lsp_status store_make_memory(const lsp_memory_spec *spec,
-                                           const char *path,
-                                           lsp_extent e[LSP_MEMORY_DATASETS],
+                                           const char *path, lsp_extent *e,
                                            lsp_failure *why) {
   lsp_skeleton s;
   LSP_TRY(lsp_layout_memory(spec, &s, e, why));
   const lsp_status status = lsp_skeleton_install(&s, path, why);
   lsp_skeleton_close(&s);
   LSP_TRY(status);
-  return store_fill(path, e, LSP_MEMORY_DATASETS, why);
+  return store_fill(path, e, LSP_MEMORY_DATASETS + spec->parts, why);
 }
 
 #endif

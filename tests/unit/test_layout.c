@@ -24,7 +24,7 @@ static void hash_output(const lsp_output_spec *spec, unsigned char hash[16]) {
 static void hash_memory(const lsp_memory_spec *spec, unsigned char hash[16]) {
   lsp_failure why = {0};
   lsp_skeleton s;
-  lsp_extent e[LSP_MEMORY_DATASETS];
+  lsp_extent e[LSP_MEMORY_DATASETS + 8];
   assert_int_equal(lsp_layout_memory(spec, &s, e, &why), LSP_OK);
   memcpy(hash, s.hash, 16);
   lsp_skeleton_close(&s);
@@ -94,6 +94,47 @@ static void test_fixed_rows_and_rows_of_layers_are_in_the_hash(void **state) {
       assert_memory_not_equal(hash[i], hash[k], 16);
 }
 
+static const lsp_part parts[] = {{0, "matrix", LSP_PART_F64, 3, {4, 300, 300}},
+                                 {0, "normalizer", LSP_PART_F64, 2, {4, 300}},
+                                 {1, "matrix", LSP_PART_F32, 2, {3, 2}},
+                                 {-1, "ids", LSP_PART_I32, 1, {2}},
+                                 {-1, "id_count", LSP_PART_I64, 1, {1}}};
+enum { PARTS = 5 };
+
+static lsp_memory_spec memory_with_parts(int n) {
+  lsp_memory_spec s = store_memory();
+  s.part = parts;
+  s.parts = n;
+  return s;
+}
+
+/* Which there are, their names, types and sizes. */
+static void test_parts_are_in_the_hash(void **state) {
+  (void)state;
+  unsigned char hash[6][16];
+  lsp_part other[PARTS];
+  lsp_memory_spec s = memory_with_parts(PARTS);
+  for (int i = 0; i < 3; i++) {
+    s.parts = PARTS - i;
+    hash_memory(&s, hash[i]);
+  }
+  s.part = other;
+  s.parts = PARTS;
+  for (int i = 0; i < 3; i++) {
+    memcpy(other, parts, sizeof other);
+    if (i == 0)
+      other[2].layer = 0, (void)strcpy(other[2].name, "metrix");
+    else if (i == 1)
+      other[3].type = LSP_PART_F32;
+    else
+      other[2].dim[0] = 2, other[2].dim[1] = 3;
+    hash_memory(&s, hash[3 + i]);
+  }
+  for (int i = 0; i < 6; i++)
+    for (int k = 0; k < i; k++)
+      assert_memory_not_equal(hash[i], hash[k], 16);
+}
+
 /* Extents in the file, none over another, the large ones at a multiple of 1 MiB. */
 static void expect_apart(const lsp_extent *e, int n, int64_t file_bytes) {
   for (int a = 0; a < n; a++) {
@@ -132,6 +173,64 @@ static void test_datasets_lie_apart_and_large_ones_aligned(void **state) {
   assert_int_equal(m[LSP_SNAPSHOT_KEYS].row_bytes, 2 * 16 * 8 * 4);
   expect_apart(m, LSP_MEMORY_DATASETS, s.bytes);
   lsp_skeleton_close(&s);
+}
+
+static void test_parts_lie_apart_too(void **state) {
+  (void)state;
+  lsp_failure why = {0};
+  lsp_skeleton s;
+  lsp_extent e[LSP_MEMORY_DATASETS + PARTS];
+  lsp_memory_spec m = memory_with_parts(PARTS);
+  for (int rows = 16; rows >= 0; rows -= 16) {
+    m.rows = rows;
+    assert_int_equal(lsp_layout_memory(&m, &s, e, &why), LSP_OK);
+    assert_int_equal(e[LSP_MEMORY_DATASETS].row_bytes, 4 * 300 * 300 * 8);
+    assert_int_equal(e[LSP_SNAPSHOT_PART_SUM].row_bytes, 8 * PARTS);
+    expect_apart(e, LSP_MEMORY_DATASETS + PARTS, s.bytes);
+    lsp_skeleton_close(&s);
+  }
+}
+
+/* More parts than the tables have rows, of as many layers. */
+static void test_a_thousand_parts_are_laid_out(void **state) {
+  (void)state;
+  enum { MANY = 1000 };
+  static lsp_part many[MANY];
+  static lsp_extent e[LSP_MEMORY_DATASETS + MANY];
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_file_view v;
+  lsp_memory_spec m = memory_with_parts(MANY);
+  for (int i = 0; i < MANY; i++) {
+    many[i] = (lsp_part){i / 8, "", LSP_PART_F32, 1, {1 + i % 5}};
+    (void)snprintf(many[i].name, sizeof many[i].name, "part_%c", 'a' + i % 8);
+  }
+  m.part = many;
+  m.layers = MANY / 8;
+  m.layer_rows = NULL;
+  assert_int_equal(store_make_memory(&m, in_folder(path, "many.memory.h5"), e, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_file_open(path, &v, &why), LSP_OK);
+  assert_int_equal(v.memory.parts, MANY);
+  assert_memory_equal(v.extent, e, sizeof e);
+  lsp_file_close(&v);
+}
+
+static void test_parts_beyond_all_limits_are_refused(void **state) {
+  (void)state;
+  static const lsp_part large = {0, "matrix", LSP_PART_F64, 2, {1 << 30, 1 << 28}};
+  lsp_failure why = {0};
+  lsp_skeleton s;
+  lsp_extent e[LSP_MEMORY_DATASETS + 1];
+  lsp_memory_spec m = store_memory();
+  m.part = &large;
+  m.parts = 1;
+  assert_int_equal(lsp_layout_memory(&m, &s, e, &why), LSP_E_LIMIT);
+  expect_message(&why, "/states/0/matrix would have more than 2^60 bytes");
+  m.parts = LSP_PARTS_MOST + 1;
+  assert_int_equal(lsp_layout_memory(&m, &s, e, &why), LSP_E_LIMIT);
+  expect_message(&why, "a file holds 16384 at most");
+  assert_int_equal(s.fd, -1);
 }
 
 static void test_a_terabyte_costs_a_few_pages(void **state) {
@@ -255,6 +354,10 @@ static void test_no_descriptor_is_left_open(void **state) {
 LSP_TESTS(cmocka_unit_test(test_one_spec_gives_the_same_bytes_whatever_the_heap_holds),
           cmocka_unit_test(test_another_spec_gives_another_hash),
           cmocka_unit_test(test_fixed_rows_and_rows_of_layers_are_in_the_hash),
+          cmocka_unit_test(test_parts_are_in_the_hash),
+          cmocka_unit_test(test_parts_lie_apart_too),
+          cmocka_unit_test(test_a_thousand_parts_are_laid_out),
+          cmocka_unit_test(test_parts_beyond_all_limits_are_refused),
           cmocka_unit_test(test_datasets_lie_apart_and_large_ones_aligned),
           cmocka_unit_test(test_a_terabyte_costs_a_few_pages),
           cmocka_unit_test(test_no_tokens_and_no_documents_make_a_file_too),

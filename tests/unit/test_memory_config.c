@@ -164,6 +164,8 @@ static const bad_keys bad[] = {
      "no branch of type \"fixed\" in one softmax with it"},
     {LAYERS(GLOBAL ", " LOCAL ", " STORE(NEAR)), "branches[2].type\" is \"store\"",
      "no branch of type \"global\" in one softmax with it"},
+    {LAYERS(FULL ", " STORE(NEAR)), "branches[1].type\" is \"store\"",
+     "no branch of type \"full\" in one softmax with it"},
     {LAYERS(STORE(NEAR) ", " DYNAMIC), "\"layers.merge\" is missing",
      "a branch of type \"dynamic\" is in no softmax with others"},
     {TWO_SIDED LAYERS(STORE(NEAR)), "branches[0].type\" is \"store\"",
@@ -470,6 +472,83 @@ static void test_a_memory_around_the_model_is_read(void **state) {
   lsp_model_close(&m);
 }
 
+/* --- a store for a model that has none ------------------------------------------- */
+
+static lsp_choices store(const char *words) {
+  lsp_choices c = nothing;
+  lsp_failure why = {0};
+  if (lsp_recall_parse(words, &c.recall, &why) != LSP_OK)
+    fail_msg("%s", why.text);
+  return c;
+}
+
+static void test_layers_are_given_a_store(void **state) {
+  (void)state;
+  static const char *const models[] = {base, llama, gpt2};
+  const lsp_choices choices = store("layers:1,k:32,gate:0.2,memory:100,segment:64");
+  for (int i = 0; i < 3; i++) {
+    lsp_view view[LSP_BRANCHES_MAX];
+    lsp_model m = good_of(models[i], "", &choices),
+              bare = good_of(models[i], "", &nothing);
+    const lsp_layer *l = &m.layer[1];
+    assert_true(m.layer[0].branches == 1 && l->branches == 2);
+    assert_true(l->merge == LSP_MERGE_MEMORY && m.layer[0].merge == LSP_MERGE_SOFTMAX);
+    assert_int_equal(lsp_layer_views(l, view), 2);
+    assert_true(view[0].run[0] == &l->branch[0] && view[1].store == &l->branch[1]);
+    assert_true(l->branch[1].memory == 100 && l->branch[1].segment == 64);
+    assert_true(l->branch[1].neighbours == 32 && !l->branch[1].rotated);
+    for (int h = 0; h < 4; h++) /* log(0.2 / 0.8) */
+      assert_true(l->memory_gate[h] > -1.386295f && l->memory_gate[h] < -1.386293f);
+    assert_true(!l->gate_others && !l->gate_skips);
+    assert_string_equal(fact(&m, "store"),
+                        "layers:1,k:32,gate:0.2,memory:100,segment:64,keys:plain");
+    assert_int_equal(lsp_model_floats(&m),
+                     lsp_model_floats(&bare)); /* no tensor more */
+    lsp_model_close(&m);
+    lsp_model_close(&bare);
+  }
+}
+
+/* A window with sinks keeps them, as the other side of the gate. */
+static void test_a_store_goes_beside_a_window_with_sinks(void **state) {
+  (void)state;
+  lsp_view view[LSP_BRANCHES_MAX];
+  lsp_choices choices = store("layers:0-1,k:4,gate:0.5,keys:rotated");
+  assert_int_equal(lsp_context_parse("window:16,sinks:4", &choices.context, NULL),
+                   LSP_OK);
+  lsp_model m = good_of(llama, "", &choices);
+  const lsp_layer *l = &m.layer[1];
+  assert_int_equal(lsp_layer_views(l, view), 2);
+  assert_true(view[0].runs == 1 && view[0].fixed->in_window && view[0].store == NULL);
+  assert_true(view[1].store->rotated && view[1].store->memory == 0);
+  assert_true(l->memory_gate[3] == 0);
+  assert_string_equal(fact(&m, "context"), "window:16,sinks:4");
+  lsp_model_close(&m);
+}
+
+static void test_layers_that_take_no_store_are_named(void **state) {
+  (void)state;
+  static const char words[] = "layers:1,k:4,gate:0.5";
+  static const struct {
+    const char *keys, *words;
+  } is[] = {
+      {TWO_SIDED LAYERS(FULL), "looks to both sides"},
+      {WRAP(INPUT), "has a memory around it"},
+      {MERGED("gate", LOCAL ", " SINKS),
+       "layer 1 of dir/config.json has no one softmax"},
+      {LAYERS(RANDOM), "has a branch of type \"random\""},
+      {LAYERS(LEVELS), "has a branch of type \"levels\""},
+      {LAYERS(LEARNED(SLOTS) ", " LOCAL), "has a branch of type \"learned\""},
+      {LAYERS(STORE(NEAR)), "has a branch of type \"store\""},
+      {LAYERS(COMPRESSIVE(SEGMENT)), "has a branch of type \"compressive\""},
+      {"\"score_cap\": 30", "the scores of layer 1 of dir/config.json are capped"}};
+  for (size_t i = 0; i < sizeof is / sizeof is[0]; i++)
+    refused(base, is[i].keys, store(words), is[i].words);
+  refused(base, "", store("layers:0+2,k:4,gate:0.5"), "there is no layer 2 in");
+  refused(gpt2, "", store("layers:0,k:4,gate:0.5,keys:rotated"),
+          "layer 0 of dir/config.json has no rotary positions");
+}
+
 /* --- of other families ----------------------------------------------------------- */
 
 static void test_models_of_a_library_may_be_wrapped(void **state) {
@@ -481,8 +560,8 @@ static void test_models_of_a_library_may_be_wrapped(void **state) {
     assert_non_null(m.no_bos);
     lsp_model input = good_of(models[i], "\"longspan_memory\": {" INPUT "}", &nothing);
     assert_true(input.wrapper.rows == 5 && input.no_bos == NULL);
-    assert_int_equal(strlen(fact(&m, "memory")), 32);
-    assert_string_not_equal(fact(&m, "memory"), fact(&input, "memory"));
+    assert_string_equal(fact(&m, "memory"), "tokens,segment:8,tokens:3");
+    assert_string_equal(fact(&input, "memory"), "input,segment:8,rows:5");
     lsp_model_close(&m);
     lsp_model_close(&input);
   }
@@ -530,5 +609,8 @@ LSP_TESTS(
     cmocka_unit_test(test_a_gate_weighs_one_memory_and_the_rest),
     cmocka_unit_test(test_a_memory_after_the_last_norm_is_read),
     cmocka_unit_test(test_a_memory_around_the_model_is_read),
+    cmocka_unit_test(test_layers_are_given_a_store),
+    cmocka_unit_test(test_a_store_goes_beside_a_window_with_sinks),
+    cmocka_unit_test(test_layers_that_take_no_store_are_named),
     cmocka_unit_test(test_models_of_a_library_may_be_wrapped),
     cmocka_unit_test(test_what_no_library_model_can_be_is_refused))

@@ -144,6 +144,130 @@ static void test_fixed_rows_and_rows_of_layers_are_read_back(void **state) {
   lsp_file_close(&v);
 }
 
+static const lsp_part parts[] = {{0, "matrix", LSP_PART_F64, 2, {4, 3}},
+                                 {1, "matrix", LSP_PART_F32, 4, {2, 3, 1, 2}},
+                                 {-1, "ids", LSP_PART_I32, 1, {6}},
+                                 {-1, "count", LSP_PART_I64, 0, {0}}};
+enum { PARTS = 4 };
+
+static void test_parts_are_read_back(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_file_view v;
+  lsp_extent e[LSP_MEMORY_DATASETS + PARTS];
+  lsp_memory_spec s = store_memory();
+  assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                   LSP_OK);
+  assert_int_equal(lsp_file_open(path, &v, &why), LSP_OK);
+  assert_int_equal(v.version, 2);
+  lsp_file_close(&v);
+  s.part = parts;
+  s.parts = PARTS;
+  for (int rows = 16; rows >= 0; rows -= 16) { /* and where there is nothing else */
+    s.rows = rows;
+    assert_int_equal(store_make_memory(&s, path, e, &why), LSP_OK);
+    assert_int_equal(lsp_file_open(path, &v, &why), LSP_OK);
+    assert_int_equal(v.version, 3);
+    assert_int_equal(v.memory.rows, rows);
+    assert_int_equal(v.memory.parts, PARTS);
+    for (int i = 0; i < PARTS; i++) {
+      assert_int_equal(v.memory.part[i].layer, parts[i].layer);
+      assert_string_equal(v.memory.part[i].name, parts[i].name);
+      assert_int_equal(v.memory.part[i].type, parts[i].type);
+      assert_int_equal(v.memory.part[i].dims, parts[i].dims);
+      assert_memory_equal(v.memory.part[i].dim, parts[i].dim,
+                          (size_t)parts[i].dims * sizeof parts[i].dim[0]);
+    }
+    expect_attributes(v.memory.attribute, v.memory.attributes);
+    assert_memory_equal(v.extent, e, sizeof e);
+    expect_marks(&v, LSP_MEMORY_DATASETS + PARTS);
+    lsp_file_close(&v);
+  }
+}
+
+/* The name of a part, as it lies in the file, is another. */
+static void test_parts_that_cannot_be_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *words;
+  } wrong[] = {{"1/metrix", "it has no /states/1/metrix"},
+               {"2/matrix", "it has no /states/2/matrix"},
+               {"../snapshots/keys", "it has no /states/../snapshots/keys"},
+               {"", "it has no readable /states/"},
+               {"name", "not the type"},
+               {"part_xxh3", "not the type"}};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    char path[LSP_TEST_PATH], name[LSP_PART_PATH] = "";
+    lsp_failure why = {0};
+    lsp_extent e[LSP_MEMORY_DATASETS + PARTS];
+    lsp_memory_spec s = store_memory();
+    s.part = parts;
+    s.parts = PARTS;
+    assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                     LSP_OK);
+    const int fd = open(path, O_RDWR);
+    static unsigned char all[1 << 16];
+    const ssize_t n = pread(fd, all, sizeof all, 0);
+    assert_true(n > 0);
+    const unsigned char *at = memmem(all, (size_t)n, "1/matrix", 9);
+    assert_non_null(at);
+    (void)snprintf(name, sizeof name, "%s", wrong[i].name);
+    assert_int_equal(pwrite(fd, name, sizeof name, at - all), sizeof name);
+    (void)close(fd);
+    expect_refused(path, wrong[i].words);
+  }
+}
+
+/* A part of a layer that there is not, and one that lies beyond the file. */
+static void test_parts_of_no_layer_or_of_no_file_are_refused(void **state) {
+  (void)state;
+  static const lsp_part other[] = {{2, "matrix", LSP_PART_F64, 1, {4}}};
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_extent e[LSP_MEMORY_DATASETS + 1];
+  lsp_memory_spec s = store_memory();
+  s.part = other;
+  s.parts = 1;
+  assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                   LSP_OK);
+  expect_refused(path, "/states/2/matrix: no name of a part");
+}
+
+static void test_a_version_to_come_is_refused_in_words(void **state) {
+  (void)state;
+  static const char key[] = "format_version";
+  for (int is_memory = 0; is_memory < 2; is_memory++) {
+    char path[LSP_TEST_PATH];
+    lsp_failure why = {0};
+    lsp_extent e[LSP_MEMORY_DATASETS + PARTS];
+    lsp_memory_spec s = store_memory();
+    s.part = parts;
+    s.parts = PARTS;
+    if (is_memory)
+      assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                       LSP_OK);
+    else
+      make_output(path);
+    const int fd = open(path, O_RDWR);
+    static unsigned char all[1 << 20];
+    const ssize_t n = pread(fd, all, sizeof all, 0);
+    assert_non_null(memmem(all, (size_t)n, key, sizeof key));
+    /* The value lies in the heap after that of "format". */
+    const char *format = is_memory ? "longspan-memory" : "longspan-output";
+    const unsigned char *at = memmem(all, (size_t)n, format, strlen(format));
+    assert_non_null(at);
+    const char was = is_memory ? '3' : '2';
+    while (*at != (unsigned char)was)
+      at++;
+    assert_int_equal(pwrite(fd, "7", 1, at - all), 1);
+    (void)close(fd);
+    expect_refused(
+        path, is_memory ? "its format_version is 7, and this longspan reads 1 to 3"
+                        : "its format_version is 7, and this longspan reads 1 to 2");
+  }
+}
+
 static void test_more_rows_of_a_layer_than_there_are_are_refused(void **state) {
   (void)state;
   static const int64_t wrong[] = {17, -1, INT64_MAX, INT64_MIN};
@@ -272,19 +396,17 @@ static void test_truncated_file_is_refused_at_every_length(void **state) {
 }
 
 /* Metadata with a few wrong bytes: any answer but a crash, a hang or a wild number. */
-static void test_mutants_never_hurt(void **state) {
-  (void)state;
-  char path[LSP_TEST_PATH];
+/* Files of which four of the first `range` bytes are others. */
+static void try_mutants(const char *path, uint32_t range) {
   unsigned char good[FRONT], bad[FRONT];
   uint32_t random = 1;
-  make_output(path);
   const int fd = open(path, O_RDWR);
   assert_int_equal(pread(fd, good, FRONT, 0), FRONT);
   for (int m = 0; m < MUTANTS; m++) {
     memcpy(bad, good, FRONT);
     for (int i = 0; i < 4; i++) {
       random = random * 1664525 + 1013904223;
-      bad[(random >> 8) % FRONT % 6000] = (unsigned char)(random >> 3);
+      bad[(random >> 8) % FRONT % range] = (unsigned char)(random >> 3);
     }
     assert_int_equal(pwrite(fd, bad, FRONT, 0), FRONT);
     lsp_failure why = {0};
@@ -297,6 +419,25 @@ static void test_mutants_never_hurt(void **state) {
     }
   }
   (void)close(fd);
+}
+
+static void test_mutants_never_hurt(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  try_mutants(make_output(path), 6000);
+}
+
+static void test_mutants_with_parts_never_hurt(void **state) {
+  (void)state;
+  char path[LSP_TEST_PATH];
+  lsp_failure why = {0};
+  lsp_extent e[LSP_MEMORY_DATASETS + PARTS];
+  lsp_memory_spec s = store_memory();
+  s.part = parts;
+  s.parts = PARTS;
+  assert_int_equal(store_make_memory(&s, in_folder(path, "o.memory.h5"), e, &why),
+                   LSP_OK);
+  try_mutants(path, FRONT);
 }
 
 /* Documents that overlap: HDF5 is content, we are not. */
@@ -360,6 +501,10 @@ LSP_TESTS(cmocka_unit_test(test_numbers_beyond_all_limits_are_refused),
           cmocka_unit_test(test_output_is_read_as_it_was_written),
           cmocka_unit_test(test_memory_is_read_as_it_was_written),
           cmocka_unit_test(test_fixed_rows_and_rows_of_layers_are_read_back),
+          cmocka_unit_test(test_parts_are_read_back),
+          cmocka_unit_test(test_parts_that_cannot_be_are_refused),
+          cmocka_unit_test(test_parts_of_no_layer_or_of_no_file_are_refused),
+          cmocka_unit_test(test_a_version_to_come_is_refused_in_words),
           cmocka_unit_test(test_more_rows_of_a_layer_than_there_are_are_refused),
           cmocka_unit_test(test_absent_datasets_are_absent),
           cmocka_unit_test(test_check_tells_output_and_memory_apart),
@@ -367,5 +512,6 @@ LSP_TESTS(cmocka_unit_test(test_numbers_beyond_all_limits_are_refused),
           cmocka_unit_test(test_what_is_no_file_of_ours_is_refused),
           cmocka_unit_test(test_truncated_file_is_refused_at_every_length),
           cmocka_unit_test(test_mutants_never_hurt),
+          cmocka_unit_test(test_mutants_with_parts_never_hurt),
           cmocka_unit_test(test_wrong_numbers_in_a_sound_file_are_refused),
           cmocka_unit_test(test_no_child_and_no_descriptor_is_left))
