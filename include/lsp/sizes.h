@@ -57,6 +57,12 @@ typedef struct {
   int in_rounds; /* it looks at all of a frame, `room` blocks at a time */
 } lsp_layer_sizes;
 
+/* How often a layer's past comes to a rank: twice to a store, for keys and then for values,
+ * where that takes several rounds. */
+static inline int lsp_sizes_sweeps(const lsp_layer_sizes *y, int64_t rounds) {
+  return y->neighbours > 0 && rounds > 1 ? 2 : 1;
+}
+
 /* 1: a layer sees all of a document, ahead, too, so that waves are of whole ones. */
 int lsp_sizes_whole(const lsp_model *model);
 

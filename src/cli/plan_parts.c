@@ -98,14 +98,15 @@ int64_t lsp_plan_memory_tokens(const plan_estimate *e) {
 
 plan_disk lsp_plan_disk(const plan_estimate *e) {
   const lsp_heads h = e->model.layer[0].heads;
-  const double rows =
-      (double)(e->sizes.reach + e->sizes.fixed_rows + e->sizes.pooled_rows);
-  const double all = 8.0 * rows * e->model.layers * h.shared * h.width;
+  const double row = 8.0 * e->model.layers * h.shared * h.width;
+  const double past = row * (double)e->sizes.reach;
+  const double fixed = row * (double)(e->sizes.fixed_rows + e->sizes.pooled_rows);
   const double states = lsp_words_states(&e->model);
   if (e->model.two_sided)
     return (plan_disk){0, 0, 0};
-  return (plan_disk){
-      .states = states, .snapshot = all + states, .slot = 3 * all + 2 * states};
+  return (plan_disk){.states = states,
+                     .snapshot = past + fixed + states,
+                     .slot = 3 * past + 2 * (fixed + states)};
 }
 
 const char *const lsp_plan_kind_key[LSP_LOAN_KINDS] = {[LSP_LOAN_HALO] = "halo",

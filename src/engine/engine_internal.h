@@ -97,7 +97,8 @@ typedef struct {
 } lsp_spot;
 
 typedef struct {
-  int rank, ranks; /* that share the wave; 0 of 1: it is a frame by itself (wrapped.c) */
+  int rank,
+      ranks; /* that share the wave; 0 of 1: it is a frame by itself (wrapped.c) */
   lsp_range range, span;
   lsp_piece *piece; /* (pieces), room in the arena's bookkeeping */
   lsp_panel *panel; /* (panels) */
@@ -240,7 +241,7 @@ typedef struct {
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
   float *wrapped;  /* of a layer that reads and writes an associative memory */
   float *compressing; /* of layers with a compressive memory (compressing.c) */
-  float *picked;   /* (parts) fetched blocks of one key/value head */
+  float *picked;      /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
   float *nearest;  /* lists of a store (search.c): (H, span_rows, k) */
   float *found;    /* (2, H, span_rows) how long they are, how many were added */

@@ -16,7 +16,9 @@
  * after it was searched, as far as the other branches look: values stay. */
 #include "search.h"
 
+#include "compressing.h"
 #include "lsp/rotary.h"
+#include "states.h"
 #include "turning.h"
 
 #include <float.h>
@@ -403,14 +405,15 @@ static void search_past(lsp_run *e, int layer, int64_t rounds) {
 
 /* Where the past came in several rounds it comes again. */
 static void recall_past(lsp_run *e, int layer, int64_t rounds) {
-  if (rounds > 1)
+  const int again = lsp_sizes_sweeps(&e->span.layer[layer], rounds) > 1;
+  if (again)
     lsp_past_again(e, layer, 0);
   for_groups(e, layer, -1, weigh_group);
   for_groups(e, layer, -1, add_group);
   for (int64_t round = 0; round < rounds; round++) {
-    if (rounds > 1)
+    if (again)
       lsp_past_end(e);
-    if (round + 1 < rounds)
+    if (again && round + 1 < rounds)
       lsp_past_again(e, layer, round + 1);
     for_groups(e, layer, round, add_group);
   }
@@ -418,6 +421,9 @@ static void recall_past(lsp_run *e, int layer, int64_t rounds) {
 
 void lsp_search_layer(lsp_run *e, int layer) {
   const int64_t panels = e->span.wave.panels, rounds = lsp_past_rounds(e, layer);
+  const int compresses = lsp_compressing_branch(&e->weights.model.layer[layer]) != NULL;
+  if (compresses)
+    lsp_state_expect(e, layer);
   lsp_project(e, layer, 0, panels);
   memset(e->span.found, 0, (size_t)e->span.sizes.found * sizeof(float));
   lsp_past_begin(e, layer, 0);
@@ -426,6 +432,8 @@ void lsp_search_layer(lsp_run *e, int layer) {
   search_past(e, layer, rounds);
   recall_past(e, layer, rounds);
   lsp_past_keep_begin(e, layer);
+  if (compresses)
+    lsp_compressing_layer(e, layer);
   lsp_attend(e, layer, 0, panels, (lsp_pass){.closes = 1});
   lsp_feed(e, layer, 0, panels);
   lsp_past_keep_end(e, layer);

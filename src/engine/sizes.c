@@ -77,24 +77,26 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,           s->q,
-                            s->tiles,       s->halo,
-                            s->fixed,       s->partials,
-                            s->memory_rows, z->request->threads * s->scratch,
-                            s->tokens,      s->tokens,
-                            s->lead,        s->starts,
-                            s->sums,        s->shares,
-                            s->rings,       s->kept_fixed,
-                            s->strata,      s->strata_rings,
-                            s->states,      s->wrapped,
-                            s->compressing, s->picked,
-                            s->choices,     s->nearest,
-                            s->found,       s->recalled,
-                            s->turned,      s->gates,
-                            s->moved,       s->moved,
-                            s->waiting,     s->globals,
-                            s->global_q,    s->global_tiles,
-                            s->global_rows, z->model->width};
+  const int64_t floats[] = {
+      s->x,           s->q,
+      s->tiles,       s->halo,
+      s->fixed,       s->partials,
+      s->memory_rows, z->request->threads * s->scratch,
+      s->tokens,      s->tokens,
+      s->lead,        s->starts,
+      s->sums,        s->shares,
+      s->rings,       s->kept_fixed,
+      s->strata,      s->strata_rings,
+      s->states,      s->wrapped,
+      s->compressing, s->picked,
+      s->choices,     s->nearest,
+      s->found,       s->recalled,
+      s->turned,      s->gates,
+      s->moved,       s->moved,
+      s->waiting,     s->globals,
+      s->global_q,    s->global_tiles,
+      s->global_rows, z->model->width,
+  };
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);

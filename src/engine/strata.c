@@ -218,8 +218,9 @@ static void average(const block *b) {
   const int64_t end = lsp_min(b->position + LSP_BLOCK, piece->end);
   if (y->strata == 0 || b->position >= end)
     return;
-  int64_t stop =
-      lsp_snapshot_after(e, piece->frame, lsp_max(b->position, piece->first));
+  int64_t stop = e->text.stops; /* no snapshot has pooled rows */
+  if (e->span.sizes.pooled_rows > 0)
+    stop = lsp_snapshot_after(e, piece->frame, lsp_max(b->position, piece->first));
   for (; stop < e->text.stops && e->text.stop[stop].document == piece->frame &&
          e->text.stop[stop].position <= end;
        stop++)

@@ -12,6 +12,10 @@
 enum { MATRIX, NORMALIZER }; /* parts of an associative layer */
 enum { STATE = 3 };          /* part of a model: what memory tokens have become */
 
+int lsp_wrapped_leaves(const lsp_model *m) {
+  return m->wrapper.kind == LSP_WRAP_ASSOCIATIVE || m->wrapper.kind == LSP_WRAP_TOKENS;
+}
+
 int lsp_wrapped_through(const lsp_model *m) {
   return m->wrapper.kind == LSP_WRAP_TOKENS;
 }
@@ -243,6 +247,10 @@ static void layer_of_frame(lsp_run *e, int layer) {
   lsp_forward_layer(e, layer);
   write_frame(e, layer, is_first);
   save_stops(e, layer, p, 1);
+  if (layer + 1 < e->weights.model.layers)
+    return;
+  lsp_leave(e, LSP_LEAVE_NORM);
+  lsp_leave(e, LSP_LEAVE_MEMORY);
 }
 
 void lsp_wrapped_layer(lsp_run *e, int layer) {
@@ -276,7 +284,9 @@ static void layers_of_frame(lsp_run *e) {
   e->span.memory = NULL;
   for (int layer = 0; layer < m->layers; layer++)
     lsp_forward_layer(e, layer);
+  lsp_leave(e, LSP_LEAVE_NORM);
   memcpy(state, row_of(e, p, p->tokens_end), bytes);
+  lsp_leave(e, LSP_LEAVE_MEMORY);
   save_stops(e, -1, p, 1);
 }
 

@@ -19,6 +19,10 @@
 /* 1: all layers of a span, the embedding too, are one call (lsp_wrapped_layers). */
 int lsp_wrapped_through(const lsp_model *m);
 
+/* 1: behind the last layer, and its norm, the memory takes rows, so that the layer itself
+ * leaves them as they are. */
+int lsp_wrapped_leaves(const lsp_model *m);
+
 /* Floats that all threads share in a layer; of the scratch of a thread. */
 int64_t lsp_wrapped_room(const lsp_model *m);
 int64_t lsp_wrapped_scratch(const lsp_model *m);
