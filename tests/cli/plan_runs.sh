@@ -96,7 +96,7 @@ context=
 passed "windows, first positions, everything before, means, gates, prefixes, contexts"
 
 # Memories of layers and around the model. Of --store a model needs to know nothing.
-for name in learned-softmax learned-gate last-concat store compressed-past \
+for name in learned-softmax learned-gate last-concat store store-all compressed-past \
   compressive compressive-delta input-memory armt rmt; do
   # shellcheck disable=SC2046 # a list of words
   foreseen "branches/$name" 3 2048 $(given "$FIXTURES/branches/$name" one)
