@@ -37,6 +37,9 @@ typedef struct {
                      most for a batch of panels; 0: none are */
   int64_t picks;   /* such blocks that a block of queries picks at most */
   int64_t choices; /* blocks that the queries of a block choose, all heads */
+  int neighbours;  /* keys that a query takes from a store; 0: there is none */
+  int turns;       /* the tiles are as keys are before they are turned */
+  int64_t beside;  /* a store: rows back that the other branches look at */
   int64_t fixed;   /* tiles of the first rows of a document that it needs throughout */
   int64_t groups;  /* of its ring */
   int64_t ring_at, fixed_at, opening_at; /* in kept.rings, kept.fixed, kept.opening */
@@ -53,6 +56,12 @@ typedef struct {
   int64_t wait_groups;
   int in_rounds; /* it looks at all of a frame, `room` blocks at a time */
 } lsp_layer_sizes;
+
+/* How often a layer's past comes to a rank: twice to a store, for keys and then for values,
+ * where that takes several rounds. */
+static inline int lsp_sizes_sweeps(const lsp_layer_sizes *y, int64_t rounds) {
+  return y->neighbours > 0 && rounds > 1 ? 2 : 1;
+}
 
 /* 1: a layer sees all of a document, ahead, too, so that waves are of whole ones. */
 int lsp_sizes_whole(const lsp_model *model);
@@ -167,10 +176,16 @@ typedef struct {
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
   int64_t partials;    /* of walks in several rounds */
+  int64_t wrapped;     /* of reading and writing an associative memory */
   int64_t compressing; /* of a layer with a compressive memory */
   int64_t picked;      /* fetched blocks: parts of them at most */
   int64_t parts;       /* a number */
   int64_t choices;     /* of the span's queries */
+  int64_t nearest;     /* lists of a store: of each query head and row */
+  int64_t found;       /* how long they are, and how many were added */
+  int search_heads;    /* a number: most query heads of a layer with a store */
+  int64_t recalled;    /* what a store gave for blocks and heads */
+  int64_t turned;      /* tiles of the span turned, and fixed ones */
   int64_t memory_rows; /* rows of a snapshot on their way out */
   int64_t scratch;     /* of one thread */
   int64_t tokens;      /* ids; as many again for nll */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTED = 20, STATES_SIZE = 1024, PART_SIZE = 160 };
+enum { LISTED = 20, STATES_SIZE = 1024, STATES_AT = 57, PART_SIZE = 160 };
 
 static const char *type_name(lsp_part_type type) {
   switch (type) {
@@ -36,9 +36,9 @@ static void describe(const lsp_part *p, char text[PART_SIZE]) {
 
 /* What a layer keeps, or (-1) the model. */
 typedef struct {
-  int64_t rows, fixed; /* of the past; of the beginning and means */
-  double bytes;        /* of all of it, in a snapshot */
-  char states[STATES_SIZE];
+  int64_t rows, fixed;      /* of the past; of the beginning and means */
+  double bytes;             /* of all of it, in a snapshot */
+  char states[STATES_SIZE]; /* a line each */
 } kept;
 
 static kept kept_by(const lsp_memory_spec *s, int layer) {
@@ -54,7 +54,7 @@ static kept kept_by(const lsp_memory_spec *s, int layer) {
     if (s->part[i].layer != layer)
       continue;
     describe(&s->part[i], text);
-    (void)snprintf(k.states + n, sizeof k.states - n, "%s%s", n > 0 ? ", " : "", text);
+    (void)snprintf(k.states + n, sizeof k.states - n, "%s%s", n > 0 ? "\n" : "", text);
     k.bytes += (double)lsp_part_bytes(&s->part[i]);
   }
   return k;
@@ -69,7 +69,12 @@ static void print_kept(const char *who, const kept *k) {
   char rows[LSP_NUMBER_SIZE], fixed[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   (void)printf("  %-14s %12s %12s %12s  ", who, lsp_grouped(k->rows, rows),
                lsp_grouped(k->fixed, fixed), lsp_bytes(k->bytes, bytes));
-  lsp_print_wrapped(stdout, k->states[0] != '\0' ? k->states : "-", 57, 57);
+  const char *const states = k->states[0] != '\0' ? k->states : "-";
+  for (const char *at = states; *at != '\0';) {
+    const int n = (int)strcspn(at, "\n");
+    (void)printf("%*s%.*s\n", at == states ? 0 : STATES_AT, "", n, at);
+    at += n + (at[n] == '\n');
+  }
 }
 
 static void print_layers(const lsp_memory_spec *s) {

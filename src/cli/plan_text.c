@@ -3,6 +3,8 @@
 #include "estimate.h"
 #include "model_words.h"
 
+#include "lsp/memory.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -258,17 +260,28 @@ static void print_frames(const plan_estimate *e) {
                    lsp_plan_read_again(&e->plan) == 1 ? " is" : "s are");
 }
 
+/* What a model's memory is beside rows of keys and values. */
+static double state_bytes(const lsp_model *model) {
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  double bytes = 0;
+  for (int layer = -1; layer < model->layers; layer++)
+    bytes += (double)lsp_parts_bytes(part, lsp_memory_parts_of(model, layer, part));
+  return bytes;
+}
+
 /* What a memory file takes: all within reach, whether a text is as long or not. */
 static void print_snapshots(const plan_estimate *e) {
   const lsp_heads h = e->model.layer[0].heads;
-  const double rows =
-      (double)(e->sizes.reach + e->sizes.fixed_rows + e->sizes.pooled_rows);
-  const double all = 8.0 * rows * e->model.layers * h.shared * h.width;
+  const double row = 8.0 * e->model.layers * h.shared * h.width;
+  const double past = row * (double)e->sizes.reach;
+  const double fixed = row * (double)(e->sizes.fixed_rows + e->sizes.pooled_rows);
+  const double states = state_bytes(&e->model), all = past + fixed + states;
   char bytes[LSP_NUMBER_SIZE], slot[LSP_NUMBER_SIZE];
-  if (!e->model.two_sided && rows > 0)
+  if (!e->model.two_sided && all > 0)
     lsp_print_fact(stdout, "snapshots",
                    "%s each in FILE.memory.h5, and %s in FILE.h5.slot while under way",
-                   lsp_bytes(all, bytes), lsp_bytes(3 * all, slot));
+                   lsp_bytes(all, bytes),
+                   lsp_bytes(3 * past + 2 * (fixed + states), slot));
 }
 
 void lsp_plan_print(const plan_estimate *e) {

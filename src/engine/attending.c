@@ -8,6 +8,7 @@
  *   picked   blocks one by one, the highest first, as far as neither shows them
  *   pooled   rows of each level, the highest first
  *   learned  slots, the highest first
+ *   store    what was found (search.c)
  *
  * Each source but the run is a partial result of its own, merged after those before it. The
  * order is one of positions; where a tile lies, and in which pass it is walked, changes no
@@ -17,6 +18,7 @@
 #include "compressing.h"
 #include "globals.h"
 #include "picks.h"
+#include "search.h"
 #include "turning.h"
 
 #include <string.h>
@@ -127,7 +129,7 @@ static int run_sources(const block *b, lsp_pass pass, lsp_source source[SOURCES]
   const int64_t start = piece->start / LSP_BLOCK;
   int n = 0;
   if (pass.opens)
-    source[n++] = (lsp_source){lsp_own_tile(b->e, b->layer, piece, start), start,
+    source[n++] = (lsp_source){lsp_walked_tile(b->e, b->layer, piece, start), start,
                                b->position / LSP_BLOCK + 1, stride};
   if (pass.walks && start > 0 && piece == &b->e->span.wave.piece[0]) {
     const lsp_tiles t = lsp_past_round(b->e, b->layer, pass.round);
@@ -167,10 +169,11 @@ static void walk_fixed(block *b, int64_t low, int64_t high, const lsp_partial *t
     return;
   const int64_t stride = b->e->span.layer[b->layer].tile;
   const int64_t start = piece->start / LSP_BLOCK;
-  walk(b, (lsp_source){lsp_own_tile(b->e, b->layer, piece, start), start, high, stride},
+  walk(b,
+       (lsp_source){lsp_walked_tile(b->e, b->layer, piece, start), start, high, stride},
        low, high, to);
   if (start > 0)
-    walk(b, (lsp_source){lsp_past_fixed(b->e, b->layer), 0, start, stride}, low, high,
+    walk(b, (lsp_source){lsp_walked_fixed(b->e, b->layer), 0, start, stride}, low, high,
          to);
 }
 
@@ -420,6 +423,16 @@ static void add_learned(block *b, const lsp_partial *to) {
   merge_part(b, to, &part);
 }
 
+/* --- a store --------------------------------------------------------------------- */
+
+static void add_store(block *b, const lsp_partial *to) {
+  if (view_of(b)->store == NULL)
+    return;
+  const int64_t row = b->panel->row + b->position - b->panel->start;
+  const lsp_partial part = lsp_search_result(b->e, b->layer, row, b->head);
+  merge_part(b, to, &part);
+}
+
 /* --- views ----------------------------------------------------------------------- */
 
 lsp_queries lsp_queries_of(const lsp_run *e, int layer, int head) {
@@ -560,6 +573,7 @@ static void attend_view(block *b, lsp_pass pass) {
   add_picked(b, &p);
   add_pooled(b, &p);
   add_learned(b, &p);
+  add_store(b, &p);
   if (view_of(b)->fixed != NULL && view_of(b)->fixed->kind == LSP_PATTERN_GLOBAL)
     lsp_globals_replace(b->e, b->layer, b->panel, b->position, b->head, &p);
   finish(b, &p);

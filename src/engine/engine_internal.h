@@ -97,6 +97,8 @@ typedef struct {
 } lsp_spot;
 
 typedef struct {
+  int rank,
+      ranks; /* that share the wave; 0 of 1: it is a frame by itself (wrapped.c) */
   lsp_range range, span;
   lsp_piece *piece; /* (pieces), room in the arena's bookkeeping */
   lsp_panel *panel; /* (panels) */
@@ -237,9 +239,15 @@ typedef struct {
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
+  float *wrapped;  /* of a layer that reads and writes an associative memory */
   float *compressing; /* of layers with a compressive memory (compressing.c) */
-  float *picked;   /* (parts) fetched blocks of one key/value head */
+  float *picked;      /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
+  float *nearest;  /* lists of a store (search.c): (H, span_rows, k) */
+  float *found;    /* (2, H, span_rows) how long they are, how many were added */
+  float *recalled; /* what a store gave: (blocks, H) partial results */
+  float *turned; /* (span_rows / 64) tiles as the branches beside a store walk them, and
+                      fixed ones */
   lsp_picking *picking;
   float *memory_rows; /* (2, LSP_PANEL, G E) rows on their way to the store */
   float *scratch;     /* (threads, sizes.scratch) */
@@ -382,6 +390,8 @@ lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why
 void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
 /* The same of panels that are known. */
 void lsp_wave_of(lsp_run *e, lsp_range panels);
+/* Who asks the plan for loans. */
+lsp_view_of_wave lsp_wave_view(const lsp_run *e);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */
@@ -406,6 +416,8 @@ void lsp_ahead_layer(lsp_run *e, int layer);
  * lsp_past_end on; until then it is on its way, and what was lent is not written. */
 int64_t lsp_past_rounds(const lsp_run *e, int layer);
 void lsp_past_begin(lsp_run *e, int layer, int64_t round);
+/* The same round again: what is fixed stays. */
+void lsp_past_again(lsp_run *e, int layer, int64_t round);
 void lsp_past_end(lsp_run *e);
 /* Which tiles of the past a round brings to this rank. */
 lsp_tiles lsp_past_round(const lsp_run *e, int layer, int64_t round);
@@ -439,6 +451,8 @@ void lsp_picking_close(lsp_run *e);
 int64_t lsp_picking_size(int64_t parts, int64_t panels);
 /* Floats of a thread that selects blocks token by token (choose_tokens.c). */
 int64_t lsp_selecting_scratch(lsp_heads h);
+/* Floats of a thread that searches a layer's store (search.c); 0: it has none. */
+int64_t lsp_searching_scratch(const lsp_layer *l);
 /* Messages between ranks, of all kinds, since the run began. */
 lsp_traffic lsp_run_traffic(const lsp_run *e);
 

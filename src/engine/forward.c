@@ -16,7 +16,9 @@
 #include "engine_internal.h"
 #include "last_memory.h"
 #include "picks.h"
+#include "search.h"
 #include "states.h"
+#include "wrapped.h"
 
 #include <math.h>
 #include <omp.h>
@@ -90,8 +92,21 @@ static void add_result(const lsp_run *e, const lsp_layer *l, const lsp_norm *bef
 
 /* --- projections ----------------------------------------------------------------- */
 
-/* Rows [first, 64) of a block into its tile; those before come from the snapshot that the
- * run began with (a document taken up within a panel). */
+/* Rows before the piece come from the snapshot that the run began with (a document taken up
+ * within a panel). Returns the block's first row that is its own. */
+static int open_tile(const lsp_run *e, const lsp_panel *p, int layer, int64_t tile,
+                     float *to) {
+  const lsp_layer_sizes *y = &e->span.layer[layer];
+  const int64_t position = tile * LSP_BLOCK;
+  if (position >= p->piece->first)
+    return 0;
+  memcpy(to, e->kept.opening + y->opening_at + (tile - e->kept.opening_first) * y->tile,
+         (size_t)y->tile * sizeof(float));
+  return (int)lsp_min(LSP_BLOCK, p->piece->first - position);
+}
+
+/* A block into its tile and the span's queries. Where a store compares keys as they are
+ * before, they are turned in a copy of the tile. */
 static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, float *qkv,
                         const float *convolved) {
   const lsp_layer *l = &e->weights.model.layer[layer];
@@ -101,8 +116,8 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, floa
   const int64_t position = p->start + row, tile = position / LSP_BLOCK;
   const int64_t real = lsp_max(position, p->piece->first);
   const int64_t end = lsp_min(position + LSP_BLOCK, p->piece->end);
+  const int turns = e->span.layer[layer].turns;
   float *to = lsp_own_tile(e, layer, p->piece, tile);
-  int first = 0;
   if (real < end)
     lsp_finite_projected(e, p->piece, real, (int)(end - real),
                          qkv + (real - position) * ld, layer);
@@ -113,20 +128,20 @@ static void place_block(lsp_run *e, const lsp_panel *p, int layer, int row, floa
     lsp_strata_block(e, p, layer, row, qkv);
   if (lsp_compressing_branch(l) != NULL)
     lsp_compressing_block(e, p, layer, row, qkv);
-  lsp_turn_block(e, layer, position, qkv);
+  const int first = open_tile(e, p, layer, tile, to);
+  const float *key = qkv + first * ld + A;
+  if (!turns)
+    lsp_turn_block(e, layer, position, qkv);
+  lsp_tile_put(h, to, first, LSP_BLOCK - first, key, key + (int64_t)h.shared * h.width,
+               ld);
+  if (turns) {
+    lsp_turn_block(e, layer, position, qkv);
+    lsp_turn_tile(e, layer, tile, to, lsp_walked_tile(e, layer, p->piece, tile),
+                  lsp_turning_room(e, layer));
+  }
   for (int i = 0; i < LSP_BLOCK; i++)
     memcpy(e->span.q + (p->row + row + i) * ldq, qkv + i * ld,
            (size_t)A * sizeof(float));
-  if (position < p->piece->first) {
-    const lsp_layer_sizes *y = &e->span.layer[layer];
-    first = (int)lsp_min(LSP_BLOCK, p->piece->first - position);
-    memcpy(to,
-           e->kept.opening + y->opening_at + (tile - e->kept.opening_first) * y->tile,
-           (size_t)y->tile * sizeof(float));
-  }
-  const float *key = qkv + first * ld + A;
-  lsp_tile_put(h, to, first, LSP_BLOCK - first, key, key + (int64_t)h.shared * h.width,
-               ld);
 }
 
 /* Weights of the views' results, of each row by itself: sigmoid(W x), (rows, views H). */
@@ -200,6 +215,12 @@ static const float *activated(const lsp_run *e, const lsp_layer *l, int64_t rows
   return out;
 }
 
+static void last_norm(const lsp_run *e, int rows, float *x) {
+  const lsp_norm *n = &e->weights.model.last_norm;
+  if (n->kind != LSP_NORM_NONE)
+    norm(e, n, rows, x, NULL, x);
+}
+
 static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_model *m = &e->weights.model;
   const lsp_layer *l = &m->layer[layer];
@@ -219,10 +240,10 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   if (l->down.bias != NULL)
     k->bias_add(p->rows, D, y, l->down.bias);
   add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);
-  if (layer + 1 == m->layers && m->last_norm.kind != LSP_NORM_NONE)
-    norm(e, &m->last_norm, p->rows, x, NULL, x);
-  if (layer + 1 == m->layers)
+  if (layer + 1 == m->layers && !lsp_wrapped_leaves(m)) {
+    last_norm(e, p->rows, x);
     lsp_last_apply(e, p->rows, x, y);
+  }
   lsp_finite_hidden(e, p, layer);
   lsp_poll(e);
 }
@@ -233,6 +254,21 @@ void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++)
     feed_panel(e, &e->span.wave.panel[i], layer);
   e->job.clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
+}
+
+void lsp_leave(lsp_run *e, lsp_leaving what) {
+  const int layer = e->weights.model.layers - 1;
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
+  for (int64_t i = 0; i < e->span.wave.panels; i++) {
+    const lsp_panel *p = &e->span.wave.panel[i];
+    float *x = e->span.x + p->row * e->weights.model.width;
+    if (what == LSP_LEAVE_NORM)
+      last_norm(e, p->rows, x);
+    else
+      lsp_last_apply(e, p->rows, x, lsp_scratch_of(e));
+    lsp_finite_hidden(e, p, layer);
+    lsp_poll(e);
+  }
 }
 
 /* --- a layer --------------------------------------------------------------------- */
@@ -247,7 +283,7 @@ typedef struct {
 static void extend_tail(const lsp_loan *loan, void *arg) {
   lent_part *t = arg;
   const lsp_wave *w = &t->e->span.wave;
-  if (loan->from != t->e->job.ctx->rank || loan->kind == LSP_LOAN_KEPT)
+  if (loan->from != t->e->span.wave.rank || loan->kind == LSP_LOAN_KEPT)
     return;
   if (loan->kind == LSP_LOAN_FIXED) {
     t->from = 0;
@@ -261,8 +297,7 @@ static void extend_tail(const lsp_loan *loan, void *arg) {
 
 static int64_t tail_of(const lsp_run *e, int layer) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
-                              e->job.ctx->size};
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lent_part t = {e, e->span.wave.panels};
   lsp_plan_round_loans(&v, y->near_tiles, y->room, 0, extend_tail, &t);
   lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);
@@ -359,6 +394,10 @@ void lsp_forward_layer(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   if (e->weights.model.two_sided) {
     lsp_ahead_layer(e, layer);
+    return;
+  }
+  if (e->span.layer[layer].neighbours > 0) {
+    lsp_search_layer(e, layer);
     return;
   }
   if (e->weights.layer[layer].is_far) {

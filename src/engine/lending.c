@@ -87,8 +87,9 @@ static void count_layer(counting *c, const lsp_view_of_wave *v) {
   const int64_t rounds = lsp_plan_rounds(v->plan, v->wave, y->near_tiles, y->room);
   c->now = (lsp_sent){0, 0};
   c->rank = v->rank;
-  for (int64_t round = 0; round < rounds; round++)
-    lsp_plan_round_loans(v, y->near_tiles, y->room, round, count_loan, c);
+  for (int sweep = 0; sweep < lsp_sizes_sweeps(y, rounds); sweep++)
+    for (int64_t round = 0; round < rounds; round++)
+      lsp_plan_round_loans(v, y->near_tiles, y->room, round, count_loan, c);
   lsp_plan_fixed_loans(v, y->fixed, count_loan, c);
   lsp_plan_keep_loans(v, y->tiles, count_loan, c);
   count_strata(c, v);
@@ -107,7 +108,8 @@ static int strata_lend_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b)
 
 static int lends_alike(const lsp_layer_sizes *a, const lsp_layer_sizes *b) {
   return a->tiles == b->tiles && a->near_tiles == b->near_tiles && a->room == b->room &&
-         a->fixed == b->fixed && a->tile == b->tile && a->state == b->state &&
+         a->fixed == b->fixed && a->tile == b->tile &&
+         (a->neighbours > 0) == (b->neighbours > 0) && a->state == b->state &&
          strata_lend_alike(a, b);
 }
 
@@ -251,7 +253,8 @@ static lsp_sent bound_of_layer(const lsp_sizing *z, const lsp_layer_sizes *y,
                    .own = own};
   if (P == 1)
     return (lsp_sent){0, 0};
-  lsp_sent sent = add_sent(bound_of_past(z, tiles, rows), 1, of_state(y));
+  lsp_sent sent = add_sent(of_state(y), lsp_sizes_sweeps(y, tiles.rounds),
+                           bound_of_past(z, tiles, rows));
   tiles.reach = y->tiles;
   sent = add_sent(sent, 1, bound_of_keeping(tiles));
   for (int s = 0; s < y->strata; s++) {

@@ -5,7 +5,9 @@
 #include "convolved.h"
 #include "engine_internal.h"
 #include "last_memory.h"
+#include "search.h"
 #include "sizes_internal.h"
+#include "wrapped.h"
 
 #include "lsp/memory.h"
 
@@ -21,17 +23,21 @@ static int64_t scratch_of(const lsp_model *m) {
   most = lsp_max(most + 2 * LSP_PANEL * (lsp_model_head_width(m) - D),
                  LSP_PANEL * D + lsp_last_scratch(m));
   most = lsp_max(most, LSP_PANEL * (D + widest));
+  most = lsp_max(most, lsp_wrapped_scratch(m));
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
+    const int64_t turn = LSP_BLOCK * (int64_t)l->position.rotated;
     const int64_t project = LSP_PANEL * (l->qkv.matrix.rows + D) +
-                            LSP_BLOCK * (int64_t)l->position.rotated +
+                            2 * turn + /* of a block, and of a tile */
+                            LSP_BLOCK * 2 * (int64_t)l->heads.shared * l->heads.width +
                             lsp_convolved_scratch(l);
     const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +
                            LSP_BLOCK * (int64_t)l->position.rotated;
     most = lsp_max(most, lsp_max(project, lsp_max(feed, attend)));
     most = lsp_max(most, lsp_selecting_scratch(l->heads));
+    most = lsp_max(most, lsp_searching_scratch(l));
   }
   return lsp__padded(most) + (int64_t)LSP_PANEL * LSP_PACK_DEPTH;
 }
@@ -71,37 +77,26 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,
-                            s->q,
-                            s->tiles,
-                            s->halo,
-                            s->fixed,
-                            s->partials,
-                            s->memory_rows,
-                            z->request->threads * s->scratch,
-                            s->tokens,
-                            s->tokens,
-                            s->lead,
-                            s->starts,
-                            s->sums,
-                            s->shares,
-                            s->rings,
-                            s->kept_fixed,
-                            s->strata,
-                            s->strata_rings,
-                            s->states,
-                            s->compressing,
-                            s->picked,
-                            s->choices,
-                            s->gates,
-                            s->moved,
-                            s->moved,
-                            s->waiting,
-                            s->globals,
-                            s->global_q,
-                            s->global_tiles,
-                            s->global_rows,
-                            z->model->width};
+  const int64_t floats[] = {
+      s->x,           s->q,
+      s->tiles,       s->halo,
+      s->fixed,       s->partials,
+      s->memory_rows, z->request->threads * s->scratch,
+      s->tokens,      s->tokens,
+      s->lead,        s->starts,
+      s->sums,        s->shares,
+      s->rings,       s->kept_fixed,
+      s->strata,      s->strata_rings,
+      s->states,      s->wrapped,
+      s->compressing, s->picked,
+      s->choices,     s->nearest,
+      s->found,       s->recalled,
+      s->turned,      s->gates,
+      s->moved,       s->moved,
+      s->waiting,     s->globals,
+      s->global_q,    s->global_tiles,
+      s->global_rows, z->model->width,
+  };
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -153,6 +148,23 @@ static int64_t states_of(const lsp_model *m) {
   return bytes / (int64_t)sizeof(float);
 }
 
+/* What a store takes: its lists, and what they gave. */
+static void add_store(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s) {
+  enum { NEIGHBOUR = sizeof(lsp_neighbour) / sizeof(float) };
+  const int64_t blocks = s->span_rows / LSP_BLOCK, H = l->heads.query;
+  const int64_t block = LSP_BLOCK * H * (lsp_padded(l->heads.width) + 2);
+  lsp_view view[LSP_BRANCHES_MAX];
+  if (y->neighbours == 0)
+    return;
+  s->nearest = lsp_max(s->nearest, s->span_rows * H * y->neighbours * NEIGHBOUR);
+  s->search_heads = s->search_heads > H ? s->search_heads : (int)H;
+  s->found = 2 * s->span_rows * s->search_heads;
+  s->recalled = lsp_max(s->recalled, blocks * block);
+  s->partials = lsp_max(s->partials, blocks * block * lsp_layer_views(l, view));
+  if (y->turns)
+    s->turned = lsp_max(s->turned, (blocks + y->fixed) * y->tile);
+}
+
 /* What the layers need: the most of any for what they use in turn, the sum of what is
  * kept. */
 static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
@@ -184,6 +196,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
     s->kept_fixed += y->fixed * y->tile;
     s->opening += LSP_PANEL / LSP_BLOCK * y->tile;
     add_strata(y, s);
+    add_store(l, y, s);
     if (z->model->two_sided ? !y->in_rounds : y->near_tiles <= y->room)
       continue;
     lsp_view view[LSP_BRANCHES_MAX];
@@ -192,6 +205,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   }
   s->halo = s->rooms * s->room;
   s->states = states_of(z->model);
+  s->wrapped = lsp_wrapped_room(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);

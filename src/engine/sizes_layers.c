@@ -1,6 +1,7 @@
 /* What a layer keeps and borrows. */
 #include "convolved.h"
 #include "last_memory.h"
+#include "search.h"
 #include "sizes_internal.h"
 
 #include "lsp/attend.h"
@@ -83,6 +84,19 @@ static int64_t choices_of(const lsp_layer *l) {
                                          : LSP_BLOCK * (int64_t)(p->blocks - 1));
 }
 
+static void store_of(const lsp_layer *l, int64_t longest, lsp_layer_sizes *s) {
+  const lsp_pattern *store = lsp_store_of(l);
+  if (store == NULL)
+    return;
+  s->neighbours = store->neighbours;
+  s->turns = !store->rotated && l->position.kind == LSP_POSITION_ROTARY;
+  for (int b = 0; b < l->branches; b++) {
+    const int64_t near = lsp_pattern_near(&l->branch[b]);
+    if (&l->branch[b] != store)
+      s->beside = lsp_max(s->beside, near == LSP_REACH_ALL ? longest : near);
+  }
+}
+
 /* Of frames that no wave and no span divides nothing is kept or borrowed. */
 static void alone(lsp_layer_sizes *s) {
   s->near_tiles = s->room = s->parts = 0;
@@ -103,6 +117,7 @@ static lsp_layer_sizes layer_of(const lsp_model *m, int i, int64_t longest,
   s.parts = parts_of(m, l, s.tiles, ranks);
   s.picks = picks_of_block(l);
   s.choices = choices_of(l);
+  store_of(l, longest, &s);
   s.fixed = lsp_divide_up(lsp_sizes_fixed(m), LSP_BLOCK);
   s.groups = lsp_kept_groups(s.tiles, ranks);
   s.strips = lsp_sizes_strips(l);
