@@ -953,9 +953,13 @@ class Model(nn.Module):
 
     def nll(self, ids):
         """-log p of every token of a document (T): by the row before it, NaN where there is none; two-sided by its own."""
+        return self.measured(ids)[0]
+
+    def measured(self, ids):
+        """(nll (T), hidden (T, D)) of a document."""
         own, before = self.own_and_before(ids)
         log_p = self.ends(before if self.c.causal else own)[1].log_softmax(-1)
-        return -log_p.gather(-1, ids[:, None])[:, 0]
+        return -log_p.gather(-1, ids[:, None])[:, 0], self.ends(own)[0]
 
     @staticmethod
     def load(folder, dtype=torch.float32):
