@@ -8,31 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTED = 20, STATES_SIZE = 1024, STATES_AT = 57, PART_SIZE = 160 };
-
-static const char *type_name(lsp_part_type type) {
-  switch (type) {
-  case LSP_PART_F32:
-    return "float32";
-  case LSP_PART_F64:
-    return "float64";
-  case LSP_PART_I32:
-    return "int32";
-  case LSP_PART_I64:
-    return "int64";
-  }
-  return "?";
-}
-
-/* "matrix (4, 32, 32) float64" */
-static void describe(const lsp_part *p, char text[PART_SIZE]) {
-  size_t n = (size_t)snprintf(text, PART_SIZE, "%s (", p->name);
-  for (int k = 0; k < p->dims && n < PART_SIZE; k++)
-    n += (size_t)snprintf(text + n, PART_SIZE - n, "%s%lld", k > 0 ? ", " : "",
-                          (long long)p->dim[k]);
-  if (n < PART_SIZE)
-    (void)snprintf(text + n, PART_SIZE - n, ") %s", type_name(p->type));
-}
+enum { LISTED = 20, STATES_SIZE = 1024, STATES_AT = 57 };
 
 /* What a layer keeps, or (-1) the model. */
 typedef struct {
@@ -49,11 +25,11 @@ static kept kept_by(const lsp_memory_spec *s, int layer) {
     k.bytes = 2.0 * (double)(k.rows + k.fixed) * s->width * (double)sizeof(float);
   }
   for (int i = 0; i < s->parts; i++) {
-    char text[PART_SIZE];
+    char text[LSP_PART_WORDS];
     const size_t n = strlen(k.states);
     if (s->part[i].layer != layer)
       continue;
-    describe(&s->part[i], text);
+    lsp_part_words(&s->part[i], text);
     (void)snprintf(k.states + n, sizeof k.states - n, "%s%s", n > 0 ? "\n" : "", text);
     k.bytes += (double)lsp_part_bytes(&s->part[i]);
   }

@@ -414,7 +414,7 @@ CASES = {
         "the gate weighs window and sinks; the first segment has them alone; delta rule, biases, post-norm",
         half(1, 47, 48, 49, 350)),
     "compressive-gate": (
-        dict(SMALL, position="relative", clamp_len=60,
+        dict(SMALL, position="relative", clamp_len=12,
              layers=[one(compressive(64), local(20), merge="gate"), one(local(20), compressive(16, rule="delta"), merge="input_gate")]),
         "a softmax gate and gates from the input; relative positions, which the memory does not have", half(1, 64, 65, 300)),
     "compressive-sum": (

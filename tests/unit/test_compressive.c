@@ -18,8 +18,14 @@ static void *room(int64_t n, size_t size) {
   return x;
 }
 
+static const lsp_kernels *plain(void) {
+  static lsp_kernels k;
+  k = lsp_kernels_of(LSP_ISA_PLAIN);
+  return &k;
+}
+
 static lsp_compressive memory_of(int64_t E, int delta) {
-  lsp_compressive m = {.width = E};
+  lsp_compressive m = {.kernels = plain(), .width = E};
   m.matrix = room(E * E, sizeof(double));
   m.normalizer = room(E, sizeof(double));
   m.matrix_sum = room(E * E, sizeof(double));
@@ -139,7 +145,7 @@ static double error_of(const lsp_compressive *m, const formula *f, const float *
   float *copy = room(lsp_compressive_floats(E), sizeof(float));
   float *out = room(n * E, sizeof(float));
   double *work = room(LSP_COMPRESSIVE_WORK * E, sizeof(double));
-  const lsp_compressive_queries q = {E, n, query, out, E, E};
+  const lsp_compressive_queries q = {plain(), E, n, query, out, E, E};
   long double worst = 0, most = 0;
   lsp_compressive_copy(m, copy);
   lsp_compressive_read(&q, copy, work);
@@ -192,7 +198,7 @@ static void test_nothing_is_read_of_an_empty_memory(void **state) {
   const lsp_compressive_rows some = some_of(&r, E, 0, 10);
   float copy[E * (E + 1)], out[ROWS * E];
   double work[LSP_COMPRESSIVE_WORK * E];
-  const lsp_compressive_queries q = {E, ROWS, r.key, out, E, E};
+  const lsp_compressive_queries q = {plain(), E, ROWS, r.key, out, E, E};
   lsp_compressive_absorb(&m, &some); /* a segment that has not ended */
   lsp_compressive_copy(&m, copy);
   lsp_compressive_read(&q, copy, work);
@@ -269,11 +275,12 @@ static void test_reading_in_place_and_row_by_row_is_the_same(void **state) {
   lsp_compressive_close(&m);
   lsp_compressive_copy(&m, copy);
   for (int i = 0; i < ROWS; i++) {
-    const lsp_compressive_queries one = {E, 1, r.key + i * E, apart + i * E, E, E};
+    const lsp_compressive_queries one = {plain(),       E, 1, r.key + i * E,
+                                         apart + i * E, E, E};
     lsp_compressive_read(&one, copy, work);
     memcpy(place + i * LD, r.key + i * E, E * sizeof(float));
   }
-  const lsp_compressive_queries q = {E, ROWS, place, place, LD, LD};
+  const lsp_compressive_queries q = {plain(), E, ROWS, place, place, LD, LD};
   lsp_compressive_read(&q, copy, work);
   for (int i = 0; i < ROWS; i++)
     assert_memory_equal(place + i * LD, apart + i * E, E * sizeof(float));
