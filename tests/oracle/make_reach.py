@@ -11,6 +11,8 @@ Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy;
     chosen       one of four blocks at the beginning, which the block before asked for
     selected     the same, which every token asks for
     levels       one of four bytes at the beginning, through means of means of means
+    compressed-past
+                 the same, through means of rows that have left the memory
     dynamic      the byte at the far end of a learned span of 199
     two-sided    three layers: the byte three windows ahead
     compressive, compressive-delta   the sinks' bytes, given once, in a matrix
@@ -254,14 +256,13 @@ def selected():
     return model, short, head, period, len(head) + 1
 
 
-def levels():
+def levels(unit=4096):
     """Four marked bytes, 4096 apart, stand out of means of 4096 rows that they are the only ones to have a part in.
 
     Columns: 0, 1 the number (asked for), 2, 3 the same of marked bytes alone (the key), 4 .. 8 their payload, 9 keeps
     all rows as long as these; 10 .. 14 what was found, brought to size by the norm behind attention. Keys and values
     of bytes that are not marked are 0, so that a mean of u rows scores 2 A / u for the marked byte asked for.
     """
-    unit = 4096
     model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True,
                   layers=dict(branches=[dict(type="levels", window=256, pool=16, levels=3)]))
     embed, attention = model.embed.weight, model.layers[0].attention
@@ -288,6 +289,18 @@ def levels():
     for n in range(4):
         text[n * unit] = NUMBER[n] << 5 | PAYLOAD[n]
     return model, short, bytes(text), period, len(text)
+
+
+def compressed_past():
+    """The same four bytes, in means of 64 rows that have left the memory; all other rows of the past score 0."""
+    unit = 64
+    model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True, layers=dict(branches=[
+        dict(type="recurrence", segment=64, memory=64), dict(type="compressed_past", pool=unit)]))
+    far, _, text, period, _ = levels(unit)
+    model.load_state_dict(far.state_dict())
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][1]["rows"] = 8
+    return model, short, text, period, 2 * len(text)
 
 
 def dynamic():
@@ -356,12 +369,13 @@ def nll_of(model, text):
 
 
 CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
-         "random": draws, "chosen": chosen, "selected": selected, "levels": levels, "dynamic": dynamic,
-         "two-sided": two_sided, "compressive": lambda: compressive("linear"),
-         "compressive-delta": lambda: compressive("delta")}
+         "random": draws, "chosen": chosen, "selected": selected, "levels": levels,
+         "compressed-past": compressed_past, "dynamic": dynamic, "two-sided": two_sided,
+         "compressive": lambda: compressive("linear"), "compressive-delta": lambda: compressive("delta")}
 SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
 BEHIND = {"two-sided": 600}
-HALF = {"global", "random", "chosen", "selected", "levels", "compressive", "compressive-delta"}  # stored as float16: no weight of theirs need be exact
+# Stored as float16: no weight of theirs need be exact.
+HALF = {"global", "random", "chosen", "selected", "levels", "compressed-past", "compressive", "compressive-delta"}
 
 
 def make(name, case, outdir):
