@@ -151,8 +151,9 @@ def check_layer(layer, c):
         if c.position != "rotary" or not shared or sorted(kinds) != ["fixed", "local"] or not c.causal:
             raise ValueError("place window needs position rotary, merge softmax and one local branch beside it")
     far = {"random", "chosen", "global", "fixed"} & set(kinds)
-    if c.position == "relative" and (not c.causal or ALONE & set(kinds) or far and not c.clamp_len):
-        raise ValueError(f"relative positions go with causal models, not with {sorted(ALONE)}; {far} need clamp_len")
+    soft = (ALONE - MEMORIES) & set(kinds)
+    if c.position == "relative" and (not c.causal or soft or far and not c.clamp_len):
+        raise ValueError(f"relative positions go with causal models, not with {sorted(soft)}; {sorted(far)} need clamp_len")
 
 
 def check_memories(layer, kinds):

@@ -29,20 +29,26 @@ import random
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-import transformers
 from safetensors.torch import save_file
-from transformers import TransfoXLConfig, TransfoXLLMHeadModel
 
 import reference
 
 BYTES = 256
 HIDDEN, HIDDEN_SHARE = 0, 0.15  # what two-sided models read in place of a byte that they are to tell, and how often
+
+
+def library():
+    """The Hugging Face library, which a longspan model needs nothing of: version 4, the last one with Transformer-XL."""
+    import transformers  # pylint: disable=import-outside-toplevel
+    transformers.logging.set_verbosity_error()
+    return transformers
 
 
 # ---------------------------------------------------------------- forward pass
@@ -197,7 +203,8 @@ def is_plain(attention):
 
 
 BLOCK = reference.BLOCK
-BY_BLOCKS = {"local", "random", "chosen", "levels", "compressed", "dynamic"}
+BY_BLOCKS = {"local", "random", "chosen", "levels", "compressed", "dynamic", "recurrence", "learned", "store",
+             "compressed_past", "compressive"}
 
 
 def is_by_blocks(attention):
@@ -206,6 +213,7 @@ def is_by_blocks(attention):
     kinds = [b.type for b in layer.branches]
     return (c.causal and c.position in ("rotary", "learned", "none") and not c.score_cap and set(kinds) <= BY_BLOCKS
             and not any(reference.unnormalised(b) for b in layer.branches)
+            and not any(b.type == "store" and len(part) > 1 for part in attention.parts() for b in part)
             and (layer.merge != "softmax" or sum(kind in ("random", "chosen") for kind in kinds) <= 1))
 
 
@@ -222,11 +230,16 @@ def of_blocks(x, index):
     return rows.view(*index.shape[:3], -1, x.shape[-1])
 
 
+FAR = {"compressed", "compressed_past", "learned"}  # show no rows of the text
+SELF = {"local", "chosen", "levels", "dynamic", "recurrence", "learned"}  # no query is without any key
+
+
 class BlockAttention:
     """What reference.Attention computes, by blocks of 64 queries, each with the only keys that it may see.
 
-    i is (blocks, 64, 1), j (..., blocks, 1, keys). Keys come from three sources: the rows of the block and of some
-    blocks before it, a block that was drawn or chosen, and means of rows, which all blocks look at.
+    i is (blocks, 64, 1), j (..., blocks, 1, keys). Keys come from several sources: the rows of the block and of some
+    blocks before it, a block that was drawn or chosen, and means of rows and learned slots, which all blocks look at.
+    Rows that a last block lacks are filled up; nothing before them sees them.
     """
 
     def __init__(self, attention):
@@ -234,16 +247,18 @@ class BlockAttention:
 
     def __call__(self, x):
         a = self.attention
-        if x.dim() != 3 or x.shape[1] % BLOCK:
+        if x.dim() != 3:
             return type(a).forward(a, x)
-        rows = torch.arange(x.shape[1])
+        T = x.shape[1]
+        x = F.pad(x, (0, 0, 0, -T % BLOCK))
+        self.x, rows = x, torch.arange(x.shape[1])
         self.i, self.heads = rows.view(-1, BLOCK, 1), a.heads(x, a.q, a.k, a.v)
         q, k, v = self.heads
         q_k_v = self.placed(q, rows) * self.c.attention_scale, self.placed(k, rows), v
         self.q, self.k, self.v = (y.unflatten(-2, (-1, BLOCK)) for y in q_k_v)
-        parts = [self.branches] if a.layer.merge == "softmax" else [[b] for b in self.branches]
-        y = sum(g * self.gather(part) for g, part in zip(a.gates(x), parts))
-        return a.o(y.transpose(-3, -2).flatten(-2))
+        y = [self.gather(part) for part in a.parts()]
+        y = torch.cat(y, -3) if a.layer.merge == "concat" else sum(g * part for g, part in zip(a.gates(x), y))
+        return a.o(y.transpose(-3, -2).flatten(-2))[:, :T]
 
     def placed(self, x, rows):
         """Queries or keys as they stand at these rows."""
@@ -251,13 +266,23 @@ class BlockAttention:
 
     def gather(self, branches):
         """One softmax over what the branches show together."""
-        sources = [self.near(branches)] if branches[0].type != "compressed" else []
+        if branches[0].type == "compressive":
+            return self.attention.read(*self.heads)
+        if branches[0].type == "store":
+            return self.stored(branches[0])
+        sources = [self.near(branches)] if any(b.type not in FAR for b in branches) else []
         sources += [self.far(b, branches) for b in branches if b.type in ("random", "chosen")]
         sources += [source for b in branches if b.type in reference.POOLED for source in self.means(b)]
-        score = torch.cat([self.q @ k.transpose(-2, -1) + mask.log() for k, _, mask in sources], -1)
+        sources += [self.past(b) for b in branches if b.type == "compressed_past"]
+        scores = [self.q @ k.transpose(-2, -1) + mask.log() for k, _, mask in sources]
+        if any(b.type == "learned" for b in branches):
+            score, mask, v = self.attention.slots(None, SimpleNamespace(q=self.heads[0]))
+            scores.append(score.unflatten(-2, (-1, BLOCK)))
+            sources.append((v, v[:, :, None], mask))
+        score = torch.cat(scores, -1)
         if branches[0].type == "dynamic":
             score = score + self.ramp(branches[0], score.shape[-1])
-        if any(b.type in ("local", "chosen", "levels", "dynamic") for b in branches):  # no query is without its own key
+        if any(b.type in SELF for b in branches):
             p = score.softmax(-1)
         else:
             seen = score > -math.inf
@@ -270,6 +295,8 @@ class BlockAttention:
         past = (j <= self.i) & (j >= 0)
         if b.type == "local":
             return past & (j > self.i - torch.tensor(b.window).reshape(-1, 1, 1, 1))
+        if b.type == "recurrence":
+            return past & reference.SEES["recurrence"](b, self.i, j)
         if b.type == "levels":
             return past & (j >= reference.shown(b, self.i)[0][1])
         if b.type == "chosen":
@@ -285,7 +312,8 @@ class BlockAttention:
     def near(self, branches):
         """Keys, values and mask of the rows of windows, and of the own block."""
         back = dict(local=lambda b: torch.tensor(b.window).max(), levels=lambda b: b.window + b.pool,
-                    dynamic=lambda b: b.window + b.ramp)
+                    dynamic=lambda b: b.window + b.ramp,
+                    recurrence=lambda b: b.memory if b.same_length else b.memory + b.segment)
         rows = max([int(back[b.type](b)) - 1 for b in branches if b.type in back], default=0)
         n = min(-(-rows // BLOCK), self.i.shape[0] - 1)
         j = self.i[:, :1] - n * BLOCK + torch.arange((n + 1) * BLOCK)
@@ -304,6 +332,26 @@ class BlockAttention:
         j = (index[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)[..., None, :]
         mask = there.repeat_interleave(BLOCK, -1)[..., None, :] & (sum(self.seen(other, j) for other in branches) == 0)
         return of_blocks(self.k, index), of_blocks(self.v, index), mask
+
+    def past(self, b):
+        """The same of a compressed past, which all blocks look at."""
+        k, v = self.attention.units(self.x)
+        (unit, first, end), = reference.shown(b, self.i)
+        c = torch.arange(k.shape[-2])
+        return self.placed(k, (c + 1) * unit - 1)[:, :, None], v[:, :, None], (first <= c) & (c < end)
+
+    def stored(self, b):
+        """What a store alone gives, segment by segment; chosen in float32."""
+        q, k, v = self.heads
+        rows, y = torch.arange(q.shape[-2]), [torch.zeros_like(q[..., :b.segment, :])]
+        q, k = (self.placed(x, rows) if b.keys == "rotated" else x for x in (q, k))
+        for end in range(b.segment, q.shape[-2], b.segment):
+            before = slice(max(0, end - b.memory) if b.memory else 0, end)
+            score = self.attention.similar(b, q[..., end:end + b.segment, :], k[..., before, :])
+            best = score.detach().topk(min(b.neighbours, score.shape[-1]), -1).indices
+            taken = torch.zeros_like(score, dtype=torch.bool).scatter(-1, best, True)
+            y.append(score.masked_fill(~taken, -math.inf).softmax(-1) @ v[..., before, :])
+        return torch.cat(y, -2)
 
     def means(self, b):
         """The same of the means of rows that a branch shows, of every level; of more than 64 rows all that there are."""
@@ -550,7 +598,7 @@ def schedule(progress, decay_share, warm_up=0.02):
 
 def configuration(args):
     """The library's configuration of the model."""
-    return TransfoXLConfig(
+    return library().TransfoXLConfig(
         vocab_size=BYTES, cutoffs=[], div_val=1, d_model=args.d_model, d_embed=args.d_model,
         n_layer=args.layers, n_head=args.heads, d_head=args.d_head, d_inner=args.d_inner,
         mem_len=args.mem_len, clamp_len=args.clamp_len, same_length=False, untie_r=True,
@@ -579,7 +627,7 @@ def write_checkpoint(model, directory):
 
 def load_checkpoint(directory):
     """The model of a checkpoint, in float32."""
-    return TransfoXLLMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
+    return library().TransfoXLLMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
 
 
 # ---------------------------------------------------------------- training
@@ -752,7 +800,7 @@ def parse_arguments():
 def starting_model(args):
     """The model to train, its forward pass checked against the library's."""
     torch.manual_seed(args.seed)
-    model = load_checkpoint(args.init) if args.init else TransfoXLLMHeadModel(configuration(args)).eval()
+    model = load_checkpoint(args.init) if args.init else library().TransfoXLLMHeadModel(configuration(args)).eval()
     difference = difference_from_library(model)
     if difference > 1e-5:
         sys.exit(f"the forward pass differs from the library's by {difference:.1e}")
@@ -765,7 +813,6 @@ def prepare():
         torch.set_default_device("cuda")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    transformers.logging.set_verbosity_error()
     repair_type_as()
 
 

@@ -20,10 +20,13 @@
 #ifndef LSP_COMPRESSIVE_H
 #define LSP_COMPRESSIVE_H
 
+#include "lsp/kernels.h"
+
 #include <stdint.h>
 
 /* Parts of one head (lsp/memory.h), row-major, lent. */
 typedef struct {
+  const lsp_kernels *kernels;
   int64_t width;                       /* E */
   double *matrix;                      /* (E, E) rows are components of s(k) */
   double *normalizer;                  /* (E) */
@@ -61,8 +64,9 @@ void lsp_compressive_copy(const lsp_compressive *m, float *copy);
 
 /* y of rows: out (rows, E), ldo; query (rows, E), ld: s(q). out may be query. Zero where the
  * memory is. work (LSP_COMPRESSIVE_WORK, E). */
-enum { LSP_COMPRESSIVE_WORK = 4 };
+enum { LSP_COMPRESSIVE_WORK = LSP_BLOCK };
 typedef struct {
+  const lsp_kernels *kernels;
   int64_t width, rows;
   const float *query;
   float *out;

@@ -61,6 +61,16 @@ typedef struct {
   int64_t rows, cols, depth;
 } lsp_packed_product;
 
+/* sum += a b in double: for each element one chain of fused multiply-adds in rising depth,
+ * begun with what it was. */
+typedef struct {
+  const double *a; /* (rows, depth), lda */
+  const double *b; /* (depth, cols), ldb */
+  double *sum;     /* (rows, cols), lds; apart from a and b */
+  int64_t lda, ldb, lds, depth;
+  int rows, cols;
+} lsp_double_product;
+
 /* What stands between the two products of a feed-forward. NaN and minus infinity give
  * NaN, plus infinity stays: an overflow is never taken for a number. (RELU alone gives
  * 0 for minus infinity.)
@@ -105,6 +115,8 @@ typedef struct {
   void (*sift)(const lsp_sifting *p);
 
   void (*packed)(const lsp_packed_product *p);
+
+  void (*product_double)(const lsp_double_product *p);
 
   /* One tile of an online softmax over the keys of a row.
    *   s      [in/out] (rows, LSP_BLOCK) scores in, exp(s - top) out; outside

@@ -27,6 +27,13 @@ int64_t lsp_part_number(lsp_part_type type);
 int64_t lsp_part_bytes(const lsp_part *part);
 int64_t lsp_parts_bytes(const lsp_part *part, int n);
 
+/* 1: the same layer, name, type and shape. */
+int lsp_part_same(const lsp_part *a, const lsp_part *b);
+
+/* "matrix (2, 8, 8) float64". */
+enum { LSP_PART_WORDS = LSP_PART_NAME + 24 * LSP_PART_DIMS + 16 };
+void lsp_part_words(const lsp_part *part, char text[LSP_PART_WORDS]);
+
 /* Where part i of them begins. */
 int64_t lsp_parts_at(const lsp_part *part, int i);
 

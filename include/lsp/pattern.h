@@ -229,6 +229,10 @@ static inline lsp_keys lsp_view_fixed(const lsp_view *v, int head, int64_t posit
  * nothing else showed them; two-sided, or beside global rows, all branches do. */
 double lsp_view_pairs(const lsp_view *v, int head, int64_t first, int64_t end);
 
+/* Of these the pairs of a query and a key that a store compares it with, most of which it
+ * does not take. (Beside a run of very many positions: at most so many.) */
+double lsp_view_candidates(const lsp_view *v, int head, int64_t first, int64_t end);
+
 /* Tiles (blocks of 64 keys, or of 64 means) that the queries [first, end) of one block and
  * head touch of run, fixed keys and pooled rows: the tile products that attention executes,
  * but for picked blocks. end - first <= 64. rows: of the frame, where the view is

@@ -177,6 +177,7 @@ typedef struct {
   int64_t fixed_room; /* fixed tiles on their way: 2 of fixed_room floats */
   int64_t fixed;
   int64_t partials;    /* of walks in several rounds */
+  int64_t wrapped;     /* of reading and writing an associative memory */
   int64_t compressing; /* of a layer with a compressive memory */
   int64_t picked;      /* fetched blocks: parts of them at most */
   int64_t parts;       /* a number */

@@ -141,6 +141,9 @@ int64_t lsp_words_far(const lsp_pattern *p) {
   int64_t far = p->window, rows = p->window;
   if (p->kind == LSP_PATTERN_COMPRESSED)
     return p->block_reach == 0 ? LSP_REACH_ALL : p->block_reach * p->pool;
+  if (p->kind == LSP_PATTERN_COMPRESSED_PAST)
+    return p->block_reach == 0 ? LSP_REACH_ALL
+                               : p->block_reach * p->pool + p->memory + p->segment - 1;
   for (int l = 0; l < p->levels; l++)
     if (__builtin_mul_overflow(rows, p->pool, &rows) ||
         __builtin_add_overflow(far, rows, &far))
@@ -163,6 +166,48 @@ static void add_levels(const lsp_pattern *p, char *text, size_t size) {
                 lsp_grouped(p->window, number), p->levels, p->levels == 1 ? "" : "s");
   lsp_words_add(text, size, " of %d, back over %s positions", p->pool,
                 lsp_grouped(lsp_words_far(p), number));
+}
+
+/* --- memories -------------------------------------------------------------------- */
+
+static void add_learned(const lsp_pattern *p, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  lsp_words_add(text, size, "%s learned slot%s", lsp_grouped(p->slots, number),
+                p->slots == 1 ? "" : "s");
+}
+
+static void add_store(const lsp_pattern *p, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  if (p->neighbours == 1)
+    lsp_words_add(text, size, "the best of ");
+  else
+    lsp_words_add(text, size, "the best %d of ", p->neighbours);
+  if (p->memory > 0)
+    lsp_words_add(text, size, "the %s positions", lsp_grouped(p->memory, number));
+  else
+    lsp_words_add(text, size, "all positions");
+  lsp_words_add(text, size, " before its segment of %s",
+                lsp_grouped(p->segment, number));
+  if (p->cosine)
+    lsp_words_add(text, size, " by cosine");
+  if (p->rotated)
+    lsp_words_add(text, size, " (keys as turned)");
+}
+
+static void add_compressed_past(const lsp_pattern *p, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  if (p->block_reach > 0)
+    lsp_words_add(text, size, "the last %s ", lsp_grouped(p->block_reach, number));
+  lsp_words_add(text, size, "%s of %d positions that have left the memory",
+                p->convolved ? "convolutions" : "means", p->pool);
+}
+
+static void add_compressive(const lsp_pattern *p, char *text, size_t size) {
+  char number[LSP_NUMBER_SIZE];
+  lsp_words_add(text, size, "a matrix of all segments of %s before",
+                lsp_grouped(p->segment, number));
+  if (p->delta)
+    lsp_words_add(text, size, " (delta rule)");
 }
 
 /* --- all of them ----------------------------------------------------------------- */
@@ -199,6 +244,10 @@ void lsp_words_add_branch(const lsp_layer *layer, int branch, char *text, size_t
       [LSP_PATTERN_COMPRESSED] = add_compressed,
       [LSP_PATTERN_SELECTED] = add_selected,
       [LSP_PATTERN_LEVELS] = add_levels,
+      [LSP_PATTERN_LEARNED] = add_learned,
+      [LSP_PATTERN_STORE] = add_store,
+      [LSP_PATTERN_COMPRESSED_PAST] = add_compressed_past,
+      [LSP_PATTERN_COMPRESSIVE] = add_compressive,
   };
   const lsp_pattern *p = &layer->branch[branch];
   if (p->kind == LSP_PATTERN_LOCAL)

@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
   const plan_options *options;
   lsp_context context;
+  char store[LSP_RECALL_SIZE]; /* as it is recorded; "": none is given */
   lsp_model model;
   float *spans;             /* what heads have learned of their windows, or NULL */
   lsp_layer_sizes *layer;   /* (layers) */
@@ -58,6 +59,16 @@ typedef struct {
 } plan_kept;
 plan_kept lsp_plan_kept(const plan_estimate *e);
 
+/* Rows of memory tokens in all frames. */
+int64_t lsp_plan_memory_tokens(const plan_estimate *e);
+
+/* Bytes of states that are handed along the text, of a snapshot (all within reach, whether
+ * a text is as long or not), and of the slot of a run under way. */
+typedef struct {
+  double states, snapshot, slot;
+} plan_disk;
+plan_disk lsp_plan_disk(const plan_estimate *e);
+
 /* Local. Both write to standard output. */
 void lsp_plan_print(const plan_estimate *e);
 lsp_status lsp_plan_print_json(const plan_estimate *e, lsp_failure *why);
@@ -67,7 +78,7 @@ typedef struct {
   const char *key, *words;
   int64_t bytes;
 } plan_part;
-enum { LSP_PLAN_PARTS = 24 };
+enum { LSP_PLAN_PARTS = 32 };
 int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 int lsp_plan_node_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]);
 

@@ -8,37 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTED = 20, STATES_SIZE = 1024, PART_SIZE = 160 };
-
-static const char *type_name(lsp_part_type type) {
-  switch (type) {
-  case LSP_PART_F32:
-    return "float32";
-  case LSP_PART_F64:
-    return "float64";
-  case LSP_PART_I32:
-    return "int32";
-  case LSP_PART_I64:
-    return "int64";
-  }
-  return "?";
-}
-
-/* "matrix (4, 32, 32) float64" */
-static void describe(const lsp_part *p, char text[PART_SIZE]) {
-  size_t n = (size_t)snprintf(text, PART_SIZE, "%s (", p->name);
-  for (int k = 0; k < p->dims && n < PART_SIZE; k++)
-    n += (size_t)snprintf(text + n, PART_SIZE - n, "%s%lld", k > 0 ? ", " : "",
-                          (long long)p->dim[k]);
-  if (n < PART_SIZE)
-    (void)snprintf(text + n, PART_SIZE - n, ") %s", type_name(p->type));
-}
+enum { LISTED = 20, STATES_SIZE = 1024, STATES_AT = 57 };
 
 /* What a layer keeps, or (-1) the model. */
 typedef struct {
-  int64_t rows, fixed; /* of the past; of the beginning and means */
-  double bytes;        /* of all of it, in a snapshot */
-  char states[STATES_SIZE];
+  int64_t rows, fixed;      /* of the past; of the beginning and means */
+  double bytes;             /* of all of it, in a snapshot */
+  char states[STATES_SIZE]; /* a line each */
 } kept;
 
 static kept kept_by(const lsp_memory_spec *s, int layer) {
@@ -49,12 +25,12 @@ static kept kept_by(const lsp_memory_spec *s, int layer) {
     k.bytes = 2.0 * (double)(k.rows + k.fixed) * s->width * (double)sizeof(float);
   }
   for (int i = 0; i < s->parts; i++) {
-    char text[PART_SIZE];
+    char text[LSP_PART_WORDS];
     const size_t n = strlen(k.states);
     if (s->part[i].layer != layer)
       continue;
-    describe(&s->part[i], text);
-    (void)snprintf(k.states + n, sizeof k.states - n, "%s%s", n > 0 ? ", " : "", text);
+    lsp_part_words(&s->part[i], text);
+    (void)snprintf(k.states + n, sizeof k.states - n, "%s%s", n > 0 ? "\n" : "", text);
     k.bytes += (double)lsp_part_bytes(&s->part[i]);
   }
   return k;
@@ -69,7 +45,12 @@ static void print_kept(const char *who, const kept *k) {
   char rows[LSP_NUMBER_SIZE], fixed[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   (void)printf("  %-14s %12s %12s %12s  ", who, lsp_grouped(k->rows, rows),
                lsp_grouped(k->fixed, fixed), lsp_bytes(k->bytes, bytes));
-  lsp_print_wrapped(stdout, k->states[0] != '\0' ? k->states : "-", 57, 57);
+  const char *const states = k->states[0] != '\0' ? k->states : "-";
+  for (const char *at = states; *at != '\0';) {
+    const int n = (int)strcspn(at, "\n");
+    (void)printf("%*s%.*s\n", at == states ? 0 : STATES_AT, "", n, at);
+    at += n + (at[n] == '\n');
+  }
 }
 
 static void print_layers(const lsp_memory_spec *s) {

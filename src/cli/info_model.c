@@ -135,8 +135,9 @@ static void position_words(const lsp_model *m, char *text, size_t size) {
     break;
   }
   if (m->positions_most > 0)
-    lsp_words_add(text, size, "; there are %s, and a longer document is refused",
-                  lsp_grouped(m->positions_most, number));
+    lsp_words_add(
+        text, size, "; there are %s%s", lsp_grouped(m->positions_most, number),
+        m->wrapper.kind == LSP_WRAP_NONE ? ", and a longer document is refused" : "");
 }
 
 static void print_positions(const lsp_model *m) {
@@ -213,6 +214,19 @@ static void print_recurrence(const lsp_model *m) {
                  p->virtual_past
                      ? "; before a text it is zeros, which are seen (--mem-init)"
                      : "");
+}
+
+/* Around the model, and after its last norm. */
+static void print_memories(const lsp_model *m) {
+  char text[WORDS_SIZE];
+  if (m->last.slots > 0) {
+    lsp_words_last(m, text, sizeof text);
+    lsp_print_fact(stdout, "last memory", "%s", text);
+  }
+  if (m->wrapper.kind != LSP_WRAP_NONE) {
+    lsp_words_wrapper(m, text, sizeof text);
+    lsp_print_fact(stdout, "segments", "%s", text);
+  }
 }
 
 /* How far back a token looks: in a layer, and through all of them. */
@@ -298,9 +312,46 @@ static void add_anywhere(const reaches *r, char *text, size_t size) {
                   r->listed, r->listed == 1 ? "" : "s");
 }
 
+/* A frame is all that there is, but for what a memory holds. */
+static void print_reach_of_segments(const lsp_model *m) {
+  const lsp_wrapper *w = &m->wrapper;
+  char n[LSP_NUMBER_SIZE];
+  if (w->kind == LSP_WRAP_INPUT && m->two_sided)
+    lsp_print_fact(stdout, "reach",
+                   "a token sees at most its segment and the %s tokens before it",
+                   lsp_grouped(w->rows, n));
+  else if (w->kind == LSP_WRAP_INPUT)
+    lsp_print_fact(stdout, "reach",
+                   "a token sees at most %s tokens before its own, through all layers",
+                   lsp_grouped(w->segment + w->rows - 1, n));
+  else
+    lsp_print_fact(
+        stdout, "reach",
+        "a token sees those of its segment, and, through the memory, what it "
+        "holds of all segments before");
+}
+
+/* Layers with a memory of all that is before. */
+static void add_states(const lsp_model *m, char *text, size_t size) {
+  char layers[WORDS_SIZE];
+  int states = 0;
+  for (int i = 0; i < m->layers; i++)
+    states += lsp_words_has_state(m, 0, i);
+  if (states == 0)
+    return;
+  lsp_words_layers(m, lsp_words_has_state, 0, layers, sizeof layers);
+  lsp_words_add(text, size,
+                "; the matri%s of %s hold%s something of all segments before",
+                states == 1 ? "x" : "ces", layers, states == 1 ? "s" : "");
+}
+
 static void print_reach(const lsp_model *m) {
   const reaches r = reaches_of(m);
   char text[WORDS_SIZE] = "", n[LSP_NUMBER_SIZE];
+  if (m->wrapper.kind != LSP_WRAP_NONE) {
+    print_reach_of_segments(m);
+    return;
+  }
   if (r.endless > 0) {
     print_endless(m, &r);
     return;
@@ -319,6 +370,7 @@ static void print_reach(const lsp_model *m) {
                   ", and at most %s through all %d layers, the sum of them",
                   lsp_grouped(r.sum, n), m->layers);
   add_anywhere(&r, text, sizeof text);
+  add_states(m, text, sizeof text);
   lsp_print_fact(stdout, "reach", "%s", text);
 }
 
@@ -347,7 +399,8 @@ static int kept_alike(const lsp_model *m, int of, int layer) {
   const lsp_layer *a = &m->layer[of], *b = &m->layer[layer];
   lsp_stratum x[LSP_STRATA_MAX], y[LSP_STRATA_MAX];
   const int n = lsp_layer_strata(a, x);
-  int alike = lsp_layer_reach(a) == lsp_layer_reach(b) && lsp_layer_strata(b, y) == n;
+  int alike = lsp_layer_reach(a) == lsp_layer_reach(b) && lsp_layer_strata(b, y) == n &&
+              lsp_words_state(m, of) == lsp_words_state(m, layer);
   for (int k = 0; alike && k < n; k++)
     alike = x[k].unit == y[k].unit && x[k].reach == y[k].reach;
   return alike;
@@ -359,7 +412,13 @@ static void add_kept(const lsp_model *m, int i, char *text, size_t size) {
   const int n = lsp_layer_strata(&m->layer[i], stratum);
   const int64_t reach = lsp_sizes_layer_reach(m, i, LSP_REACH_ALL);
   const int64_t fixed = lsp_sizes_fixed(m);
+  const double state = lsp_words_state(m, i);
   char number[LSP_NUMBER_SIZE], unit[LSP_NUMBER_SIZE];
+  if (m->wrapper.kind != LSP_WRAP_NONE) {
+    lsp_words_add(text, size, "a state of %s a layer", lsp_bytes(state, number));
+    return;
+  }
+  lsp_words_add(text, size, "keys and values of ");
   if (reach == LSP_REACH_ALL)
     lsp_words_add(text, size, "every position");
   else
@@ -374,6 +433,21 @@ static void add_kept(const lsp_model *m, int i, char *text, size_t size) {
                   stratum[k].routing ? " (to choose blocks by)" : "");
   if (fixed > 0)
     lsp_words_add(text, size, ", the first %s", lsp_grouped(fixed, number));
+  if (state > 0)
+    lsp_words_add(text, size, "; and a state of %s a layer", lsp_bytes(state, number));
+}
+
+/* Of a wrapped model: what is handed on from segment to segment. */
+static void print_kept_of_model(const lsp_model *m, int said) {
+  char number[LSP_NUMBER_SIZE];
+  if (m->wrapper.kind == LSP_WRAP_NONE)
+    return;
+  lsp_print_fact(stdout, said == 0 ? "kept" : "",
+                 "%sthe model: ids of the segment under way%s%s, %s",
+                 said == 0 ? "of " : "",
+                 m->wrapper.kind == LSP_WRAP_INPUT ? " and of what is read again" : "",
+                 m->wrapper.kind == LSP_WRAP_TOKENS ? ", and the memory tokens" : "",
+                 lsp_bytes(lsp_words_state(m, -1), number));
 }
 
 static void print_kept(const lsp_model *m) {
@@ -383,14 +457,16 @@ static void print_kept(const lsp_model *m) {
     int is_first = 1;
     for (int k = 0; k < i && is_first; k++)
       is_first = !kept_alike(m, k, i);
-    if (!is_first)
+    if (!is_first ||
+        (m->wrapper.kind != LSP_WRAP_NONE && !lsp_words_has_state(m, 0, i)))
       continue;
     lsp_words_layers(m, kept_alike, i, layers, sizeof layers);
     text[0] = '\0';
     add_kept(m, i, text, sizeof text);
-    lsp_print_fact(stdout, said++ == 0 ? "kept" : "", "%s: keys and values of %s",
-                   layers, text);
+    lsp_print_fact(stdout, said++ == 0 ? "kept" : "", "%s: %s", layers, text);
   }
+  if (!m->two_sided)
+    print_kept_of_model(m, said);
 }
 
 static void print_snapshot(const lsp_model *m) {
@@ -400,12 +476,15 @@ static void print_snapshot(const lsp_model *m) {
   const int64_t longest = r.endless > 0 ? MILLION : INT64_C(1) << 56;
   const int64_t rows =
       lsp_sizes_reach(m, longest) + lsp_sizes_fixed(m) + lsp_sizes_pooled(m, longest);
+  const double states = lsp_words_states(m);
   double row = 0;
   for (int i = 0; i < m->layers; i++)
     row += 2.0 * sizeof(float) * m->layer[i].heads.shared * m->layer[i].heads.width;
   if (m->two_sided)
     lsp_print_fact(stdout, "snapshot", "none: what looks ahead is not continued");
-  else if (r.endless > 0 && lsp_words_all_seen(m))
+  else if (m->wrapper.kind != LSP_WRAP_NONE)
+    lsp_print_fact(stdout, "snapshot", "%s", lsp_bytes(states, number));
+  else if (r.endless > 0 && lsp_words_all_seen(m) && states == 0)
     lsp_print_fact(stdout, "snapshot",
                    "%s for every position before it: it grows with the text",
                    lsp_bytes(row, number));
@@ -413,9 +492,10 @@ static void print_snapshot(const lsp_model *m) {
     lsp_print_fact(stdout, "snapshot",
                    "%s after a million positions: it grows with "
                    "the text",
-                   lsp_bytes(row * (double)rows, number));
+                   lsp_bytes(row * (double)rows + states, number));
   else
-    lsp_print_fact(stdout, "snapshot", "%s", lsp_bytes(row * (double)rows, number));
+    lsp_print_fact(stdout, "snapshot", "%s",
+                   lsp_bytes(row * (double)rows + states, number));
 }
 
 static int has_kind(const lsp_model *m, lsp_pattern_kind kind) {
@@ -439,6 +519,21 @@ static int64_t work_period(const lsp_model *m) {
   return blocks > 0 ? MOST : p == NULL ? 1 : lsp_min(p->segment, MOST);
 }
 
+/* A frame of a whole segment, as if its tokens had made it. */
+static void print_work_of_segments(const lsp_model *m) {
+  const lsp_wrapper *w = &m->wrapper;
+  const double segment = (double)w->segment;
+  const int64_t more = m->prefixes + (w->kind == LSP_WRAP_TOKENS ? 2 : 1) * w->rows;
+  lsp_print_fact(
+      stdout, "work",
+      "%.4g MFLOP a token outside attention, %.4g within: of whole segments, "
+      "with the rows beside them",
+      (lsp_model_flops_per_token(m) +
+       lsp_model_flops_of_layers(m) * (double)more / segment) /
+          1e6,
+      lsp_model_flops_of_pairs(m, 0, w->segment + more) / segment / 1e6);
+}
+
 /* Within attention: the mean over some positions far from the beginning, where a token
  * sees all that it ever will; without an end of the reach there is no such place. */
 static void print_work(const lsp_model *m) {
@@ -449,7 +544,9 @@ static void print_work(const lsp_model *m) {
       lsp_min(r.most, INT64_C(1) << 60) + lsp_max(r.fixed, lsp_sizes_fixed(m)) + 1;
   const int64_t at = lsp_divide_up(beyond, unit) * unit;
   const double outside = lsp_model_flops_per_token(m) / 1e6;
-  if (r.endless > 0 && m->two_sided)
+  if (m->wrapper.kind != LSP_WRAP_NONE)
+    print_work_of_segments(m);
+  else if (r.endless > 0 && m->two_sided)
     lsp_print_fact(stdout, "work",
                    "%.4g MFLOP a token outside attention; within it grows with the "
                    "document: %.4g in one of 10,000, %.4g in one of 1,000,000",
@@ -566,6 +663,7 @@ static lsp_status print_model(const char *dir, const lsp_model *m,
   print_prefix(m);
   print_sight(m);
   print_recurrence(m);
+  print_memories(m);
   print_sides(m);
   print_reach(m);
   print_kept(m);

@@ -81,6 +81,22 @@ static void print_progress(const lsp_commit *last, int64_t tokens) {
                    nats / log(2) / (double)last->corpus_count);
 }
 
+/* What a resumed run begins with. */
+static void print_memory(const lsp_commit *last) {
+  char rows[LSP_NUMBER_SIZE], fixed[LSP_NUMBER_SIZE], some[64] = "";
+  if (last->fixed_rows > 0)
+    (void)snprintf(some, sizeof some, " and %s fixed ones",
+                   lsp_grouped(last->fixed_rows, fixed));
+  if (last->memory_rows > 0 || last->fixed_rows > 0)
+    lsp_print_fact(stdout, "memory",
+                   "%s rows before the next token%s%s, in FILE.h5.slot",
+                   lsp_grouped(last->memory_rows, rows), some,
+                   last->has_parts ? ", and the states" : "");
+  else if (last->has_parts)
+    lsp_print_fact(stdout, "memory",
+                   "the states before the next token, in FILE.h5.slot");
+}
+
 static void print_age(const char *journal) {
   struct stat st;
   if (stat(journal, &st) != 0)
@@ -112,6 +128,8 @@ lsp_status lsp_info_unfinished(const char *path, int replaces, lsp_failure *why)
                             : "an output of longspan");
     lsp_info_contents(&view);
     print_progress(&last, view.output.tokens);
+    if (count > 0 && last.token_end < view.output.tokens)
+      print_memory(&last);
     print_age(journal);
     lsp_file_close(&view);
   }

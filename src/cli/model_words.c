@@ -94,14 +94,17 @@ static int branches_alike(const lsp_pattern *a, const lsp_pattern *b, int heads)
          a->own_projections == b->own_projections && a->blocks == b->blocks &&
          a->block_reach == b->block_reach && a->beyond == b->beyond &&
          a->seed == b->seed && a->pool == b->pool && a->levels == b->levels &&
-         a->ramp == b->ramp;
+         a->ramp == b->ramp && a->slots == b->slots && a->neighbours == b->neighbours &&
+         a->rotated == b->rotated && a->cosine == b->cosine &&
+         a->convolved == b->convolved && a->delta == b->delta && a->tiled == b->tiled;
 }
 
 int lsp_words_alike(const lsp_model *model, int i, int k) {
   const lsp_layer *a = &model->layer[i], *b = &model->layer[k];
   if (a->heads.query != b->heads.query || a->heads.shared != b->heads.shared ||
       a->heads.width != b->heads.width || a->position.kind != b->position.kind ||
-      a->branches != b->branches || a->merge != b->merge)
+      a->branches != b->branches || a->merge != b->merge ||
+      a->gate_others != b->gate_others || a->gate_skips != b->gate_skips)
     return 0;
   for (int n = 0; n < a->branches; n++)
     if (!branches_alike(&a->branch[n], &b->branch[n], a->heads.query))
@@ -236,11 +239,13 @@ static int has_comma(const lsp_layer *layer, int branch) {
 }
 
 void lsp_words_sight(const lsp_layer *layer, char *text, size_t size) {
-  static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = " in one softmax",
-                                       [LSP_MERGE_GATE] = " weighed by a gate",
-                                       [LSP_MERGE_SUM] = " added",
-                                       [LSP_MERGE_INPUT] =
-                                           " each weighed by gates of the token"};
+  static const char *const merged[] = {
+      [LSP_MERGE_SOFTMAX] = " in one softmax",
+      [LSP_MERGE_GATE] = " weighed by a gate",
+      [LSP_MERGE_SUM] = " added",
+      [LSP_MERGE_INPUT] = " each weighed by gates of the token",
+      [LSP_MERGE_CONCAT] = " side by side",
+      [LSP_MERGE_MEMORY] = " memory and attention weighed by a gate"};
   const int n = layer->branches;
   int long_words = 0;
   for (int b = 0; b < n; b++)

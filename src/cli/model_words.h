@@ -66,6 +66,16 @@ void lsp_words_learned(const char *dir, lsp_model *model, float **spans);
  * branches. */
 int lsp_words_heads_end(const lsp_layer *layer, int head);
 
+/* Local. A memory around the model, and one after its last norm, where there are such. */
+void lsp_words_wrapper(const lsp_model *model, char *text, size_t size);
+void lsp_words_last(const lsp_model *model, char *text, size_t size);
+
+/* Local. Bytes of the states of a layer (-1: of the model), and of all (lsp/memory.h). For
+ * lsp_words_layers: a layer that has one. */
+double lsp_words_state(const lsp_model *model, int layer);
+double lsp_words_states(const lsp_model *model);
+int lsp_words_has_state(const lsp_model *model, int of, int layer);
+
 /* Local. Appends to a text that ends within `size` bytes; what does not fit is cut. */
 void lsp_words_add(char *text, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

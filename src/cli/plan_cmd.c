@@ -69,13 +69,17 @@ static const lsp_command plan_command = {
         "queries with a tile; where blocks are picked, the most there can be), "
         "messages_ and bytes_a_layer_and_wave, messages_ and bytes_sent (of the rank "
         "that has most), loans (of all ranks, by kind), planned_bytes. Beside them: "
-        "model_type, tokens, documents, context, frames, tokens_read_again, "
-        "longest_rows (prefix and text), prefix, panels, waves, idle_ranks; causal; "
+        "model_type, tokens, documents, context, store, segments (of a model with a "
+        "memory around it), frames, tokens_read_again, memory_tokens (rows beside "
+        "segments), longest_rows (prefix and text), prefix, panels, waves, idle_ranks; "
+        "causal; "
         "full_layers (which look back without end, at every position before or at "
         "means of all), flops_of_full_layers, full_kept_bytes and "
         "full_kept_bytes_a_rank; one_wave_layers (which need all of a document at "
         "once), picking_layers (which look at blocks one by one), pooled_rows (of "
-        "each layer and stratum); flops_outside_attention, flops_of_attention, "
+        "each layer and stratum), state_bytes (that are handed along the text), "
+        "snapshot_bytes and slot_bytes (on disk); flops_outside_attention, "
+        "flops_of_attention, "
         "flops_per_second, seconds; lending_is_exact (false: bounds), "
         "picked_messages_a_layer_and_wave and picked_bytes_a_layer_and_wave (of the "
         "rank that sends "
@@ -246,11 +250,24 @@ static lsp_status find_rate(plan_estimate *e, lsp_failure *why) {
   return LSP_OK;
 }
 
+/* Rows of all frames that predict nothing, but for what stands before a text: tokens that
+ * are read again; in segments all that stands around them, too. */
+static int64_t rows_beside(const plan_estimate *e) {
+  const lsp_plan *p = &e->plan;
+  int64_t rows = 0;
+  if (e->model.wrapper.kind == LSP_WRAP_NONE)
+    return lsp_plan_read_again(p);
+  for (int64_t f = 0; f < p->frames; f++)
+    if (lsp_plan_tokens_of(p, f) > 0)
+      rows += lsp_plan_end(p, f) - lsp_plan_begin(p, f) - lsp_plan_tokens_of(p, f);
+  return rows;
+}
+
 /* Layers that see alike work alike. */
 static void add_work(plan_estimate *e) {
   const lsp_model *m = &e->model;
   e->outside = (double)lsp_plan_tokens(&e->plan) * lsp_model_flops_per_token(m) +
-               (double)lsp_plan_read_again(&e->plan) * lsp_model_flops_of_layers(m);
+               (double)rows_beside(e) * lsp_model_flops_of_layers(m);
   for (int i = 0; i < m->layers; i++) {
     if (!lsp_words_is_first(m, i))
       continue;
@@ -340,6 +357,8 @@ static lsp_status estimate(plan_estimate *e, int inputs, const char **input,
   LSP_TRY(lsp_context_parse(o->context, &e->context, why));
   choices.context = e->context;
   LSP_TRY(lsp_recall_parse(o->store, &choices.recall, why));
+  if (o->store != NULL)
+    lsp_recall_print(&choices.recall, e->store);
   LSP_TRY(lsp_words_model(o->model, &choices, &e->model, why));
   e->layer = calloc((size_t)e->model.layers, sizeof *e->layer);
   if (e->layer == NULL)

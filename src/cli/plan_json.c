@@ -38,6 +38,13 @@ static void put_memory(json_t *o, const plan_estimate *e) {
   put(o, "least_rank_bytes", e->least_memory);
 }
 
+static void put_disk(json_t *o, const plan_estimate *e) {
+  const plan_disk disk = lsp_plan_disk(e);
+  (void)json_object_set_new(o, "state_bytes", counted(disk.states));
+  (void)json_object_set_new(o, "snapshot_bytes", counted(disk.snapshot));
+  (void)json_object_set_new(o, "slot_bytes", counted(disk.slot));
+}
+
 static void put_lending(json_t *o, const plan_estimate *e) {
   const lsp_lending *l = &e->lending;
   json_t *kinds = l->exact ? json_object() : json_null();
@@ -101,17 +108,22 @@ static void put_layers(json_t *o, const plan_estimate *e) {
 
 lsp_status lsp_plan_print_json(const plan_estimate *e, lsp_failure *why) {
   json_t *o = json_object();
-  char context[LSP_CONTEXT_SIZE];
+  char context[LSP_CONTEXT_SIZE], segments[LSP_WRAPPER_WORDS] = "";
+  if (e->model.wrapper.kind != LSP_WRAP_NONE)
+    lsp_wrapper_print(&e->model.wrapper, segments);
   (void)json_object_set_new(o, "format", json_string("longspan-plan"));
   (void)json_object_set_new(o, "model_type", json_string(lsp_model_type(&e->model)));
   put(o, "tokens", lsp_plan_tokens(&e->plan));
   put(o, "documents", e->plan.documents);
   lsp_context_print(&e->context, context);
   (void)json_object_set_new(o, "context", json_string(context));
+  (void)json_object_set_new(o, "store", json_string(e->store));
+  (void)json_object_set_new(o, "segments", json_string(segments));
   put(o, "frames", e->plan.frames);
   put(o, "tokens_read_again", lsp_plan_read_again(&e->plan));
+  put(o, "memory_tokens", lsp_plan_memory_tokens(e));
   put(o, "longest_rows", e->request.longest);
-  put(o, "prefix", e->model.prefixes);
+  put(o, "prefix", e->plan.framing.prefix);
   put(o, "ranks", e->request.ranks);
   put(o, "threads", e->request.threads);
   put(o, "panels", lsp_plan_panels(&e->plan));
@@ -121,6 +133,7 @@ lsp_status lsp_plan_print_json(const plan_estimate *e, lsp_failure *why) {
   put_layers(o, e);
   put_work(o, e);
   put_lending(o, e);
+  put_disk(o, e);
   put_memory(o, e);
   char *text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
   json_decref(o);

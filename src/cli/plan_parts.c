@@ -26,11 +26,18 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"pooled_rows", "pooled rows", floats(z->strata + z->strata_rings)},
       {"fetched_blocks", "fetched blocks", floats(z->picked)},
       {"choices", "blocks that queries chose", floats(z->choices)},
+      {"nearest", "what a store found for queries",
+       floats(z->nearest + z->found + z->recalled)},
+      {"turned", "keys as they are turned beside a store", floats(z->turned)},
+      {"compressing", "matrices of the segments of a span", floats(z->compressing)},
+      {"states", "states that are handed along", floats(z->states)},
+      {"gates", "gates of tokens", floats(z->gates)},
       {"partial_results", "results of attention in several rounds",
        floats(z->partials)},
       {"snapshot_rows", "rows of snapshots", floats(z->memory_rows)},
       {"scratch", "scratch of the threads", floats(z->scratch * e->request.threads)},
-      {"tokens", "ids, results, sums", floats(2 * z->tokens + z->sums + z->shares)},
+      {"tokens", "ids, results, sums",
+       floats(2 * z->tokens + z->lead + z->starts + z->sums + z->shares)},
       {"lists", "lists of panels", z->lists},
       {"process", "the program, MPI, HDF5, BLAS (about)", z->process},
       {"root", "rank 0 more: sums, and where a run began", z->root},
@@ -76,6 +83,30 @@ plan_kept lsp_plan_kept(const plan_estimate *e) {
     k.rank += 4.0 * (double)y->groups * LSP_GROUP * (double)y->tile;
   }
   return k;
+}
+
+int64_t lsp_plan_memory_tokens(const plan_estimate *e) {
+  const lsp_plan *p = &e->plan;
+  const lsp_wrap_kind kind = e->model.wrapper.kind;
+  int64_t frames = 0;
+  if (kind != LSP_WRAP_ASSOCIATIVE && kind != LSP_WRAP_TOKENS)
+    return 0;
+  for (int64_t f = 0; f < p->frames; f++)
+    frames += lsp_plan_tokens_of(p, f) > 0;
+  return frames * (p->framing.prefix + p->framing.suffix);
+}
+
+plan_disk lsp_plan_disk(const plan_estimate *e) {
+  const lsp_heads h = e->model.layer[0].heads;
+  const double row = 8.0 * e->model.layers * h.shared * h.width;
+  const double past = row * (double)e->sizes.reach;
+  const double fixed = row * (double)(e->sizes.fixed_rows + e->sizes.pooled_rows);
+  const double states = lsp_words_states(&e->model);
+  if (e->model.two_sided)
+    return (plan_disk){0, 0, 0};
+  return (plan_disk){.states = states,
+                     .snapshot = past + fixed + states,
+                     .slot = 3 * past + 2 * (fixed + states)};
 }
 
 const char *const lsp_plan_kind_key[LSP_LOAN_KINDS] = {[LSP_LOAN_HALO] = "halo",

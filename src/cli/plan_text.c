@@ -78,7 +78,7 @@ static void print_quadratic(const plan_estimate *e) {
   const int one = kept.layers == 1;
   char layers[WORDS_SIZE], all[LSP_NUMBER_SIZE], rank[LSP_NUMBER_SIZE];
   char text[2 * WORDS_SIZE] = "";
-  if (kept.layers == 0) {
+  if (kept.layers == 0 || e->model.wrapper.kind != LSP_WRAP_NONE) {
     lsp_print_fact(stdout, "quadratic", "nothing: work grows as the text does");
     return;
   }
@@ -216,6 +216,10 @@ static void print_reach(const plan_estimate *e) {
   const lsp_model *m = &e->model;
   char layers[WORDS_SIZE], text[WORDS_SIZE];
   int said = 0;
+  if (m->wrapper.kind != LSP_WRAP_NONE) {
+    lsp_print_fact(stdout, "reach", "none beyond a segment and what stands around it");
+    return;
+  }
   for (int i = 0; i < m->layers; i++) {
     int is_first = 1;
     for (int k = 0; k < i && is_first; k++)
@@ -244,6 +248,17 @@ static void print_head(const plan_estimate *e) {
                (long long)e->request.threads, plural(e->request.threads));
 }
 
+/* Segments, and what stands around them. */
+static void print_segments(const plan_estimate *e) {
+  char text[WORDS_SIZE], number[LSP_NUMBER_SIZE];
+  const int64_t rows = lsp_plan_memory_tokens(e);
+  lsp_words_wrapper(&e->model, text, sizeof text);
+  lsp_print_fact(stdout, "segments", "%s", text);
+  if (rows > 0)
+    lsp_print_fact(stdout, "", "%s row%s are memory tokens", lsp_grouped(rows, number),
+                   plural(rows));
+}
+
 /* Chunks: frames of a document that overlap. */
 static void print_frames(const plan_estimate *e) {
   char frames[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE];
@@ -251,6 +266,10 @@ static void print_frames(const plan_estimate *e) {
   lsp_context_print(&e->context, context);
   if (context[0] != '\0')
     lsp_print_fact(stdout, "context", "%s", context);
+  if (e->store[0] != '\0')
+    lsp_print_fact(stdout, "store", "%s", e->store);
+  if (e->model.wrapper.kind != LSP_WRAP_NONE)
+    print_segments(e);
   if (e->plan.framing.tokens > 0)
     lsp_print_fact(stdout, "frames", "%s; %s token%s read again",
                    lsp_grouped(e->plan.frames, frames),
@@ -258,17 +277,16 @@ static void print_frames(const plan_estimate *e) {
                    lsp_plan_read_again(&e->plan) == 1 ? " is" : "s are");
 }
 
-/* What a memory file takes: all within reach, whether a text is as long or not. */
 static void print_snapshots(const plan_estimate *e) {
-  const lsp_heads h = e->model.layer[0].heads;
-  const double rows =
-      (double)(e->sizes.reach + e->sizes.fixed_rows + e->sizes.pooled_rows);
-  const double all = 8.0 * rows * e->model.layers * h.shared * h.width;
-  char bytes[LSP_NUMBER_SIZE], slot[LSP_NUMBER_SIZE];
-  if (!e->model.two_sided && rows > 0)
-    lsp_print_fact(stdout, "snapshots",
-                   "%s each in FILE.memory.h5, and %s in FILE.h5.slot while under way",
-                   lsp_bytes(all, bytes), lsp_bytes(3 * all, slot));
+  const plan_disk disk = lsp_plan_disk(e);
+  char bytes[LSP_NUMBER_SIZE], slot[LSP_NUMBER_SIZE], text[WORDS_SIZE] = "";
+  if (disk.states > 0)
+    lsp_words_add(text, sizeof text, " (states: %s)", lsp_bytes(disk.states, bytes));
+  if (disk.snapshot > 0)
+    lsp_print_fact(
+        stdout, "snapshots",
+        "%s each in FILE.memory.h5%s, and %s in FILE.h5.slot while under way",
+        lsp_bytes(disk.snapshot, bytes), text, lsp_bytes(disk.slot, slot));
 }
 
 void lsp_plan_print(const plan_estimate *e) {
@@ -277,7 +295,7 @@ void lsp_plan_print(const plan_estimate *e) {
   print_frames(e);
   if (e->plan.frames > 1)
     lsp_print_fact(stdout, "longest", "%s rows, %d of them prefix",
-                   lsp_grouped(e->request.longest, number), e->model.prefixes);
+                   lsp_grouped(e->request.longest, number), e->plan.framing.prefix);
   lsp_print_fact(stdout, "panels", "%s",
                  lsp_grouped(lsp_plan_panels(&e->plan), number));
   lsp_print_fact(stdout, "waves", "%s of %s tokens, a commit after each",

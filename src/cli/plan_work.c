@@ -64,6 +64,13 @@ static void settle(const lsp_pattern *p, int64_t *base, int64_t *period) {
     *base = p->pool * p->block_reach;
     *period = (int64_t)LSP_GRID_BLOCK * p->pool;
     return;
+  case LSP_PATTERN_STORE:
+    *period = p->segment;
+    return;
+  case LSP_PATTERN_COMPRESSED_PAST:
+    *base += p->pool * p->block_reach;
+    *period = multiple_of(p->segment, (int64_t)LSP_GRID_BLOCK * p->pool);
+    return;
   case LSP_PATTERN_LEVELS:
     *base = lsp_words_far(p);
     *period = LSP_GRID_BLOCK * lsp_level_unit(p, p->levels);

@@ -28,6 +28,11 @@ void lsp_norm_keys(const lsp_run *e, int layer, float *keys);
 void lsp_project(lsp_run *e, int layer, int64_t first, int64_t end);
 void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end);
 
+/* The rows of the wave behind the last layer, where that leaves them as they are
+ * (lsp_wrapped_leaves): the last norm, then the memory after it. */
+typedef enum { LSP_LEAVE_NORM, LSP_LEAVE_MEMORY } lsp_leaving;
+void lsp_leave(lsp_run *e, lsp_leaving what);
+
 /* What goes into the attention of a panel: its rows, or their norm in room (rows, D). */
 const float *lsp_attention_input(const lsp_run *e, const lsp_panel *p, int layer,
                                  float *room);

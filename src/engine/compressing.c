@@ -219,8 +219,10 @@ static void sum_records(const batch *b) {
     for (int head = 0; head < b->heads.shared; head++) {
       const record *r = &b->at.list[i];
       double *sums = sums_of(b, i, head);
-      const lsp_compressive m = {
-          .width = E, .matrix_sum = sums, .normalizer_sum = sums + E * E};
+      const lsp_compressive m = {.kernels = &b->e->job.kernels,
+                                 .width = E,
+                                 .matrix_sum = sums,
+                                 .normalizer_sum = sums + E * E};
       if (!r->whole)
         continue;
       memset(sums, 0, (size_t)lsp_compressive_floats(E) * sizeof *sums);
@@ -240,7 +242,8 @@ static lsp_compressive head_of(const batch *b, char *parts, int head) {
     const char *kept = lsp_state_part(b->e, b->layer, i);
     part[i] = (double *)(void *)(parts + (kept - zero));
   }
-  return (lsp_compressive){.width = E,
+  return (lsp_compressive){.kernels = &b->e->job.kernels,
+                           .width = E,
                            .matrix = part[0] + head * E * E,
                            .normalizer = part[1] + head * E,
                            .matrix_sum = part[2] + head * E * E,
@@ -355,7 +358,8 @@ static void read_panel(const batch *b, const lsp_panel *p, int head) {
     const record *r = &b->at.list[i];
     float *row = b->at.query + row_of(r, at) * A + (int64_t)head * h.width;
     next = lsp_min(high, r->end);
-    const lsp_compressive_queries q = {.width = h.width,
+    const lsp_compressive_queries q = {.kernels = &b->e->job.kernels,
+                                       .width = h.width,
                                        .rows = next - at,
                                        .query = row,
                                        .out = row,

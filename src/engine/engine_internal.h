@@ -97,6 +97,8 @@ typedef struct {
 } lsp_spot;
 
 typedef struct {
+  int rank,
+      ranks; /* that share the wave; 0 of 1: it is a frame by itself (wrapped.c) */
   lsp_range range, span;
   lsp_piece *piece; /* (pieces), room in the arena's bookkeeping */
   lsp_panel *panel; /* (panels) */
@@ -237,6 +239,7 @@ typedef struct {
   float *fixed;    /* (2, fixed tiles): of the document entered, of the one leaving */
   float *partials; /* of walks in more than one round */
   float *strata;   /* pooled rows of a layer, and tiles of them (strata.c) */
+  float *wrapped;  /* of a layer that reads and writes an associative memory */
   float *compressing; /* of layers with a compressive memory (compressing.c) */
   float *picked;      /* (parts) fetched blocks of one key/value head */
   int32_t *choice; /* blocks that queries chose: (blocks, G, k) or (rows, G, S - 1) */
@@ -396,6 +399,8 @@ lsp_status lsp_pace_stopped(lsp_run *e);        /* Local: LSP_E_STOPPED, and why
 void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows);
 /* The same of panels that are known. */
 void lsp_wave_of(lsp_run *e, lsp_range panels);
+/* Who asks the plan for loans. */
+lsp_view_of_wave lsp_wave_view(const lsp_run *e);
 void lsp_wave_lists_free(lsp_wave *w);
 
 /* forward.c: one layer, and the embedding, over the span */

@@ -18,6 +18,7 @@
 #include "picks.h"
 #include "search.h"
 #include "states.h"
+#include "wrapped.h"
 
 #include <math.h>
 #include <omp.h>
@@ -214,6 +215,12 @@ static const float *activated(const lsp_run *e, const lsp_layer *l, int64_t rows
   return out;
 }
 
+static void last_norm(const lsp_run *e, int rows, float *x) {
+  const lsp_norm *n = &e->weights.model.last_norm;
+  if (n->kind != LSP_NORM_NONE)
+    norm(e, n, rows, x, NULL, x);
+}
+
 static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   const lsp_model *m = &e->weights.model;
   const lsp_layer *l = &m->layer[layer];
@@ -233,10 +240,10 @@ static void feed_panel(lsp_run *e, const lsp_panel *p, int layer) {
   if (l->down.bias != NULL)
     k->bias_add(p->rows, D, y, l->down.bias);
   add_result(e, l, &l->feed_norm, &l->feed_post, p->rows, x, y);
-  if (layer + 1 == m->layers && m->last_norm.kind != LSP_NORM_NONE)
-    norm(e, &m->last_norm, p->rows, x, NULL, x);
-  if (layer + 1 == m->layers)
+  if (layer + 1 == m->layers && !lsp_wrapped_leaves(m)) {
+    last_norm(e, p->rows, x);
     lsp_last_apply(e, p->rows, x, y);
+  }
   lsp_finite_hidden(e, p, layer);
   lsp_poll(e);
 }
@@ -247,6 +254,21 @@ void lsp_feed(lsp_run *e, int layer, int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++)
     feed_panel(e, &e->span.wave.panel[i], layer);
   e->job.clock.seconds[LSP_PHASE_FEED] += MPI_Wtime() - begin;
+}
+
+void lsp_leave(lsp_run *e, lsp_leaving what) {
+  const int layer = e->weights.model.layers - 1;
+#pragma omp parallel for schedule(dynamic) num_threads(e->job.threads)
+  for (int64_t i = 0; i < e->span.wave.panels; i++) {
+    const lsp_panel *p = &e->span.wave.panel[i];
+    float *x = e->span.x + p->row * e->weights.model.width;
+    if (what == LSP_LEAVE_NORM)
+      last_norm(e, p->rows, x);
+    else
+      lsp_last_apply(e, p->rows, x, lsp_scratch_of(e));
+    lsp_finite_hidden(e, p, layer);
+    lsp_poll(e);
+  }
 }
 
 /* --- a layer --------------------------------------------------------------------- */
@@ -261,7 +283,7 @@ typedef struct {
 static void extend_tail(const lsp_loan *loan, void *arg) {
   lent_part *t = arg;
   const lsp_wave *w = &t->e->span.wave;
-  if (loan->from != t->e->job.ctx->rank || loan->kind == LSP_LOAN_KEPT)
+  if (loan->from != t->e->span.wave.rank || loan->kind == LSP_LOAN_KEPT)
     return;
   if (loan->kind == LSP_LOAN_FIXED) {
     t->from = 0;
@@ -275,8 +297,7 @@ static void extend_tail(const lsp_loan *loan, void *arg) {
 
 static int64_t tail_of(const lsp_run *e, int layer) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = {&e->text.plan, e->span.wave.range, e->job.ctx->rank,
-                              e->job.ctx->size};
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lent_part t = {e, e->span.wave.panels};
   lsp_plan_round_loans(&v, y->near_tiles, y->room, 0, extend_tail, &t);
   lsp_plan_fixed_loans(&v, y->fixed, extend_tail, &t);

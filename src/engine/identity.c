@@ -410,6 +410,31 @@ static int has_pooled(const lsp_model *model, int64_t rows, int64_t position) {
          (rows > needed && lsp_sizes_pooled(model, INT64_MAX / 2) > needed);
 }
 
+/* The states of the file are those of the model, each of its shape. */
+static lsp_status check_states(const lsp_run *e, const lsp_memory_spec *m) {
+  const char *path = e->job.options->from_snapshot;
+  lsp_failure *why = &e->job.ctx->why;
+  if (m->parts != e->kept.parts)
+    return lsp_fail(why, LSP_E_MISMATCH,
+                    "%s: holds %d states, but the model needs %d; continue with the "
+                    "model and options that made it",
+                    path, m->parts, e->kept.parts);
+  for (int i = 0; i < m->parts; i++) {
+    char has[LSP_PART_WORDS], needs[LSP_PART_WORDS];
+    if (lsp_part_same(&m->part[i], &e->kept.part[i]))
+      continue;
+    lsp_part_words(&m->part[i], has);
+    lsp_part_words(&e->kept.part[i], needs);
+    return lsp_fail(
+        why, LSP_E_MISMATCH,
+        "%s: its state %d is %s of layer %d, but the model needs %s of "
+        "layer %d (-1: the model); continue with the model and options that "
+        "made it",
+        path, i, has, m->part[i].layer, needs, e->kept.part[i].layer);
+  }
+  return LSP_OK;
+}
+
 static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
   const char *path = e->job.options->from_snapshot;
   const lsp_memory_spec *m = &from->memory;
@@ -423,11 +448,7 @@ static lsp_status check_snapshot(const lsp_run *e, const lsp_file_view *from) {
     LSP_TRY(same_value(path, p.key[i], attribute_of(m, p.key[i]), p.value[i], why));
   const lsp_model *model = &e->weights.model;
   const int64_t position = m->position[m->snapshots - 1];
-  if (m->parts != e->kept.parts)
-    return lsp_fail(why, LSP_E_MISMATCH,
-                    "%s: holds %d states, but the model needs %d; continue with the "
-                    "model and options that made it",
-                    path, m->parts, e->kept.parts);
+  LSP_TRY(check_states(e, m));
   /* What looks back without end needs all rows, however many that are. */
   const int64_t rows = lsp_sizes_reach(model, position);
   if (m->layers == model->layers && m->hidden_width == model->width &&

@@ -4,6 +4,7 @@
 
 #include "lsp/exchange.h"
 #include "lsp/handing.h"
+#include "lsp/memory.h"
 
 #include "lending.h"
 
@@ -61,6 +62,29 @@ static void count_state(counting *c, const lsp_view_of_wave *v) {
   const int to = c->layer->state > 0 ? lsp_plan_hands_to(v) : -1;
   if (to >= 0 && to != v->rank)
     c->now = add_sent(c->now, 1, of_state(c->layer));
+}
+
+/* The same of the model itself. */
+static lsp_sent of_model(const lsp_model *m) {
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  const int64_t bytes = lsp_parts_bytes(part, lsp_memory_parts_of(m, -1, part));
+  return (lsp_sent){bytes > 0, bytes};
+}
+
+/* From the end of a wave to the beginning of the next one, after all layers; memory tokens
+ * within them. */
+static void count_model(counting *c, lsp_view_of_wave v) {
+  const lsp_sizing *z = c->sizing;
+  const lsp_sent sent = of_model(z->model);
+  for (v.rank = 0; sent.messages > 0 && v.rank < v.ranks; v.rank++) {
+    const int to = lsp_plan_hands_to(&v);
+    const lsp_range span = lsp_plan_span(z->plan, v.wave, v.rank, v.ranks);
+    if (to < 0 || to == v.rank || span.end != v.wave.end)
+      continue;
+    c->sum[v.rank] = add_sent(c->sum[v.rank], 1, sent);
+    if (z->model->wrapper.kind == LSP_WRAP_TOKENS)
+      c->out->layer = more_of(c->out->layer, sent);
+  }
 }
 
 /* Pooled rows: before the span, and what is kept. */
@@ -171,6 +195,7 @@ static void count_wave(counting *c, lsp_range wave) {
     for (v.rank = 0; c->alike > 0 && v.rank < v.ranks; v.rank++)
       count_layer(c, &v);
   }
+  count_model(c, v);
 }
 
 /* Each stratum is borrowed and kept by itself; in a two-sided layer every rank looks, in
@@ -335,6 +360,11 @@ static void bound_all(counting *c) {
     out->rank = add_sent(out->rank, lsp_max(0, out->waves - 1),
                          bound_of_layer(z, &z->layer[i], &sizes, rows));
   }
+  if (z->request->ranks == 1 || z->model->two_sided)
+    return;
+  if (z->model->wrapper.kind == LSP_WRAP_TOKENS)
+    out->layer = more_of(out->layer, of_model(z->model));
+  out->rank = add_sent(out->rank, out->waves, of_model(z->model));
 }
 
 lsp_status lsp_sizes_lending(const lsp_sizing *z, int64_t wave_rows, int64_t budget,

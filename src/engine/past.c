@@ -109,7 +109,7 @@ static float *lent_to(const lending *l, const lsp_loan *loan) {
 static void enlist(const lsp_loan *loan, void *arg) {
   const lending *l = arg;
   lsp_exchange *x = l->e->span.exchange;
-  const int rank = l->e->job.ctx->rank;
+  const int rank = l->e->span.wave.rank;
   const int64_t floats = (loan->end - loan->first) * tile_floats(l->e, l->layer);
   lsp_status st = LSP_OK;
   if (loan->from == rank && loan->to == rank)
@@ -119,11 +119,6 @@ static void enlist(const lsp_loan *loan, void *arg) {
   else
     st = lsp_exchange_receive(x, loan->from, (int)loan->kind, lent_to(l, loan), floats);
   LSP_ASSERT(st == LSP_OK); /* a list of some kilobytes, which grows rarely */
-}
-
-static lsp_view_of_wave view_of(const lsp_run *e) {
-  return (lsp_view_of_wave){&e->text.plan, e->span.wave.range, e->job.ctx->rank,
-                            e->job.ctx->size};
 }
 
 int64_t lsp_past_rounds(const lsp_run *e, int layer) {
@@ -143,7 +138,7 @@ static void copy_kept_fixed(const lsp_run *e, int layer) {
 
 void lsp_past_again(lsp_run *e, int layer, int64_t round) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = view_of(e);
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lending l = {e, layer, round};
   lsp_exchange_clear(e->span.exchange);
   lsp_plan_round_loans(&v, y->near_tiles, y->room, round, enlist, &l);
@@ -152,7 +147,7 @@ void lsp_past_again(lsp_run *e, int layer, int64_t round) {
 
 void lsp_past_begin(lsp_run *e, int layer, int64_t round) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = view_of(e);
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lending l = {e, layer, round};
   lsp_exchange_clear(e->span.exchange);
   lsp_plan_round_loans(&v, y->near_tiles, y->room, round, enlist, &l);
@@ -170,7 +165,7 @@ void lsp_past_end(lsp_run *e) {
 }
 
 void lsp_past_keep_begin(lsp_run *e, int layer) {
-  const lsp_view_of_wave v = view_of(e);
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lending l = {e, layer, 0};
   lsp_exchange_clear(e->span.exchange);
   lsp_plan_keep_loans(&v, e->span.layer[layer].tiles, enlist, &l);

@@ -370,7 +370,8 @@ int64_t lsp_picks_open(lsp_run *e, int layer) {
   lsp_picking *k = e->span.picking;
   choose(e, layer);
   locate(e, layer);
-  empty_slots(k, e->span.layer[layer].parts);
+  /* A frame by itself needs none of other ranks. */
+  empty_slots(k, e->span.wave.ranks == 1 ? 0 : e->span.layer[layer].parts);
   k->fetches = 0;
   k->batches = 1;
   k->batch_end[0] = e->span.wave.panels;

@@ -24,10 +24,12 @@ void lsp_multiply(const lsp_job *job, const lsp_matrix *w, int64_t rows, const f
 
 /* --- packing --------------------------------------------------------------------- */
 
-enum { OF_A_LAYER = 7 };
+enum { OF_A_LAYER = 10 };
 
 /* Matrices of a layer that rows are multiplied with; NULL where it has none. */
-static void matrices_of(lsp_layer *l, lsp_matrix *list[OF_A_LAYER]) {
+static void matrices_of(lsp_model *m, int layer, lsp_matrix *list[OF_A_LAYER]) {
+  lsp_layer *l = &m->layer[layer];
+  lsp_associative *a = m->wrapper.layer != NULL ? &m->wrapper.layer[layer] : NULL;
   list[0] = &l->qkv.matrix;
   list[1] = &l->output.matrix;
   list[2] = &l->up.matrix;
@@ -35,6 +37,9 @@ static void matrices_of(lsp_layer *l, lsp_matrix *list[OF_A_LAYER]) {
   list[4] = l->position.kind == LSP_POSITION_RELATIVE ? &l->position.relative : NULL;
   list[5] = l->input_gate.rows > 0 ? &l->input_gate : NULL;
   list[6] = l->global.matrix.rows > 0 ? &l->global.matrix : NULL;
+  list[7] = a != NULL ? &a->query : NULL;
+  list[8] = a != NULL ? &a->key : NULL;
+  list[9] = a != NULL ? &a->value : NULL;
 }
 
 /* The weights lie in a block of the run's own. */
@@ -46,16 +51,16 @@ static int64_t deepest(lsp_model *m) {
   int64_t depth = lsp_max(lsp_model_head_width(m), m->last.project.cols);
   for (int i = 0; i < m->layers; i++) {
     lsp_matrix *list[OF_A_LAYER];
-    matrices_of(&m->layer[i], list);
+    matrices_of(m, i, list);
     for (int k = 0; k < OF_A_LAYER; k++)
       depth = list[k] != NULL ? lsp_max(depth, list[k]->cols) : depth;
   }
   return depth;
 }
 
-static void pack_layer(lsp_layer *l, float *work) {
+static void pack_layer(lsp_model *m, int layer, float *work) {
   lsp_matrix *list[OF_A_LAYER];
-  matrices_of(l, list);
+  matrices_of(m, layer, list);
   for (int k = 0; k < OF_A_LAYER; k++)
     if (list[k] != NULL)
       pack(list[k]->data, list[k]->rows, list[k]->cols, work);
@@ -64,7 +69,7 @@ static void pack_layer(lsp_layer *l, float *work) {
 static void mark(lsp_model *m) {
   for (int i = 0; i < m->layers; i++) {
     lsp_matrix *list[OF_A_LAYER];
-    matrices_of(&m->layer[i], list);
+    matrices_of(m, i, list);
     for (int k = 0; k < OF_A_LAYER; k++)
       if (list[k] != NULL)
         list[k]->storage = LSP_STORED_PACKED;
@@ -102,7 +107,7 @@ lsp_status lsp_pack_weights(const lsp_job *job, lsp_model *m, int fill,
     if (i < 0)
       pack_words(m, mine);
     else
-      pack_layer(&m->layer[i], mine);
+      pack_layer(m, i, mine);
   }
   free(work);
   return LSP_OK;

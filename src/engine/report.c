@@ -89,7 +89,8 @@ typedef struct {
   spread layer_messages, layer_bytes; /* in a layer of a wave, the most */
   spread kind_messages[LSP_LOAN_KINDS], kind_bytes[LSP_LOAN_KINDS];
   spread visits;
-  spread fetch_messages, fetch_bytes; /* requests, and blocks that were asked for */
+  spread fetch_messages, fetch_bytes;   /* requests, and blocks that were asked for */
+  spread handed_messages, handed_bytes; /* states */
   spread parts, part_bytes, hits;
   spread touched[LSP_PICKED_KINDS], visible[LSP_PICKED_KINDS];
 } totals;
@@ -108,6 +109,8 @@ static void collect_picked(const lsp_run *e, lsp_traffic all, totals *t) {
   const lsp_traffic lent = lsp_exchange_traffic(e->span.exchange);
   const lsp_picked_counts *c = &e->job.clock.picked;
   const lsp_traffic handed = lsp_states_traffic(e);
+  t->handed_messages = spread_of(ctx, (double)handed.messages);
+  t->handed_bytes = spread_of(ctx, (double)handed.bytes);
   t->fetch_messages =
       spread_of(ctx, (double)(all.messages - lent.messages - handed.messages));
   t->fetch_bytes = spread_of(ctx, (double)(all.bytes - lent.bytes - handed.bytes));
@@ -440,6 +443,13 @@ static void put_facts(json_t *o, const lsp_run *e, const totals *t) {
   (void)json_object_set_new(o, "loans", loans_json(t));
   if (e->span.picking != NULL)
     (void)json_object_set_new(o, "picked", picked_json(t));
+  if (e->kept.parts > 0)
+    (void)json_object_set_new(
+        o, "states",
+        json_pack("{s:i, s:I, s:o, s:o}", "parts", e->kept.parts, "bytes",
+                  (json_int_t)lsp_parts_bytes(e->kept.part, e->kept.parts),
+                  "messages_sent", spread_json(&t->handed_messages, P), "bytes_sent",
+                  spread_json(&t->handed_bytes, P)));
   /* products of a block of queries of one head with a tile, of all ranks */
   (void)json_object_set_new(o, "visits", json_integer((json_int_t)t->visits.sum));
   (void)json_object_set_new(o, "written_bytes",

@@ -10,6 +10,7 @@
 #include "layers_done.h"
 #include "segment_ids.h"
 #include "states.h"
+#include "wrapped.h"
 
 #include "lsp/durable.h"
 #include "lsp/stop.h"
@@ -112,25 +113,24 @@ static lsp_status stopped_after(lsp_run *e, int layers) {
                   e->weights.model.layers);
 }
 
-static lsp_status compute_layers(lsp_run *e) {
-  const double cpu = cpu_seconds(), begin = MPI_Wtime();
-  if (!e->weights.model.two_sided || /* there some may wait for their turn */
-      lsp_sizes_whole(&e->weights.model))
-    e->span.lowest.token = INT64_MAX;
-  const int done = lsp_layers_load(e);
-  if (done == 0)
-    lsp_forward_embed(e);
-  e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
-  lsp_written_begin(e);
+/* A layer and what is written before and after it. */
+static void compute_layer(lsp_run *e, int layer) {
+  lsp_written_layer(e, layer);
+  lsp_snapshot_before(e, layer);
+  if (e->weights.model.wrapper.kind == LSP_WRAP_ASSOCIATIVE)
+    lsp_wrapped_layer(e, layer);
+  else
+    lsp_forward_layer(e, layer);
+  lsp_written_chosen(e, layer);
+  lsp_snapshot_layer(e, layer);
+}
+
+static lsp_status compute_each_layer(lsp_run *e, int done) {
   for (int layer = done; layer < e->weights.model.layers; layer++) {
     const double start = MPI_Wtime();
     lsp_beat_phase("layer", layer);
     const lsp_traffic before = lsp_run_traffic(e);
-    lsp_written_layer(e, layer);
-    lsp_snapshot_before(e, layer);
-    lsp_forward_layer(e, layer);
-    lsp_written_chosen(e, layer);
-    lsp_snapshot_layer(e, layer);
+    compute_layer(e, layer);
     count_sent(e, before);
     LSP_TRY(lsp_layers_commit(e, layer));
     lsp_report_progress(e, layer, 0);
@@ -138,6 +138,31 @@ static lsp_status compute_layers(lsp_run *e) {
         lsp_pace_ends(e, MPI_Wtime() - start))
       return stopped_after(e, layer + 1);
   }
+  return LSP_OK;
+}
+
+/* Of a model whose frames pass all layers one by one. */
+static void compute_frames(lsp_run *e) {
+  const lsp_traffic before = lsp_run_traffic(e);
+  lsp_beat_phase("layers", -1);
+  lsp_wrapped_layers(e);
+  count_sent(e, before);
+}
+
+static lsp_status compute_layers(lsp_run *e) {
+  const double cpu = cpu_seconds(), begin = MPI_Wtime();
+  if (!e->weights.model.two_sided || /* there some may wait for their turn */
+      lsp_sizes_whole(&e->weights.model))
+    e->span.lowest.token = INT64_MAX;
+  const int done = lsp_layers_load(e);
+  if (done == 0 && !lsp_wrapped_through(&e->weights.model))
+    lsp_forward_embed(e);
+  e->job.clock.seconds[LSP_PHASE_EMBED] += MPI_Wtime() - begin;
+  lsp_written_begin(e);
+  if (lsp_wrapped_through(&e->weights.model))
+    compute_frames(e);
+  else
+    LSP_TRY(compute_each_layer(e, done));
   lsp_written_spread(e);
   e->job.clock.cpu += cpu_seconds() - cpu;
   return LSP_OK;

@@ -256,6 +256,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&p->halo, z->halo},
       {&p->fixed, z->fixed},
       {&p->partials, z->partials},
+      {&p->wrapped, z->wrapped},
       {&p->picked, z->picked},
       {&p->compressing, z->compressing},
       {&choices, z->choices},

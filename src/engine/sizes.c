@@ -7,6 +7,7 @@
 #include "last_memory.h"
 #include "search.h"
 #include "sizes_internal.h"
+#include "wrapped.h"
 
 #include "lsp/memory.h"
 
@@ -23,6 +24,7 @@ static int64_t scratch_of(const lsp_model *m) {
   most = lsp_max(most + 2 * LSP_PANEL * (lsp_model_head_width(m) - D),
                  LSP_PANEL * D + lsp_last_scratch(m));
   most = lsp_max(most, LSP_PANEL * (D + widest));
+  most = lsp_max(most, lsp_wrapped_scratch(m));
   for (int i = 0; i < m->layers; i++) {
     const lsp_layer *l = &m->layer[i];
     const int64_t F = l->inner, Ep = lsp_padded(l->heads.width);
@@ -76,41 +78,44 @@ static int picks(const lsp_model *m) {
 
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
-  const int64_t floats[] = {s->x,
-                            s->q,
-                            s->tiles,
-                            s->halo,
-                            s->fixed,
-                            s->partials,
-                            s->memory_rows,
-                            z->request->threads * s->scratch,
-                            s->tokens,
-                            s->tokens,
-                            s->lead,
-                            s->starts,
-                            s->sums,
-                            s->shares,
-                            z->request->scratch ? 0 : s->rings,
-                            s->kept_fixed,
-                            s->strata,
-                            s->strata_rings,
-                            s->states,
-                            s->compressing,
-                            s->picked,
-                            s->choices,
-                            s->nearest,
-                            s->found,
-                            s->recalled,
-                            s->turned,
-                            s->gates,
-                            s->moved,
-                            s->moved,
-                            s->waiting,
-                            s->globals,
-                            s->global_q,
-                            s->global_tiles,
-                            s->global_rows,
-                            z->model->width};
+  const int64_t floats[] = {
+      s->x,
+      s->q,
+      s->tiles,
+      s->halo,
+      s->fixed,
+      s->partials,
+      s->memory_rows,
+      z->request->threads * s->scratch,
+      s->tokens,
+      s->tokens,
+      s->lead,
+      s->starts,
+      s->sums,
+      s->shares,
+      z->request->scratch ? 0 : s->rings,
+      s->kept_fixed,
+      s->strata,
+      s->strata_rings,
+      s->states,
+      s->wrapped,
+      s->compressing,
+      s->picked,
+      s->choices,
+      s->nearest,
+      s->found,
+      s->recalled,
+      s->turned,
+      s->gates,
+      s->moved,
+      s->moved,
+      s->waiting,
+      s->globals,
+      s->global_q,
+      s->global_tiles,
+      s->global_rows,
+      z->model->width,
+  };
   s->scratch_bytes = z->request->scratch ? s->rings * (int64_t)sizeof(float) : 0;
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
@@ -155,6 +160,14 @@ static void add_globals(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes 
   s->global_tiles = lsp_max(s->global_tiles, blocks * y->tile);
 }
 
+static int64_t states_of(const lsp_model *m) {
+  lsp_part part[LSP_PARTS_OF_LAYER];
+  int64_t bytes = 0;
+  for (int layer = -1; layer < m->layers; layer++)
+    bytes += lsp_parts_bytes(part, lsp_memory_parts_of(m, layer, part));
+  return bytes / (int64_t)sizeof(float);
+}
+
 /* What a store takes: its lists, and what they gave. */
 static void add_store(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s) {
   enum { NEIGHBOUR = sizeof(lsp_neighbour) / sizeof(float) };
@@ -170,14 +183,6 @@ static void add_store(const lsp_layer *l, const lsp_layer_sizes *y, lsp_sizes *s
   s->partials = lsp_max(s->partials, blocks * block * lsp_layer_views(l, view));
   if (y->turns)
     s->turned = lsp_max(s->turned, (blocks + y->fixed) * y->tile);
-}
-
-static int64_t states_of(const lsp_model *m) {
-  lsp_part part[LSP_PARTS_OF_LAYER];
-  int64_t bytes = 0;
-  for (int layer = -1; layer < m->layers; layer++)
-    bytes += lsp_parts_bytes(part, lsp_memory_parts_of(m, layer, part));
-  return bytes / (int64_t)sizeof(float);
 }
 
 /* What the layers need: the most of any for what they use in turn, the sum of what is
@@ -220,6 +225,7 @@ static void add_layers(const lsp_sizing *z, lsp_sizes *s) {
   }
   s->halo = s->rooms * s->room;
   s->states = states_of(z->model);
+  s->wrapped = lsp_wrapped_room(z->model);
   for (int i = 0; i < z->model->layers; i++)
     if (z->layer[i].lag > 0)
       s->moved = lsp_max(s->x, s->q);

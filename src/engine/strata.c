@@ -218,8 +218,9 @@ static void average(const block *b) {
   const int64_t end = lsp_min(b->position + LSP_BLOCK, piece->end);
   if (y->strata == 0 || b->position >= end)
     return;
-  int64_t stop =
-      lsp_snapshot_after(e, piece->frame, lsp_max(b->position, piece->first));
+  int64_t stop = e->text.stops; /* no snapshot has pooled rows */
+  if (e->span.sizes.pooled_rows > 0)
+    stop = lsp_snapshot_after(e, piece->frame, lsp_max(b->position, piece->first));
   for (; stop < e->text.stops && e->text.stop[stop].document == piece->frame &&
          e->text.stop[stop].position <= end;
        stop++)
@@ -303,7 +304,7 @@ static float *lent_to(const lending *l, const lsp_loan *loan) {
 static void enlist(const lsp_loan *loan, void *arg) {
   const lending *l = arg;
   lsp_exchange *x = l->e->span.exchange;
-  const int rank = l->e->job.ctx->rank;
+  const int rank = l->e->span.wave.rank;
   const int64_t floats = (loan->end - loan->first) * l->e->span.layer[l->layer].pooled;
   lsp_status st = LSP_OK;
   if (loan->from == rank && loan->to == rank)
@@ -315,15 +316,10 @@ static void enlist(const lsp_loan *loan, void *arg) {
   LSP_ASSERT(st == LSP_OK); /* a list of some kilobytes, which grows rarely */
 }
 
-static lsp_view_of_wave view_of(const lsp_run *e) {
-  return (lsp_view_of_wave){&e->text.plan, e->span.wave.range, e->job.ctx->rank,
-                            e->job.ctx->size};
-}
-
 /* Rows before the span come to it. */
 static void borrow(lsp_run *e, int layer, int s) {
   const lsp_stratum_sizes *z = stratum_of(e, layer, s);
-  const lsp_view_of_wave v = view_of(e);
+  const lsp_view_of_wave v = lsp_wave_view(e);
   lending l = {e, layer, s};
   lsp_exchange_clear(e->span.exchange);
   lsp_grain_past_loans(&v, z->grain, z->reach, enlist, &l);
@@ -333,7 +329,7 @@ static void borrow(lsp_run *e, int layer, int s) {
 
 void lsp_strata_keep(lsp_run *e, int layer) {
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  const lsp_view_of_wave v = view_of(e);
+  const lsp_view_of_wave v = lsp_wave_view(e);
   if (y->strata == 0)
     return;
   lsp_exchange_clear(e->span.exchange);

@@ -23,6 +23,8 @@ static void list_pieces(lsp_wave *w, const lsp_plan *plan) {
 void lsp_wave_of(lsp_run *e, lsp_range panels) {
   lsp_wave *w = &e->span.wave;
   const lsp_plan *plan = &e->text.plan;
+  w->rank = e->job.ctx->rank;
+  w->ranks = e->job.ctx->size;
   w->range = panels;
   w->span = lsp_plan_span(plan, w->range, e->job.ctx->rank, e->job.ctx->size);
   w->rows = lsp_plan_rows_before(plan, w->span.end) -
@@ -36,6 +38,11 @@ void lsp_wave_of(lsp_run *e, lsp_range panels) {
     w->nll_end = w->nll_first;
   w->next = lsp_plan_past(plan, w->range.end, LSP_TILES_ALL);
   list_pieces(w, plan);
+}
+
+lsp_view_of_wave lsp_wave_view(const lsp_run *e) {
+  const lsp_wave *w = &e->span.wave;
+  return (lsp_view_of_wave){&e->text.plan, w->range, w->rank, w->ranks};
 }
 
 void lsp_wave_open(lsp_run *e, int64_t first_panel, int64_t rows) {

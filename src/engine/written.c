@@ -3,6 +3,7 @@
  * wave, when the rest of a panel is known. */
 #include "engine_internal.h"
 #include "picking.h"
+#include "wrapped.h"
 
 #include "lsp/sums.h"
 
@@ -33,10 +34,27 @@ static lsp_status check_chosen(lsp_run *e) {
   return LSP_OK;
 }
 
+/* Frames that pass all layers one by one leave no layer with the rows of a span. */
+static lsp_status check_frames(lsp_run *e) {
+  const lsp_write *w = &e->job.write;
+  if (!lsp_wrapped_through(&e->weights.model) ||
+      (w->chosen_layers == 0 &&
+       (w->layers == 0 || w->layer[0] >= e->weights.model.layers)))
+    return LSP_OK;
+  return lsp_fail(
+      &e->job.ctx->why, LSP_E_USAGE,
+      "--write %s:%d: the model is wrapped in memory tokens, whose segments "
+      "pass all layers one by one, and only what leaves the last one can be "
+      "written; give hidden without a LAYER",
+      w->chosen_layers > 0 ? "chosen" : "hidden",
+      w->chosen_layers > 0 ? w->chosen_layer[0] : w->layer[0]);
+}
+
 lsp_status lsp_written_open(lsp_run *e) {
   const int L = e->weights.model.layers;
   lsp_write *w = &e->job.write;
   *w = e->job.options->write;
+  LSP_TRY(check_frames(e));
   LSP_TRY(check_chosen(e));
   if (w->layers == 0 || w->layer[w->layers - 1] < L)
     return LSP_OK;

@@ -50,6 +50,21 @@ static inline unsigned v_bits(vec x, vec low) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x, low, _CMP_NLT_UQ));
 }
 
+typedef __m256d dvec;
+
+static inline dvec d_load(const double *p) {
+  return _mm256_loadu_pd(p);
+}
+static inline void d_store(double *p, dvec x) {
+  _mm256_storeu_pd(p, x);
+}
+static inline dvec d_set(double x) {
+  return _mm256_set1_pd(x);
+}
+static inline dvec d_fma(dvec a, dvec b, dvec c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
+
 static inline float quad_sum(__m128 q) {
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));

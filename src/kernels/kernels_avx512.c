@@ -60,6 +60,21 @@ static inline float quad_max(__m128 q) {
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps(q, q, 1)));
 }
 
+typedef __m512d dvec;
+
+static inline dvec d_load(const double *p) {
+  return _mm512_loadu_pd(p);
+}
+static inline void d_store(double *p, dvec x) {
+  _mm512_storeu_pd(p, x);
+}
+static inline dvec d_set(double x) {
+  return _mm512_set1_pd(x);
+}
+static inline dvec d_fma(dvec a, dvec b, dvec c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
+
 static inline float lanes_sum(const vec v[1]) {
   const __m256 s =
       _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));

@@ -824,11 +824,58 @@ static int NAME(finite)(int64_t n, const float *x) {
   return !isnan(rest);
 }
 
+/* Doubles of a vector. */
+enum { DLEN = sizeof(dvec) / sizeof(double), DROWS = 4, DCOLS = 2 * DLEN };
+
+/* DROWS rows of DCOLS columns of NAME(product_double); rows and cols may be fewer, done one
+ * by one. */
+static inline void NAME(double_patch)(const lsp_double_product *p, int rows) {
+  dvec sum[DROWS][2];
+  for (int i = 0; i < DROWS; i++)
+    for (int v = 0; v < 2; v++)
+      sum[i][v] = d_load(p->sum + (i < rows ? i : 0) * p->lds + v * DLEN);
+  for (int64_t d = 0; d < p->depth; d++) {
+    const dvec b0 = d_load(p->b + d * p->ldb), b1 = d_load(p->b + d * p->ldb + DLEN);
+    for (int i = 0; i < DROWS; i++) {
+      const dvec a = d_set(p->a[(i < rows ? i : 0) * p->lda + d]);
+      sum[i][0] = d_fma(a, b0, sum[i][0]);
+      sum[i][1] = d_fma(a, b1, sum[i][1]);
+    }
+  }
+  for (int i = 0; i < rows; i++)
+    for (int v = 0; v < 2; v++)
+      d_store(p->sum + i * p->lds + v * DLEN, sum[i][v]);
+}
+
+static void NAME(product_double)(const lsp_double_product *p) {
+  for (int row = 0; row < p->rows; row += DROWS) {
+    const int rows = p->rows - row < DROWS ? p->rows - row : DROWS;
+    lsp_double_product q = *p;
+    int col = 0;
+    q.a += row * p->lda;
+    q.sum += row * p->lds;
+    for (; col + DCOLS <= p->cols; col += DCOLS) {
+      if (rows == DROWS)
+        NAME(double_patch)(&q, DROWS);
+      else
+        NAME(double_patch)(&q, rows);
+      q.b += DCOLS;
+      q.sum += DCOLS;
+    }
+    for (; col < p->cols; col++, q.b++, q.sum++)
+      for (int i = 0; i < rows; i++)
+        for (int64_t d = 0; d < p->depth; d++)
+          q.sum[i * p->lds] =
+              fma(q.a[i * p->lda + d], q.b[d * p->ldb], q.sum[i * p->lds]);
+  }
+}
+
 void NAME(lsp__kernels)(lsp_kernels *k) {
   k->name = LSP_ISA_TEXT;
   k->product = NAME(product);
   k->sift = NAME(sift);
   k->packed = NAME(packed);
+  k->product_double = NAME(product_double);
   k->softmax_tile = NAME(softmax_tile);
   k->softmax_merge = NAME(softmax_merge);
   k->mask_tile = NAME(mask_tile);

@@ -55,6 +55,21 @@ static inline unsigned v_bits(vec x, vec low) {
   return x < low ? 0 : 1;
 }
 
+typedef double dvec;
+
+static inline dvec d_load(const double *p) {
+  return *p;
+}
+static inline void d_store(double *p, dvec x) {
+  *p = x;
+}
+static inline dvec d_set(double x) {
+  return x;
+}
+static inline dvec d_fma(dvec a, dvec b, dvec c) {
+  return fma(a, b, c);
+}
+
 static inline float lanes_sum(const vec lane[16]) {
   float part[16];
   memcpy(part, lane, sizeof part);

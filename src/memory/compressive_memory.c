@@ -4,11 +4,7 @@
 
 #include <string.h>
 
-enum {
-  STRIP = 64, /* columns at once */
-  ROWS = 64,  /* rows of which values are held in double at once */
-  QUERIES = LSP_COMPRESSIVE_WORK
-};
+enum { STRIP = LSP_BLOCK, ROWS = LSP_BLOCK }; /* columns, rows at once */
 
 static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
@@ -35,24 +31,34 @@ typedef struct {
   const double *by; /* NULL: ones */
 } outer;
 
-static void add_strip(const outer *o, int64_t column, int64_t columns, double *sum) {
-  double right[ROWS][STRIP], left[ROWS];
+static void add_strip(const outer *o, int64_t column, int64_t columns,
+                      const lsp_kernels *k, double *sum) {
+  double right[ROWS][STRIP], left[ROWS][ROWS];
   for (int64_t j = 0; j < o->rows; j++)
     for (int64_t b = 0; b < columns; b++)
       right[j][b] = (double)o->right[j * o->ldr + column + b];
-  for (int64_t a = 0; a < o->width; a++) {
-    double *to = sum + a * o->width + column;
+  for (int64_t a = 0; a < o->width; a += ROWS) {
+    const int64_t n = least(ROWS, o->width - a);
     for (int64_t j = 0; j < o->rows; j++)
-      left[j] = (double)o->left[j * o->ldl + a] * (o->by != NULL ? o->by[j] : 1.0);
-    for (int64_t j = 0; j < o->rows; j++)
-      for (int64_t b = 0; b < columns; b++)
-        to[b] += left[j] * right[j][b];
+      for (int64_t i = 0; i < n; i++)
+        left[i][j] =
+            (double)o->left[j * o->ldl + a + i] * (o->by != NULL ? o->by[j] : 1.0);
+    const lsp_double_product p = {.a = left[0],
+                                  .b = right[0],
+                                  .sum = sum + a * o->width + column,
+                                  .lda = ROWS,
+                                  .ldb = STRIP,
+                                  .lds = o->width,
+                                  .depth = o->rows,
+                                  .rows = (int)n,
+                                  .cols = (int)columns};
+    k->product_double(&p);
   }
 }
 
-static void add_outer(const outer *o, double *sum) {
+static void add_outer(const outer *o, const lsp_kernels *k, double *sum) {
   for (int64_t column = 0; column < o->width; column += STRIP)
-    add_strip(o, column, least(STRIP, o->width - column), sum);
+    add_strip(o, column, least(STRIP, o->width - column), k, sum);
 }
 
 void lsp_compressive_absorb_sums(const lsp_compressive *m,
@@ -66,7 +72,7 @@ void lsp_compressive_absorb_sums(const lsp_compressive *m,
                      .ldr = rows->ldv,
                      .rows = n,
                      .width = m->width};
-    add_outer(&o, m->matrix_sum);
+    add_outer(&o, m->kernels, m->matrix_sum);
     for (int64_t j = 0; j < n; j++)
       for (int64_t a = 0; a < m->width; a++)
         m->normalizer_sum[a] += (double)key[j * rows->ldk + a];
@@ -96,7 +102,7 @@ void lsp_compressive_absorb_decay(const lsp_compressive *m,
                      .rows = n,
                      .width = m->width,
                      .by = by};
-    add_outer(&o, m->decay_sum);
+    add_outer(&o, m->kernels, m->decay_sum);
   }
 }
 
@@ -111,19 +117,25 @@ void lsp_compressive_absorb(const lsp_compressive *m,
 /* U - A M in place of U. */
 static void subtract_decay(const lsp_compressive *m) {
   const int64_t E = m->width;
-  double lost[STRIP];
-  for (int64_t column = 0; column < E; column += STRIP) {
-    const int64_t n = least(STRIP, E - column);
-    for (int64_t a = 0; a < E; a++) {
-      double *to = m->matrix_sum + a * E + column;
+  double lost[ROWS][STRIP];
+  for (int64_t column = 0; column < E; column += STRIP)
+    for (int64_t a = 0; a < E; a += ROWS) {
+      const int64_t columns = least(STRIP, E - column), rows = least(ROWS, E - a);
+      const lsp_double_product p = {.a = m->decay_sum + a * E,
+                                    .b = m->matrix + column,
+                                    .sum = lost[0],
+                                    .lda = E,
+                                    .ldb = E,
+                                    .lds = STRIP,
+                                    .depth = E,
+                                    .rows = (int)rows,
+                                    .cols = (int)columns};
       memset(lost, 0, sizeof lost);
-      for (int64_t c = 0; c < E; c++)
-        for (int64_t b = 0; b < n; b++)
-          lost[b] += m->decay_sum[a * E + c] * m->matrix[c * E + column + b];
-      for (int64_t b = 0; b < n; b++)
-        to[b] -= lost[b];
+      m->kernels->product_double(&p);
+      for (int64_t i = 0; i < rows; i++)
+        for (int64_t b = 0; b < columns; b++)
+          m->matrix_sum[(a + i) * E + column + b] -= lost[i][b];
     }
-  }
 }
 
 static void add_and_clear(int64_t n, double *to, double *sum) {
@@ -153,40 +165,54 @@ void lsp_compressive_copy(const lsp_compressive *m, float *copy) {
     copy[square + a] = (float)m->normalizer[a];
 }
 
-/* One strip of columns of up to QUERIES rows. */
-static void read_strip(int64_t width, const float *copy, int64_t rows,
-                       const double *query, int64_t column, int64_t columns,
-                       double out[QUERIES][STRIP]) {
-  memset(out, 0, QUERIES * sizeof out[0]);
-  for (int64_t a = 0; a < width; a++) {
-    const float *from = copy + a * width + column;
-    for (int64_t i = 0; i < rows; i++) {
-      const double q = query[i * width + a];
-      for (int64_t b = 0; b < columns; b++)
-        out[i][b] += q * (double)from[b];
+/* Queries in double, and s(q) . z of each. */
+static void take_queries(const lsp_compressive_queries *q, int64_t first, int64_t n,
+                         const float *normalizer, double *query, double *sum) {
+  for (int64_t i = 0; i < n; i++) {
+    sum[i] = 0;
+    for (int64_t a = 0; a < q->width; a++) {
+      query[i * q->width + a] = (double)q->query[(first + i) * q->ld + a];
+      sum[i] += query[i * q->width + a] * (double)normalizer[a];
     }
+    if (sum[i] < 1e-10)
+      sum[i] = 1e-10;
+  }
+}
+
+/* Columns of up to ROWS rows: out = s(q) M. */
+static void read_strip(const lsp_compressive_queries *q, const float *copy, int64_t n,
+                       const double *query, int64_t column, double out[ROWS][STRIP]) {
+  const int64_t E = q->width, columns = least(STRIP, E - column);
+  double part[ROWS][STRIP];
+  memset(out, 0, ROWS * sizeof out[0]);
+  for (int64_t a = 0; a < E; a += ROWS) {
+    const int64_t depth = least(ROWS, E - a);
+    for (int64_t c = 0; c < depth; c++)
+      for (int64_t b = 0; b < columns; b++)
+        part[c][b] = (double)copy[(a + c) * E + column + b];
+    const lsp_double_product p = {.a = query + a,
+                                  .b = part[0],
+                                  .sum = out[0],
+                                  .lda = E,
+                                  .ldb = STRIP,
+                                  .lds = STRIP,
+                                  .depth = depth,
+                                  .rows = (int)n,
+                                  .cols = (int)columns};
+    q->kernels->product_double(&p);
   }
 }
 
 void lsp_compressive_read(const lsp_compressive_queries *q, const float *copy,
                           double *work) {
   const int64_t E = q->width;
-  const float *normalizer = copy + E * E;
-  double out[QUERIES][STRIP], sum[QUERIES];
-  for (int64_t first = 0; first < q->rows; first += QUERIES) {
-    const int64_t n = least(QUERIES, q->rows - first);
-    for (int64_t i = 0; i < n; i++) {
-      sum[i] = 0;
-      for (int64_t a = 0; a < E; a++) {
-        work[i * E + a] = (double)q->query[(first + i) * q->ld + a];
-        sum[i] += work[i * E + a] * (double)normalizer[a];
-      }
-      if (sum[i] < 1e-10)
-        sum[i] = 1e-10;
-    }
+  double out[ROWS][STRIP], sum[ROWS];
+  for (int64_t first = 0; first < q->rows; first += ROWS) {
+    const int64_t n = least(ROWS, q->rows - first);
+    take_queries(q, first, n, copy + E * E, work, sum);
     for (int64_t column = 0; column < E; column += STRIP) {
       const int64_t columns = least(STRIP, E - column);
-      read_strip(E, copy, n, work, column, columns, out);
+      read_strip(q, copy, n, work, column, out);
       for (int64_t i = 0; i < n; i++)
         for (int64_t b = 0; b < columns; b++)
           q->out[(first + i) * q->ldo + column + b] = (float)(out[i][b] / sum[i]);

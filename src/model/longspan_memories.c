@@ -14,6 +14,13 @@ static lsp_status check_beside_store(const lsp_source *at, const lsp_layer *l,
         "full, local, fixed, recurrence, global, dynamic and "
         "learned ones",
         lsp_pattern_of(other)->name);
+  other = lsp__span_first(l, LSP_PATTERN_FULL);
+  if (other != NULL && lsp__span_sharing(l, p) > 1)
+    return lsp__source_refuse(
+        at, "type", lsp__source_get(at, "type"),
+        "no branch of type \"full\" in one softmax with it, which "
+        "leaves nothing to be found; set \"merge\" to "
+        "\"memory_gate\", \"gate\" or \"sum\"");
   other = lsp__span_first(l, LSP_PATTERN_FIXED);
   if (other == NULL)
     other = lsp__span_first(l, LSP_PATTERN_GLOBAL);

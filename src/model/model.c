@@ -336,61 +336,6 @@ float lsp_layer_span(const lsp_layer *layer, const lsp_pattern *p, int head) {
   return (float)p->window * (part > 1 ? 1.0f : part > 0 ? part : 0.0f);
 }
 
-/* --- work ------------------------------------------------------------------------ */
-
-double lsp_model_flops_of_layers(const lsp_model *model) {
-  const double D = model->width;
-  double sum = 0;
-  for (int i = 0; i < model->layers; i++) {
-    const lsp_layer *l = &model->layer[i];
-    const double rows = l->heads.query + 2.0 * l->heads.shared;
-    sum += rows * l->heads.width * D + (double)l->heads.query * l->heads.width * D +
-           (l->gated ? 3 : 2) * D * l->inner + (double)l->input_gate.rows * D +
-           (double)l->global.matrix.rows * D;
-  }
-  return 2 * sum;
-}
-
-double lsp_model_flops_per_token(const lsp_model *model) {
-  const double D = model->width;
-  const lsp_vocabulary *words = &model->words;
-  const double e = words->cluster[0].width, head = (double)lsp_model_head_width(model);
-  double sum = head * (double)(words->cluster[0].rows + words->clusters - 1);
-  if (words->projected)
-    sum += 2 * D * e; /* in and out */
-  sum += 2 * D * (double)model->last.slots + D * (double)model->last.project.cols;
-  return lsp_model_flops_of_layers(model) + 2 * sum;
-}
-
-static int heads_differ(const lsp_view *v) {
-  for (int i = 0; i < v->runs; i++)
-    if (v->run[i]->windows != NULL)
-      return 1;
-  return 0;
-}
-
-static double pairs_of_layer(const lsp_layer *l, int64_t first, int64_t end) {
-  lsp_view view[LSP_BRANCHES_MAX];
-  const int views = lsp_layer_views(l, view);
-  double pairs = 0;
-  for (int v = 0; v < views; v++) {
-    const int each = heads_differ(&view[v]);
-    for (int h = 0; h < (each ? l->heads.query : 1); h++)
-      pairs += (each ? 1 : l->heads.query) * lsp_view_pairs(&view[v], h, first, end);
-  }
-  return pairs;
-}
-
-double lsp_model_flops_of_pairs(const lsp_model *model, int64_t first, int64_t end) {
-  double flops = 0;
-  for (int i = 0; i < model->layers; i++) {
-    const lsp_layer *l = &model->layer[i];
-    const int products = l->position.kind == LSP_POSITION_RELATIVE ? 3 : 2;
-    flops += 2.0 * products * l->heads.width * pairs_of_layer(l, first, end);
-  }
-  return flops;
-}
-
 const char *lsp_model_type(const lsp_model *model) {
   return model->family->model_type;
 }

@@ -28,7 +28,7 @@ lsp_keys lsp__compressed_past_rows(const lsp_pattern *p, int64_t position) {
 /* Rows that are shown before position x: segment by segment, as many as have left. */
 static lsp__sum pairs_before(const lsp_pattern *p, int64_t x) {
   const int64_t S = p->segment, each = S / p->pool;
-  const int64_t most = p->block_reach == 0 ? INT64_MAX : p->block_reach;
+  const int64_t most = p->block_reach == 0 ? INT64_MAX / 2 : p->block_reach;
   const int64_t from = lsp_divide_up(p->memory, S), rest = p->memory % S;
   /* Segment n >= from shows (n S - memory) / pool rows, at most `most`. */
   const int64_t offset = rest == 0 ? 0 : (S - rest) / p->pool;

@@ -233,6 +233,20 @@ static double walked_pairs(const lsp_view *v, int head, int64_t first, int64_t e
   return pairs;
 }
 
+/* Smallest number that is a multiple of both; INT64_MAX: longer than any text. 0: one of them
+ * is. */
+static int64_t multiple_of(int64_t m, int64_t n) {
+  int64_t a = m, b = n;
+  while (b != 0) {
+    const int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  if (m > 0 && __builtin_mul_overflow(m / a, n, &m))
+    return INT64_MAX;
+  return m;
+}
+
 /* Positions after which the number of keys repeats itself beyond `settled`, from where on
  * all reaches are whole. 0: it grows. */
 static int64_t period_of(const lsp_view *v, int64_t *settled) {
@@ -241,14 +255,7 @@ static int64_t period_of(const lsp_view *v, int64_t *settled) {
   for (int i = 0; i < v->runs; i++) {
     const int64_t reach = lsp_pattern_near(v->run[i]);
     const int64_t own = lsp_pattern_of(v->run[i])->period(v->run[i]);
-    int64_t a = period, b = own;
-    while (b != 0) {
-      const int64_t rest = a % b;
-      a = b;
-      b = rest;
-    }
-    if (period > 0 && __builtin_mul_overflow(period / a, own, &period))
-      period = INT64_MAX; /* longer than any text */
+    period = multiple_of(period, own);
     if (reach != LSP_REACH_ALL)
       *settled = lsp_max(*settled, reach + (v->fixed != NULL ? v->fixed->sinks : 0));
   }
@@ -257,6 +264,44 @@ static int64_t period_of(const lsp_view *v, int64_t *settled) {
 
 static double pairs_of(const lsp_pattern *p, int head, int64_t first, int64_t end) {
   return lsp_pattern_of(p)->pairs(p, head, first, end);
+}
+
+/* Candidates of a store that the run shows: the run has them. */
+static int64_t shown(const lsp_view *v, int head, int64_t position) {
+  const lsp_keys run = lsp_view_run(v, head, position);
+  const lsp_keys own = lsp_store_candidates(v->store, position);
+  return run.first < run.end ? lsp_max(0, own.end - lsp_max(own.first, run.first)) : 0;
+}
+
+static double all_shown(const lsp_view *v, int head, int64_t first, int64_t end) {
+  double keys = 0;
+  for (int64_t i = first; i < end; i++)
+    keys += (double)shown(v, head, i);
+  return keys;
+}
+
+/* Positions that are walked one by one, at most. */
+enum { WALKED_MOST = 1 << 20 };
+
+double lsp_view_candidates(const lsp_view *v, int head, int64_t first, int64_t end) {
+  int64_t settled = 0;
+  if (v->store == NULL)
+    return 0;
+  const double all = pairs_of(v->store, head, first, end);
+  if (v->runs == 0)
+    return all;
+  const int64_t own = period_of(v, &settled), segment = v->store->segment;
+  if (own == 0)
+    return 0; /* the run shows all */
+  const int64_t period = own > WALKED_MOST ? own : multiple_of(own, segment);
+  settled = lsp_min(end, lsp_max(first, settled + segment));
+  if (settled - first > WALKED_MOST || (end > settled && period > WALKED_MOST))
+    return all; /* more than are walked: at most that */
+  const int64_t periods = end > settled ? (end - settled) / period : 0;
+  double keys = all_shown(v, head, first, settled);
+  if (periods > 0)
+    keys += (double)periods * all_shown(v, head, settled, settled + period);
+  return all - keys - all_shown(v, head, settled + periods * period, end);
 }
 
 /* What comes beside run and fixed keys. A pattern that has a run in it, too, has told its
@@ -272,9 +317,7 @@ static double more_pairs(const lsp_view *v, int head, int64_t first, int64_t end
     pairs += pairs_of(v->pooled, head, first, end);
   if (v->learned != NULL)
     pairs += pairs_of(v->learned, head, first, end);
-  if (v->store != NULL)
-    pairs += pairs_of(v->store, head, first, end);
-  return pairs;
+  return pairs + lsp_view_candidates(v, head, first, end);
 }
 
 /* Global rows go beyond what walks in steps can count: they and two-sided views are

@@ -20,7 +20,7 @@ lsp_keys lsp_store_candidates(const lsp_pattern *p, int64_t position) {
 /* Sum over the whole segments before x of what their queries see, and of a part of one. */
 static double pairs_before(const lsp_pattern *p, int64_t x) {
   const int64_t whole = x / p->segment, rest = x % p->segment;
-  const int64_t most = p->memory == 0 ? INT64_MAX : p->memory;
+  const int64_t most = p->memory == 0 ? INT64_MAX / 2 : p->memory;
   const int64_t grows = lsp_min(whole, most / p->segment + 1);
   lsp__sum sum = (lsp__sum)grows * (grows - 1) / 2 * p->segment;
   sum += (lsp__sum)(whole - grows) * (whole > grows ? most : 0);

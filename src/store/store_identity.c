@@ -214,6 +214,18 @@ static lsp_status same_results(const lsp__opening *o, const lsp_output_spec *was
   return LSP_OK;
 }
 
+static lsp_status part_differs(const lsp__opening *o, const lsp_part *was,
+                               const lsp_part *is) {
+  char what[64], before[LSP_PART_WORDS], after[LSP_PART_WORDS];
+  if (was->layer != is->layer)
+    return number_differs(o, "the layer of a state (-1: the model)", was->layer,
+                          is->layer);
+  (void)snprintf(what, sizeof what, "a state of layer %d (-1: the model)", is->layer);
+  lsp_part_words(was, before);
+  lsp_part_words(is, after);
+  return differs(o, what, before, after);
+}
+
 static lsp_status same_snapshots(const lsp__opening *o, const lsp_memory_spec *was,
                                  const lsp_memory_spec *is) {
   const struct {
@@ -225,7 +237,8 @@ static lsp_status same_snapshots(const lsp__opening *o, const lsp_memory_spec *w
                 {"the number of fixed rows of memory", was->fixed, is->fixed},
                 {"the number of pooled rows of memory", was->pooled, is->pooled},
                 {"the width of memory", was->width, is->width},
-                {"the width of the model", was->hidden_width, is->hidden_width}};
+                {"the width of the model", was->hidden_width, is->hidden_width},
+                {"the number of states of the memory", was->parts, is->parts}};
   for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
     if (number[i].was != number[i].is)
       return number_differs(o, number[i].what, number[i].was, number[i].is);
@@ -234,6 +247,9 @@ static lsp_status same_snapshots(const lsp__opening *o, const lsp_memory_spec *w
       return number_differs(o, "the number of rows of memory of a layer",
                             lsp_memory_layer_rows(was, i),
                             lsp_memory_layer_rows(is, i));
+  for (int i = 0; i < is->parts; i++)
+    if (!lsp_part_same(&was->part[i], &is->part[i]))
+      return part_differs(o, &was->part[i], &is->part[i]);
   for (int64_t i = 0; i < is->snapshots; i++)
     if (was->position[i] != is->position[i])
       return number_differs(o, "the position of a snapshot", was->position[i],

@@ -347,11 +347,15 @@ static void tell_rows(const lsp_verification *v, int64_t of, int64_t first, int6
        (long long)(of % v->memory->layers), what);
 }
 
-/* Tokens of the corpus before a position of a snapshot's document. */
+/* Tokens of the corpus before a position of a snapshot's document. Of a wrapped model, whose
+ * documents are many frames, positions are tokens of the document. */
 static int64_t tokens_before(const lsp_verification *v, int64_t snapshot,
                              int64_t position) {
   const int64_t document = v->memory->document[snapshot];
-  return lsp_plan_token(v->plan, document, position);
+  const lsp_framing *c = &v->plan->framing;
+  return c->whole ? lsp_plan_document_start(v->plan, document) + position -
+                        (document == 0 ? c->before : 0)
+                  : lsp_plan_token(v->plan, document, position);
 }
 
 /* The position as far as a document is done. Of one that has not begun nothing is there,

@@ -49,7 +49,15 @@ static const struct {
     {"nsa",
      "{\"merge\":\"input_gate\",\"branches\":[{\"type\":\"compressed\",\"pool\":64},"
      "{\"type\":\"selected\",\"blocks\":8},{\"type\":\"local\",\"window\":256}]}",
-     0, 3}};
+     0, 3},
+    {"compressive",
+     "{\"merge\":\"sum\",\"branches\":[{\"type\":\"local\",\"window\":512},"
+     "{\"type\":\"compressive\",\"segment\":256}]}",
+     0, 0},
+    {"compressive-delta",
+     "{\"merge\":\"sum\",\"branches\":[{\"type\":\"local\",\"window\":512},"
+     "{\"type\":\"compressive\",\"segment\":256,\"rule\":\"delta\"}]}",
+     0, 0}};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 typedef struct {

@@ -110,6 +110,7 @@ for path in way.h5 way.h5.part way.h5.journal; do
   "$LONGSPAN" info $path >said
   says '^way.h5: an output of longspan, not finished$' \
     '^  committed *[0-9,]* of 1,980,001 tokens' '^  so far *[0-9.]* bits a token' \
+    '^  memory *175 rows before the next token, in FILE.h5.slot$' \
     '^  to resume *.*--resume'
 done
 printf 'torn' >>way.h5.journal

@@ -95,6 +95,20 @@ done
 context=
 passed "windows, first positions, everything before, means, gates, prefixes, contexts"
 
+# Memories of layers and around the model. Of --store a model needs to know nothing.
+for name in learned-softmax learned-gate last-concat store store-all compressed-past \
+  compressive compressive-delta input-memory armt rmt; do
+  # shellcheck disable=SC2046 # a list of words
+  foreseen "branches/$name" 3 2048 $(given "$FIXTURES/branches/$name" one)
+  # shellcheck disable=SC2046 # a list of words
+  foreseen "branches/$name" 4 1500 $(given "$FIXTURES/branches/$name" many)
+done
+context="--store layers:0-1,k:5,gate:0.25,memory:700,segment:100"
+foreseen branches/local-heads 3 2048 one
+foreseen branches/full 4 1500 many
+context=
+passed "memories"
+
 mkdir some
 for n in 1 64 65 700 3000; do book $n $n >some/$n; done
 for name in levels-two levels-gate compressed global global-gate; do

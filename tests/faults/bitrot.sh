@@ -10,6 +10,7 @@ flips=1
 [ "${LSP_SWEEP-}" != full ] || flips=20
 book 2100 1 >a.txt
 book 900 2 >b.txt
+texts="a.txt b.txt"
 
 # flip FILE OFFSET BIT: changes it; once more, and the file is as it was.
 flip() {
@@ -52,7 +53,7 @@ attempt() {
   (
     export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH="o.memory.h5" LSP_FAULT_MODE=kill
     export LSP_FAULT_AT="$2" LSP_FAULT_TRACE_FILE="$work/trace"
-    exec "$LONGSPAN" run --quiet $options --output "$1/o.h5" a.txt b.txt
+    exec "$LONGSPAN" run --quiet $options --output "$1/o.h5" $texts
   ) >said 2>&1 </dev/null || status=$?
 }
 
@@ -66,13 +67,20 @@ attempt out "$at"
   complain "killed before call $at: exit status $status"
 before=$(everything out)
 
-# found RANKS FILE OFFSET BIT NAME: --resume refuses, and changes nothing.
+# state NAME: if it is a state, how it is said that it is damaged.
+state() {
+  case $1 in
+  */matrix* | */normalizer*) echo "/states/[0-9]*/${1##*/} (snapshot [0-9]*)" ;;
+  esac
+}
+
+# found RANKS FILE OFFSET BIT NAME: --resume refuses, and changes nothing. A state is named.
 found() {
   flip "$2" "$3" "$4"
   flipped=$(everything out)
   # shellcheck disable=SC2086 # a list of words
-  refused "--resume refused.*checksum" "$1" $options --output out/o.h5 --resume \
-    a.txt b.txt </dev/null
+  refused "--resume refused.*$(state "$5").*checksum" "$1" $options --output out/o.h5 --resume \
+    $texts </dev/null
   [ "$(everything out)" = "$flipped" ] || fail "$5: something was changed"
   flip "$2" "$3" "$4"
 }
@@ -221,3 +229,64 @@ for at in $(grep ' write ' trace | tail -n +2 | cut -d ' ' -f 1); do
 done
 [ $commits -gt 4 ] || fail "only $commits commits"
 passed "$commits commits"
+
+# --- States of a memory: in the files of a run that was killed, in finished ones, in a
+# snapshot, and in the slot, where a damaged one costs a wave and no more.
+
+model=$FIXTURES/branches/compressive
+[ -d "$model" ] || exit 0
+for text in a b; do
+  ids "$(vocabulary "$model")" $text.txt >$text.u16
+done
+texts="a.u16 b.u16"
+flips=1
+options="--model $model --wave-tokens 512 --input-format u16 --snapshots documents"
+rm -rf whole out trace
+mkdir whole out
+attempt whole 0
+[ $status -eq 0 ] || complain "states: undisturbed: exit status $status"
+whole=$(hash whole/o)
+at=$(grep ' rename ' trace | tail -n 1 | cut -d ' ' -f 1)
+attempt out "$at"
+[ $status -eq 137 ] || complain "states: killed before call $at: exit status $status"
+sweep out/o.memory.h5.part found 1
+# shellcheck disable=SC2086 # a list of words
+run 2 $options --output out/o.h5 --resume $texts </dev/null
+[ "$(hash out/o)" = "$whole" ] || fail "states: other bytes after --resume"
+sweep out/o.memory.h5 spoilt
+verified out/o.h5 out/o.memory.h5
+volume="$options --output out/two.h5"
+cp out/o.memory.h5 last.memory.h5
+datasets last.memory.h5 | while read -r name at bytes; do
+  snapshot last.memory.h5 $((at + bytes * 3 / 4)) 5 "$name"
+done
+passed "states"
+
+# slot_of FOLDER: a run is killed before it appends its last record but one.
+rm -f trace
+rm -rf three
+mkdir three
+(export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=o.h5.journal LSP_FAULT_TRACE_FILE="$work/trace"
+  # shellcheck disable=SC2086 # a list of words
+  start 1 $options --output three/o.h5 $texts) >said 2>&1 || complain "states: traced"
+at=$(grep ' write ' trace | tail -n 2 | head -n 1 | cut -d ' ' -f 1)
+rm -rf three
+mkdir three
+(export LD_PRELOAD="$IOFAULT" LSP_FAULT_PATH=o.h5.journal LSP_FAULT_MODE=kill \
+  LSP_FAULT_AT="$at"
+  # shellcheck disable=SC2086 # a list of words
+  start 1 $options --output three/o.h5 $texts) >said 2>&1 && fail "states: not killed"
+cp three/o.h5.slot slot.h5
+fell=0
+datasets slot.h5 >list
+while read -r name at bytes; do
+  rm -rf again
+  cp -r three again
+  flip again/o.h5.slot $((at + bytes / 3)) 2
+  # shellcheck disable=SC2086 # a list of words
+  run 2 $options --output again/o.h5 --resume $texts </dev/null
+  ! grep -q 'memory of the last commit does not have its checksum' said || fell=$((fell + 1))
+  [ "$(hash again/o)" = "$whole" ] || fail "states: other bytes after damage to $name"
+done <list
+[ "$fell" -ge 8 ] || fail "only $fell damages of the slot were noticed"
+passed "$(wc -l <list) places of the slot"

@@ -131,10 +131,29 @@ picked() {
   same "chosen and selected blocks, means" "2 256" "3 512" "7 700" "5 1000000"
 }
 
+# ---- Rows that have left a memory
+
+# Units of 8 and of 64 rows, of which some are cut by the end of a span of one panel and
+# of three; segments that are no multiple of a block, and longer than a wave.
+compressed() {
+  results="$results --snapshot-every 5" # segments of 40, of 704
+  rm -rf text
+  mkdir text
+  book 700 52 >text/a
+  book 3003 53 >text/b
+  book 130 54 >text/c
+  past='{"type": "compressed_past", "pool": 8}'
+  few='{"type": "compressed_past", "pool": 64, "rows": 5}'
+  two_layers "$(recurrence_of 40 24), $past" \
+    "$(recurrence_of 704 192), $few, $(local_of 3 64 65 129)" ', "merge": "sum"'
+  same "a compressed past" "2 256" "3 512" "7 700" "4 1000000"
+}
+
 core=$last
 use "$core"
 (edges)
 (picked)
+(compressed)
 rounds
 for core in $available; do break; done
 use "$core"

@@ -4,7 +4,8 @@
 # config.json and the lengths of the documents, query by query, by what each branch is
 # said to show: the tiles that hold a key of the run (the union of full, local and
 # recurrence), those that hold a fixed key that the run of its query does not show, blocks
-# that are drawn, as far as neither shows them, and tiles of 64 means of each level.
+# that are drawn, as far as neither shows them, tiles of 64 means of each level or of a
+# compressed past, and of 64 learned slots.
 # The numbers are the same, on one rank and on three: a head with a short window does
 # not pay for one with a long window, nor a layer, nor a rank for what it got from
 # another.
@@ -92,17 +93,22 @@ def levels_of(branch, i):
     return first, found
 
 
-def means(branch, i):
+def means(branch, beside, i):
     """What a query sees of each level."""
     if branch["type"] == "levels":
         return levels_of(branch, i)[1]
+    if branch["type"] == "compressed_past":
+        run, = (b for b in beside if b["type"] == "recurrence")
+        end = max(0, i // run["segment"] * run["segment"] - run["memory"]) // branch["pool"]
+        return [(max(0, end - branch["rows"]) if branch.get("rows", 0) else 0, end)]
     end = (i + 1) // branch["pool"]
     return [(max(0, end - branch["reach"]) if branch.get("reach", 0) else 0, end)]
 
 
 def sees_of(branches, layer, head, i):
     """The first key of the run, and how many fixed ones a query sees before it."""
-    runs = [b for b in branches if b["type"] not in ("fixed", "global", "random", "compressed")]
+    runs = [b for b in branches if b["type"] not in ("fixed", "global", "random", "compressed", "compressed_past",
+                                                    "learned")]
     first = min([first_key(b, layer, head, i) for b in runs], default=i + 1)
     sinks = max([b.get("sinks", b.get("tokens", 0)) for b in branches], default=0)
     if any(i in b.get("positions", ()) for b in branches):
@@ -110,7 +116,7 @@ def sees_of(branches, layer, head, i):
     return first, min(sinks, first, i + 1), bool(runs)
 
 
-def tiles_of_block(branches, layer, head, queries):
+def tiles_of_block(branches, beside, layer, head, queries):
     run, fixed, picked, pooled = set(), set(), set(), set()
     blocks = set()
     for b in branches:
@@ -125,20 +131,24 @@ def tiles_of_block(branches, layer, head, queries):
                 fixed.update((n, p // 64) for n, p in enumerate(b.get("positions", ())) if sinks <= p < first and p <= i)
         picked.update(c for c in blocks if max(64 * c, sinks) < min(64 * c + 64, first))
         for b in branches:
-            for level, (low, end) in enumerate(means(b, i) if "pool" in b else ()):
+            for level, (low, end) in enumerate(means(b, beside, i) if "pool" in b else ()):
                 pooled.update((level, t) for t in range(low // 64, (end + 63) // 64) if low < end)
-    return len(run) + len(fixed) + len(picked) + len(pooled)
+    slots = sum((b["slots"] + 63) // 64 for b in branches if b["type"] == "learned")
+    return len(run) + len(fixed) + len(picked) + len(pooled) + slots
 
 
 total = 0
 for number, layer in enumerate(layers):
-    union = layer.get("merge", "softmax") == "softmax"
-    for branches in [layer["branches"]] if union else [[b] for b in layer["branches"]]:
+    merge, all_of = layer.get("merge", "softmax"), layer["branches"]
+    views = [all_of] if merge == "softmax" else [[b] for b in all_of]
+    if merge == "memory_gate":
+        views = [[b for b in all_of if (b["type"] == "learned") == is_memory] for is_memory in (False, True)]
+    for branches in views:
         for head in range(heads):
             for rows in documents:
                 for start in range(0, rows, 64):
                     queries = range(start, min(start + 64, rows))
-                    total += tiles_of_block(branches, number, head, queries)
+                    total += tiles_of_block(branches, all_of, number, head, queries)
 print(total)
 END
 
@@ -152,7 +162,8 @@ done
 fewest='' most=''
 for model in local-heads local-grows sinks-text sinks-window-heads full recurrence \
   recurrence-same recurrence-prefix layers plain-sum gate dynamic dynamic-sum global \
-  global-gate random random-sum random-two levels levels-gate levels-two compressed; do
+  global-gate random random-sum random-two levels levels-gate levels-two compressed \
+  learned-softmax learned-concat compressed-past; do
   folder=$FIXTURES/branches/$model
   # shellcheck disable=SC2086 # a list of numbers
   expected=$("$python" visits.py "$folder/config.json" $lengths)

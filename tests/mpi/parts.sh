@@ -95,6 +95,11 @@ volumes "$branches/compressed" 31 400
 volumes "$branches/random-two" 100 513
 volumes "$branches/dynamic" 7 256
 volumes "$branches/global" 3 70 900
+volumes "$branches/learned-softmax" 62 700
+volumes "$branches/learned-concat" 5 320
+volumes "$branches/last-add" 65 1001
+volumes "$branches/last-concat" 1 130 1001
+volumes "$branches/compressed-past" 3 65 130 770
 
 # More sinks than the first panels hold: they come and are kept over several volumes.
 mkdir sinks-300
@@ -159,6 +164,8 @@ resumed sinks-300
 resumed "$branches/levels-two"
 resumed "$branches/chosen-random"
 resumed "$branches/nsa"
+resumed "$branches/compressed-past"
+resumed "$branches/last-concat"
 
 # ---- A document among others
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Means of keys and values (levels, compressed): rows that stand for many positions.
+# Means of keys and values (levels, compressed, compressed_past): rows that stand for many
+# positions.
 #
 # Law 1 where a mean is longer than a span, and where snapshots cut it anywhere: the same
 # bytes of FILE.h5 and FILE.memory.h5 on any number of ranks, and of a text in volumes.
@@ -34,6 +35,14 @@ means='{"type": "compressed", "pool": 8}' near='{"type": "local", "window": 30}'
 model mixed "[{\"branches\": [$(levels 64 64 2)]}, \
 {\"branches\": [$means, $near], \"merge\": \"sum\"}]"
 
+# Rows that have left a memory: all of them; the last three, of 64 positions each.
+past() { # past SEGMENT MEMORY POOL MORE
+  echo "{\"type\": \"recurrence\", \"segment\": $1, \"memory\": $2}, \
+{\"type\": \"compressed_past\", \"pool\": $3$4}"
+}
+model past "[{\"branches\": [$(past 96 32 8 '')]}, \
+{\"branches\": [$(past 192 64 64 ', "rows": 3')]}]"
+
 book 12001 3 >long.txt
 long=$(given deep long.txt)
 head -c 3001 long.txt >book.txt
@@ -42,7 +51,7 @@ ids=book.txt-61
 
 # ---- Ranks and waves; snapshots in the midst of all means
 
-for name in deep mixed; do
+for name in deep mixed past; do
   expected=
   for case in 1:1000000 2:4096 3:700 4:5000 7:1000000; do
     run "${case%:*}" --model $name --output o.h5 --overwrite $results \
@@ -92,6 +101,7 @@ if can_read "volumes"; then
   volumes deep 1 3 64 256 1025
   volumes deep 129 130 200 255 2999
   volumes mixed 63 1001 1002 1003
+  volumes past 1 3 95 97 192 1001 1002 2048
 fi
 
 # ---- What is damaged is found

@@ -31,10 +31,10 @@ text() {
   cat text.begin text.again | head -c "$2" >text
 }
 
-# nll_of CASE: how many, the largest, the mean of those whose source exists. What is not a
-# number is as large as can be.
+# nll_of CASE [FROM]: how many, the largest, the mean of those whose source exists. What is
+# not a number is as large as can be.
 nll_of() {
-  column o.h5 /tokens/nll | tail -c +$((4 * $(of "$1" from) + 1)) |
+  column o.h5 /tokens/nll | tail -c +$((4 * ${2-$(of "$1" from)} + 1)) |
     head -c -$((4 * $(of "$1" behind 0))) | od -An -v -tf4 -w4 | awk '
     { x = $1 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ ? $1 + 0 : 1e30 }
     n++ == 0 || x > most { most = x }
@@ -69,10 +69,43 @@ falls_short() {
   passed "$1: $tokens tokens; with less reach the mean nll is $mean"
 }
 
+# remembers CASE TOKENS: a volume that ends in the midst of a segment; the rest continues it
+# from its snapshot on one rank, is killed, and resumed on three, and has every token right.
+# Another document, which begins with the same bytes as the rest, knows nothing.
+remembers() {
+  head -c 777 text >volume
+  tail -c +778 text >rest
+  run 2 --model "$FIXTURES/reach/$1" --output first.h5 --overwrite --write nll volume
+  set -- "$1" "$2" --model "$FIXTURES/reach/$1" --write nll --snapshots none \
+    --wave-tokens 40000
+  rm -f o.*
+  status=0
+  (
+    export LD_PRELOAD="$IOFAULT" LSP_FAULT_MODE=kill LSP_FAULT_PATH=/o. LSP_FAULT_AT=90
+    shift 2
+    start 1 "$@" --output "$work/o.h5" --from-snapshot first.memory.h5 rest
+  ) >said 2>&1 || status=$?
+  [ $status -eq 137 ] || complain "$1: not killed, but $status"
+  model=$1 count=$2
+  shift 2
+  run 3 "$@" --output o.h5 --resume --from-snapshot first.memory.h5 rest
+  nll_of "$model" 0 >found
+  read -r count most mean <found
+  [ "$count" -eq $((tokens - 777)) ] || fail "$model: $count tokens"
+  awk -v x="$most" -v below="$(of "$model" nll_below)" 'BEGIN { exit !(x < below) }' ||
+    fail "$model: continued: an nll of $most"
+  run 2 "$@" --output o.h5 --overwrite rest
+  nll_of "$model" >found
+  read -r count most mean <found
+  awk -v x="$mean" -v above="$(of "$model" short_mean_above)" 'BEGIN { exit !(x > above) }' ||
+    fail "$model: another document: the mean nll is $mean"
+  passed "$model: continued from a snapshot, killed and resumed; another document: $mean"
+}
+
 # The source lies across borders of spans and of waves: waves of one panel, of three,
 # all.
 for case in ${*:-window layers dynamic random two-sided selected sink sink-window global \
-  chosen levels}; do
+  chosen levels compressive compressive-delta}; do
   case $case in
   window | layers | dynamic | random | two-sided) tokens=4001 ;;
   selected) tokens=100003 ;;
@@ -86,5 +119,6 @@ for case in ${*:-window layers dynamic random two-sided selected sink sink-windo
   else
     holds "$case" $tokens 2 40000
   fi
+  case $case in compressive*) remembers "$case" $tokens ;; esac
   falls_short "$case"
 done

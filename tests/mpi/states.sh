@@ -183,14 +183,54 @@ resumed long-delta
 
 # ---- What is sent (law 3)
 
-# Of a layer and wave a rank hands on its parts once: G (2 E^2 + 2 E) numbers of 8 bytes
-# (G 2, E 8), beside what the window of 40 takes: the same for ten times the text.
-sent() {
-  book $1 68 >text
-  run 3 --model odd --output o.h5 --overwrite --write nll --snapshots none \
-    --wave-tokens 768 $(given odd text)
-  fact o $2 max
+# Of a layer (of 2) and wave each rank hands its parts on once, in one message of
+# G (2 E^2 + 2 E) numbers of 8 bytes, or G (3 E^2 + 2 E) with the delta rule (G 2, E 8); in
+# the last wave the last rank does not. So it is for ten times the text; and the most that a
+# layer of a wave sends, with what its window sends, is the same.
+handed() { # handed KEY FIELD
+  tr -d ' \n' <o.run.json | sed -n "s/.*\"states\":{.*\"$1\":{[^}]*\"$2\":\([0-9]*\).*/\1/p"
 }
-bytes=$(sent 3000 layer_bytes) again=$(sent 30000 layer_bytes)
-state=$((2 * (2 * 8 * 8 + 2 * 8) * 8))
-model odd-local compressive "$segment 50/; s/, *{\"type\": \"compressive\"[^}]*}//; s/\"memory_gate\"/\"softmax\"/"
+before=
+sent() { # sent MODEL TOKENS SQUARES
+  book $2 68 >text
+  run 3 --model "$1" --output o.h5 --overwrite --write nll --snapshots none \
+    --wave-tokens 768 $(given "$1" text)
+  bytes=$((2 * ($3 * 8 * 8 + 2 * 8) * 8)) waves=$(($2 / 768))
+  for count in "messages_sent max $((2 * waves))" "messages_sent min $((2 * waves - 2))" \
+    "bytes_sent max $((2 * waves * bytes))"; do
+    set -- "$1" "$2" "$3" $count
+    [ "$(handed $4 $5)" -eq $6 ] ||
+      fail "$1: $2 tokens: $4 of states is $(handed $4 $5), expected $6"
+  done
+  most="$(fact o messages_a_layer_and_wave max) $(fact o bytes_a_layer_and_wave max)"
+  [ "${before:-$most}" = "$most" ] || fail "$1: a layer and wave: $before, then $most"
+  before=$most
+}
+for tokens in 3072 30720; do
+  sent odd $tokens 2
+done
+before=
+for tokens in 3072 30720; do
+  sent odd-delta $tokens 3
+done
+passed "each rank hands on its state once a layer and wave, whatever the text"
+
+# The plan foresees what a run counts.
+python=$(find_python json)
+cat >same.py <<'END'
+import json, sys
+
+plan, run = (json.load(open(path)) for path in sys.argv[1:3])
+of = lambda x: x["max"] if isinstance(x, dict) and "max" in x else x
+wrong = [f"{key}: planned {plan[key]}, counted {of(run[key])}" for key in (
+    "messages_a_layer_and_wave", "bytes_a_layer_and_wave", "messages_sent", "bytes_sent",
+    "visits", "planned_bytes") if plan[key] != of(run[key])]
+sys.exit("\n".join(wrong) or 0)
+END
+for name in odd long-delta single; do
+  run 3 --model $name --output o.h5 --overwrite --wave-tokens 700 $(given $name docs)
+  OMP_NUM_THREADS=1 "$LONGSPAN" plan --model $name --ranks 3 --wave-tokens 700 \
+    --format json $(given $name docs) >plan.json || fail "plan $name"
+  "$python" same.py plan.json o.run.json || fail "$name: the plan is another"
+done
+passed "the plan foresees what is sent and held"

@@ -276,26 +276,22 @@ class Layer:
         return {("store", j): (-s, self.v[head // self.share][j]) for s, j in taken}
 
     def recalled(self, branch, head, i):
-        """What a query reads from a compressive memory, written pair by pair."""
+        """What a query reads from a compressive memory: of every pair that was written so much as its key matches."""
         def sigma(x):
-            return np.where(x > 0, x + 1, np.exp(x))
+            return np.where(x > 0, x + 1, np.exp(np.minimum(x, 0)))
 
-        def read(x, memory):
-            below = max(float(sum(weight for weight in memory[1]) @ x), 1e-10) if memory[1] else 1e-10
-            return sum((float(k @ x) * v for k, v in memory[0]), np.zeros(self.E)) / below
+        def read(x, keys, values):
+            match = keys @ x
+            return match @ values / max(match.sum(), 1e-10)
 
         g = head % self.groups if branch.get("heads", "grouped") == "tiled" else head // self.share
         S = branch["segment"]
         if g not in self.written:
-            memory, self.written[g] = ([], []), {0: ([], [])}
-            for s in range(len(self.x) // S):
-                rows = range(s * S, (s + 1) * S)
-                keys = [sigma(self.k[g][j]) for j in rows]
-                values = [self.v[g][j] - (read(k, memory) if branch.get("rule") == "delta" else 0)
-                          for k, j in zip(keys, rows)]
-                memory = memory[0] + list(zip(keys, values)), memory[1] + keys
-                self.written[g][s + 1] = memory
-        return read(sigma(self.asks), self.written[g][i // S])
+            keys, values = sigma(np.array(self.k[g])), np.array(self.v[g])
+            for s in range(S, len(values), S) if branch.get("rule") == "delta" else ():
+                values[s:s + S] -= [read(k, keys[:s], values[:s]) for k in keys[s:s + S]]
+            self.written[g] = keys, values
+        return read(sigma(self.asks), *(x[:i // S * S] for x in self.written[g]))
 
     # ------------------------------------------------------------ one query
 

@@ -375,6 +375,116 @@ CASES = {
     "input-memory": (
         dict(SMALL, layers=one(full()), memory=wrapped("input", 64, rows=32)),
         "32 tokens before a segment of 64 are read again with it", half(1, 63, 64, 65, 449)),
+    "store-cosine": (
+        dict(SMALL, layers=[one(local(40)), gated(store(100, 64, 5, similarity="cosine"), local(64), gate_of="others")]),
+        "by the cosine, with a scale of each head; the gate weighs the window", half(1, 65, 449)),
+    "store-rotated": (
+        dict(SMALL, num_key_value_heads=4, rotary_width=6, layers=[one(local(40)), gated(local(64), store(128, 64, 3, keys="rotated"))]),
+        "by keys as they are turned; a key/value head for each query head", half(1, 64, 321)),
+    "store-joined": (
+        dict(SMALL, query_key_norm=True, layers=[one(local(40)), one(local([1, 30, 64, 100]), store(130, 64, 4))]),
+        "in one softmax with windows of each head, of which it shows none; normed", half(1, 64, 65, 449)),
+    "store-recurrence": (
+        dict(SMALL, layers=[one(recurrence(64, 64)), one(recurrence(32, 32), store(100, 48, 4))]),
+        "in one softmax with a recurrence: what has left it", half(31, 32, 33, 350)),
+    "store-odd": (
+        dict(SMALL, position="alibi", prefix=[7], layers=[one(local(40)), gated(local(33), store(77, 50, 4), gate_empty="skip")]),
+        "segments of 50 rows with a prefix, 77 before; a query without a memory has the window alone; ALiBi",
+        half(1, 48, 49, 50, 349)),
+    "store-relative": (
+        dict(SMALL, position="relative", clamp_len=50, norm_place="post",
+             layers=[one(local(40)), gated(local(64), store(128, 64, 4, similarity="cosine"))]),
+        "beside relative positions, which it does not have", half(1, 65, 300)),
+    "store-one-group": (
+        dict(SMALL, num_key_value_heads=1, position="none", attention_scale=0.7,
+             layers=[one(local(40)), one(local(30), store(64, 16, 7), merge="gate")]),
+        "one key/value head, segments of 16, a gate over two softmaxes", half(15, 16, 17, 300)),
+    "store-far": (
+        dict(SMALL, layers=[gated(local(30), store(250, 20, 2)), gated(local(30), store(1, 1, 1))]),
+        "250 rows before segments of 20, and the one row before each", half(2, 21, 400)),
+    "compressive-odd": (
+        dict(SMALL, position="alibi", prefix=[6], query_key_norm=True, layers=gated(compressive(50), local(33))),
+        "segments of 50 rows with a prefix; ALiBi, which the memory does not have; normed", half(1, 48, 49, 50, 349)),
+    "compressive-tiled": (
+        dict(SMALL, num_attention_heads=6, layers=gated(local(40), compressive(32, heads="tiled"))),
+        "query head h reads the memory of key/value head h mod 2 of six", half(31, 32, 33, 300)),
+    "compressive-others-skip": (
+        dict(SMALL, norm_place="post", attention_bias=True,
+             layers=gated(local(40), fixed(2), compressive(48, rule="delta"), gate_of="others", gate_empty="skip")),
+        "the gate weighs window and sinks; the first segment has them alone; delta rule, biases, post-norm",
+        half(1, 47, 48, 49, 350)),
+    "compressive-gate": (
+        dict(SMALL, position="relative", clamp_len=12,
+             layers=[one(compressive(64), local(20), merge="gate"), one(local(20), compressive(16, rule="delta"), merge="input_gate")]),
+        "a softmax gate and gates from the input; relative positions, which the memory does not have", half(1, 64, 65, 300)),
+    "compressive-sum": (
+        dict(SMALL, position="none",
+             layers=[one(compressive(30), merge="sum"), one(local(50), compressive(64), merge="concat")]),
+        "alone, so that the first queries have nothing; and beside a window; no positions", half(1, 30, 65, 300)),
+    "compressive-long": (
+        dict(SMALL, layers=[gated(local(16), compressive(2)), gated(local(16), compressive(1, rule="delta"))]),
+        "1009 segments of two rows, 2018 of one", half(1, 2, 3, 2018)),
+    "compressed-past-conv": (
+        dict(SMALL, norm_place="post", attention_bias=True, layers=one(recurrence(64, 32), past(4, compress="convolution"))),
+        "by a convolution of four rows; post-norm, biases", half(1, 65, 97, 449)),
+    "compressed-past-rows": (
+        dict(SMALL, query_key_norm=True, position="alibi", prefix=[3], layers=one(past(16, rows=3), recurrence(48, 0))),
+        "the last three means of 16 rows, no memory before the segment; normed, ALiBi, a prefix", half(1, 46, 47, 48, 400)),
+    "compressed-past-gate": (
+        dict(SMALL, score_cap=9.0, num_key_value_heads=4,
+             layers=[one(recurrence(32, 64), past(8, compress="convolution", rows=5), local(20), merge="gate"),
+                     one(recurrence(128, 64), past(64), merge="input_gate")]),
+        "a softmax of its own beside others; convolutions of eight rows, means of 64; capped", half(1, 128, 193, 450)),
+    "compressed-past-memory": (
+        dict(SMALL, query_key_norm=True, rotary_pairs="adjacent",
+             layers=gated(learned(10), recurrence(20, 30), past(2, compress="convolution"))),
+        "in one softmax with the recurrence, beside slots; segments of 20, pairs of rows", half(1, 19, 50, 51, 300)),
+    "learned-relative": (
+        dict(SMALL, position="relative", clamp_len=40, score_cap=6.0, prefix=[1], query_key_norm=True,
+             layers=[one(learned(33), local([1, 20, 64, 90]), fixed(2)), gated(full(), learned(1), gate_of="others")]),
+        "slots have no distance; capped, normed, with windows of each head and sinks; one slot", half(1, 64, 300)),
+    "input-memory-two-sided": (
+        dict(SMALL, causal=False, layers=one(local(40)), memory=wrapped("input", 100, rows=30)),
+        "two-sided within 30 tokens before a segment of 100 and itself", half(1, 100, 101, 450)),
+    "input-memory-learned": (
+        dict(SMALL, position="learned", max_position=81, layers=one(full()), memory=wrapped("input", 30, rows=50)),
+        "learned positions, more tokens before a segment than it has", half(1, 30, 31, 60, 350)),
+    "input-memory-prefix": (
+        dict(SMALL, prefix=[4, 9], norm_place="post", position="alibi",
+             layers=[one(recurrence(16, 20)), one(fixed(3), local(30), merge="concat")], memory=wrapped("input", 64, rows=1)),
+        "a prefix of two and one token before every segment; a recurrence that starts anew", half(1, 65, 321)),
+    "armt-odd": (
+        dict(SMALL, num_hidden_layers=4, position="learned", max_position=56, query_key_norm=True, embedding_scale=1.7,
+             layers=one(local(20), fixed(2)), memory=wrapped("associative", 50, tokens=5, width=16, nu=2)),
+        "four layers, segments of 50, learned positions, also of the memory tokens; nu 2", dict(half(1, 49, 50, 51, 349), calm=0.5)),
+    "armt-long": (
+        dict(SMALL, norm_place="both", layers=one(full()), memory=wrapped("associative", 2, tokens=1, width=48)),
+        "1009 segments of two tokens", dict(half(1, 2, 3, 2018), calm=0.5)),
+    "armt-post": (
+        dict(SMALL, norm_place="post", position="relative", clamp_len=12, layers=one(recurrence(10, 8)), num_key_value_heads=1,
+             memory=wrapped("associative", 33, tokens=2, width=32, nu=1)),
+        "post-norm, relative positions, a recurrence within the segment; nu 1", dict(half(1, 33, 34, 363), calm=0.5)),
+    "rmt-odd": (
+        dict(SMALL, num_hidden_layers=3, position="learned", max_position=65, embedding_scale=2.0,
+             tie_word_embeddings=False, head_bias=True, layers=one(local(40), learned(9)), memory=wrapped("tokens", 50, tokens=7)),
+        "three layers, segments of 50, learned positions, a head of its own", dict(half(1, 49, 50, 51, 349), calm=0.5)),
+    "rmt-long": (
+        dict(SMALL, layers=one(full()), memory=wrapped("tokens", 2, tokens=1)),
+        "1009 segments of two tokens", dict(half(1, 2, 3, 2018), calm=0.3)),
+    "rmt-post": (
+        dict(SMALL, norm_place="post", position="alibi", norm="layer", layers=one(local(30), fixed(2)),
+             memory=wrapped("tokens", 40, tokens=2)),
+        "post-norm, ALiBi, a window that reaches over the segment alone", dict(half(1, 40, 41, 320), calm=0.4)),
+    "last-gate": (
+        dict(SMALL, layers=one(local(64)), norm_place="post", prefix=[8], last_memory=dict(slots=66, merge="gate", scale=0.4)),
+        "66 slots after the last layer, which has no norm behind it; a gate of each feature; a scale", half(1, 64, 300)),
+    "last-project": (
+        dict(SMALL, layers=one(local(64)), last_memory=dict(slots=5, merge="concat", normalize="none", scale=0.05)),
+        "five slots without a softmax, beside the hidden rows, projected", half(1, 64, 300)),
+    "last-concat-plain": (
+        dict(SMALL, causal=False, layers=one(local(20)), tie_word_embeddings=False, head_bias=True, logit_cap=7.0,
+             last_memory=dict(slots=64, normalize="none", merge="concat", project=False, scale=0.03)),
+        "two-sided, 64 slots without a softmax beside the hidden rows; a bias, capped", half(1, 64, 300)),
     "last-add": (
         dict(SMALL, layers=one(local(64)), last_memory=dict(slots=17)),
         "17 slots after the last norm, added", half(1, 64, 65, 300)),

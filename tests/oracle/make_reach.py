@@ -13,6 +13,8 @@ Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy;
     levels       one of four bytes at the beginning, through means of means of means
     dynamic      the byte at the far end of a learned span of 199
     two-sided    three layers: the byte three windows ahead
+    store        the bytes of the sinks, as what matches best of all the text before a segment
+    compressive, compressive-delta   the sinks' bytes, given once, in a matrix
 
 Every OUTDIR/CASE holds
     config.json, model.safetensors   the model
@@ -318,6 +320,49 @@ def two_sided():
     return model, short, b"", L * W, 0
 
 
+def compressive(rule):
+    """Of the sinks' bytes a compressive memory holds each in a row of its own; what follows leaves nothing in it.
+
+    Component n of a key is 100 for the marked byte of number n, else -100 or less, so that s(k) = elu(k) + 1 is 0. A
+    byte asks likewise, marked or not: so what it reads is the value of one key, however long ago.
+    """
+    model = blank(hidden_size=16, head_dim=8, position="none", attention_bias=True, head_bias=True,
+                  layers=dict(branches=[dict(type="local", window=16), dict(type="compressive", segment=50, rule=rule)],
+                              merge="memory_gate"))
+    attention, A = model.layers[0].attention, 100.0
+    even(model.layers[0].attention_norm, 1 / 2)
+    attention.q.bias.fill_(-A)
+    attention.k.bias.fill_(-3 * A)
+    for n, number in enumerate(NUMBER):
+        for row, bit in enumerate((5, 6)):
+            attention.q.weight[n, bit] = attention.k.weight[n, bit] = A if number >> row & 1 else -A
+        attention.k.weight[n, 7] = -2 * A
+    copy_bits(attention, 0, 8)
+    attention.v.weight[5:] = 0
+    attention.memory_gate.fill_(60.0)
+    even(model.norm, 13 / 16)
+    model.head.weight[:, 8:13] = SURE * CODE[:, :5]
+    model.head.weight[:, 6], model.head.weight[:, 5] = -SURE * CODE[:, 5], SURE * CODE[:, 6]
+    model.head.bias.copy_(SURE * CODE[:, 7])
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][1]["segment"] = 8192
+    head = bytes(NUMBER[n] << 5 | PAYLOAD[n] for n in range(4))
+    period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
+    return model, short, head, period, 51
+
+
+def store():
+    """The sinks' bytes, each among the four keys of the whole text that match best, wherever it is."""
+    model, _, head, period, _ = sink()
+    branches = [dict(type="local", window=16), dict(type="store", memory=0, segment=64, neighbours=4)]
+    far = blank(**{**model.config, "position": "rotary", "layers": dict(branches=branches, merge="memory_gate")})
+    far.load_state_dict(model.state_dict(), strict=False)
+    far.layers[0].attention.memory_gate.fill_(60.0)
+    short = copy.deepcopy(far.config)
+    short["layers"]["branches"][1]["memory"] = 64
+    return far, short, head, period, 65
+
+
 def nll_of(model, text):
     """The nll of a text as one document, in float64."""
     return model.double().nll(torch.tensor(list(text))).numpy()
@@ -325,10 +370,11 @@ def nll_of(model, text):
 
 CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
          "random": draws, "chosen": chosen, "selected": selected, "levels": levels, "dynamic": dynamic,
-         "two-sided": two_sided}
+         "two-sided": two_sided, "compressive": lambda: compressive("linear"),
+         "compressive-delta": lambda: compressive("delta"), "store": store}
 SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
 BEHIND = {"two-sided": 600}
-HALF = {"global", "random", "chosen", "selected", "levels"}  # stored as float16: no weight of theirs need be exact
+HALF = {"store", "global", "random", "chosen", "selected", "levels", "compressive", "compressive-delta"}  # stored as float16: no weight of theirs need be exact
 
 
 def make(name, case, outdir):

@@ -15,9 +15,9 @@ def matrix(model, name):
 
 
 def phi(x, nu):
-    """DPFP, number by number."""
-    y = [max(a, 0.0) for a in x] + [max(-a, 0.0) for a in x]
-    return np.array([y[t] * y[t - j] for j in range(1, nu + 1) for t in range(len(y))])
+    """DPFP: each of 2 d numbers times the one j places before it, in a circle."""
+    y = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)])
+    return np.concatenate([y * np.concatenate([y[-j:], y[:-j]]) for j in range(1, nu + 1)])
 
 
 class Associative:

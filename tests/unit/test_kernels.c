@@ -849,6 +849,31 @@ static void test_activations_are_off_by_less_than_a_millionth(void **state) {
   free(x);
 }
 
+static void test_elu_one_is_the_formula_and_the_same_everywhere(void **state) {
+  (void)state;
+  enum { N = 100003 };
+  lsp_random random = {18};
+  float *x = all_sizes(&random, N), *y = copy(x, N);
+  x[0] = 0;
+  x[1] = -INFINITY;
+  x[2] = INFINITY;
+  x[3] = NAN;
+  plain().elu_one(N, x, y);
+  assert_true(y[0] == 1 && y[1] == 0 && isinf(y[2]) != 0 && isnan(y[3]) != 0);
+  for (int64_t j = 4; j < N; j++) {
+    const double is = x[j] > 0 ? (double)x[j] + 1 : exp((double)x[j]);
+    expect_near((double)y[j], is, 2e-7 * is + 1.7e-38, "elu + 1");
+  }
+  FOR_OTHERS(k) {
+    float *other = copy(x, N);
+    k->elu_one(N, other, other); /* in place */
+    assert_memory_equal(other, y, N * sizeof *y);
+    free(other);
+  }
+  free(x);
+  free(y);
+}
+
 static void test_activations_end_as_they_should(void **state) {
   (void)state;
   static const float large[] = {100, 1e10f, 1e19f, 1e20f, 1e30f, FLT_MAX};
@@ -1243,6 +1268,7 @@ LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_layer_norm_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_rms_norm_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_activations_are_off_by_less_than_a_millionth),
+          cmocka_unit_test(test_elu_one_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_activations_end_as_they_should),
           cmocka_unit_test(test_activations_and_gates_of_biased_rows),
           cmocka_unit_test(test_soft_cap_is_off_by_less_than_a_millionth),

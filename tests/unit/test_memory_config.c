@@ -164,6 +164,8 @@ static const bad_keys bad[] = {
      "no branch of type \"fixed\" in one softmax with it"},
     {LAYERS(GLOBAL ", " LOCAL ", " STORE(NEAR)), "branches[2].type\" is \"store\"",
      "no branch of type \"global\" in one softmax with it"},
+    {LAYERS(FULL ", " STORE(NEAR)), "branches[1].type\" is \"store\"",
+     "no branch of type \"full\" in one softmax with it"},
     {LAYERS(STORE(NEAR) ", " DYNAMIC), "\"layers.merge\" is missing",
      "a branch of type \"dynamic\" is in no softmax with others"},
     {TWO_SIDED LAYERS(STORE(NEAR)), "branches[0].type\" is \"store\"",

@@ -107,9 +107,10 @@ static void test_reach_is_the_most_that_a_query_looks_back(void **state) {
 
 static void test_rows_have_the_names_of_configs(void **state) {
   (void)state;
-  static const char *const names[] = {"full",     "local",  "fixed",  "recurrence",
-                                      "global",   "random", "chosen", "compressed",
-                                      "selected", "levels", "dynamic"};
+  static const char *const names[] = {
+      "full",    "local",   "fixed",      "recurrence",      "global",
+      "random",  "chosen",  "compressed", "selected",        "levels",
+      "dynamic", "learned", "store",      "compressed_past", "compressive"};
   assert_int_equal(sizeof names / sizeof *names, LSP_PATTERNS);
   for (int i = 0; i < LSP_PATTERNS; i++)
     assert_string_equal(lsp_pattern_table[i].name, names[i]);

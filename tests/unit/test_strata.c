@@ -16,7 +16,11 @@ static const char *const branches[] = {
     "{\"type\": \"levels\", \"window\": 64, \"pool\": 64, \"levels\": 2}",
     "{\"type\": \"compressed\", \"pool\": 2}",
     "{\"type\": \"compressed\", \"pool\": 64, \"reach\": 3}",
-    "{\"type\": \"chosen\", \"blocks\": 2, \"reach\": 9}"};
+    "{\"type\": \"chosen\", \"blocks\": 2, \"reach\": 9}",
+    "{\"type\": \"recurrence\", \"segment\": 96, \"memory\": 32}, "
+    "{\"type\": \"compressed_past\", \"pool\": 8}",
+    "{\"type\": \"recurrence\", \"segment\": 192, \"memory\": 64}, "
+    "{\"type\": \"compressed_past\", \"pool\": 64, \"rows\": 3}"};
 
 typedef struct {
   lsp_run run;
@@ -37,7 +41,7 @@ static void open_scene(scene *s, lsp_random *random) {
                  "\"hidden_size\": 24, \"num_hidden_layers\": 1, "
                  "\"num_attention_heads\": 3, \"intermediate_size\": 8, "
                  "\"position\": \"none\", \"layers\": {\"branches\": [%s]}}",
-                 branches[lsp_random_in(random, 0, 5)]);
+                 branches[lsp_random_in(random, 0, 7)]);
   const int64_t documents = lsp_random_in(random, 1, DOCUMENTS);
   const int64_t first =
       lsp_random_in(random, 0, 1) ? 0 : lsp_random_in(random, 1, 5000);
