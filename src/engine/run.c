@@ -218,13 +218,19 @@ static lsp_status finish_wave(lsp_run *e) {
   return LSP_OK;
 }
 
+/* What may fail before the first layer. */
+static lsp_status prepare_wave(lsp_run *e) {
+  LSP_TRY(lsp_scratch_reserve(e, e->span.wave.next.end, &e->job.ctx->why));
+  return read_tokens(e);
+}
+
 static lsp_status run_wave(lsp_run *e, int64_t rows) {
   lsp_beat_phase("reading tokens", -1);
   if (e->weights.model.two_sided)
     lsp_stages_wave(e, lsp_layers_rows(e, rows));
   else
     lsp_wave_open(e, e->progress.commit.panel_end, rows);
-  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
+  LSP_TRY(lsp_agree(e->job.ctx, prepare_wave(e)));
   LSP_TRY(compute_layers(e));
   if (!e->weights.model.two_sided)
     return finish_wave(e);

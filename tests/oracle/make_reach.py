@@ -15,6 +15,7 @@ Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy;
                  the same, through means of rows that have left the memory
     dynamic      the byte at the far end of a learned span of 199
     two-sided    three layers: the byte three windows ahead
+    store        the bytes of the sinks, as what matches best of all the text before a segment
     compressive, compressive-delta   the sinks' bytes, given once, in a matrix
 
 Every OUTDIR/CASE holds
@@ -363,6 +364,18 @@ def compressive(rule):
     return model, short, head, period, 51
 
 
+def store():
+    """The sinks' bytes, each among the four keys of the whole text that match best, wherever it is."""
+    model, _, head, period, _ = sink()
+    branches = [dict(type="local", window=16), dict(type="store", memory=0, segment=64, neighbours=4)]
+    far = blank(**{**model.config, "position": "rotary", "layers": dict(branches=branches, merge="memory_gate")})
+    far.load_state_dict(model.state_dict(), strict=False)
+    far.layers[0].attention.memory_gate.fill_(60.0)
+    short = copy.deepcopy(far.config)
+    short["layers"]["branches"][1]["memory"] = 64
+    return far, short, head, period, 65
+
+
 def nll_of(model, text):
     """The nll of a text as one document, in float64."""
     return model.double().nll(torch.tensor(list(text))).numpy()
@@ -371,11 +384,13 @@ def nll_of(model, text):
 CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
          "random": draws, "chosen": chosen, "selected": selected, "levels": levels,
          "compressed-past": compressed_past, "dynamic": dynamic, "two-sided": two_sided,
-         "compressive": lambda: compressive("linear"), "compressive-delta": lambda: compressive("delta")}
+         "compressive": lambda: compressive("linear"), "compressive-delta": lambda: compressive("delta"),
+         "store": store}
 SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
 BEHIND = {"two-sided": 600}
 # Stored as float16: no weight of theirs need be exact.
-HALF = {"global", "random", "chosen", "selected", "levels", "compressed-past", "compressive", "compressive-delta"}
+HALF = {"store", "global", "random", "chosen", "selected", "levels", "compressed-past", "compressive",
+        "compressive-delta"}
 
 
 def make(name, case, outdir):
