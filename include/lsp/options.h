@@ -87,6 +87,9 @@ typedef struct {
   X(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, 0, "SIZE",                            \
     "bytes that a rank may take beside the weights, of which a node has one copy: a "  \
     "number with K, M or G (default: 256M, or what the model's memory needs)")         \
+  X(TEXT, scratch, NULL, 0, 0, 0, "DIR",                                               \
+    "keys and values that layers look back to from later waves lie in files of this "  \
+    "folder instead of in memory, one a rank, that are gone when the run ends")        \
   X(FLAG, resume, 0, 0, 0, 0, "",                                                      \
     "resume a run that was stopped; start if there is none; done if it is finished")   \
   X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \
