@@ -119,6 +119,6 @@ for case in ${*:-window layers dynamic random two-sided selected sink sink-windo
   else
     holds "$case" $tokens 2 40000
   fi
-  case $case in compressive*) remembers "$case" $tokens ;; esac
+  case $case in compressive* | compressed-past) remembers "$case" $tokens ;; esac
   falls_short "$case"
 done
