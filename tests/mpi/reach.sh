@@ -119,6 +119,8 @@ for case in ${*:-window layers dynamic random two-sided selected sink sink-windo
   else
     holds "$case" $tokens 2 40000
   fi
-  case $case in compressive* | armt | rmt) remembers "$case" $tokens ;; esac
+  case $case in
+  compressive* | compressed-past | armt | rmt) remembers "$case" $tokens ;;
+  esac
   falls_short "$case"
 done
