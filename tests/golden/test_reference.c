@@ -238,7 +238,7 @@ static void test_every_transfo_xl_fixture_is_as_the_reference_has_it(void **stat
 }
 
 static void test_every_branch_fixture_is_as_the_reference_has_it(void **state) {
-  run_folder(*state, LSP_FIXTURES "/branches", 103);
+  run_folder(*state, LSP_FIXTURES "/branches", 105);
 }
 
 static void test_every_family_fixture_is_as_its_library_has_it(void **state) {
