@@ -59,8 +59,8 @@ typedef struct {
     "trained for)")                                                                    \
   X(TEXT, store, NULL, 0, 0, 1, "STORE",                                               \
     "give layers of a model a store of their keys and values, of which each token "    \
-    "takes the K that match best: layers:LIST,k:K,gate:G[,memory:M][,segment:S]"       \
-    "[,keys:plain|rotated], such as layers:3+5+7,k:32,gate:0.1 (README: Memories)")    \
+    "takes the K that match best: layers:LIST,k:K,gate:G and, if wanted, memory:M, "   \
+    "segment:S, keys:plain|rotated, such as layers:3+5+7,k:32,gate:0.1")               \
   X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
     "what the inputs are (default: by name, else text)")                               \
   X(TEXT, bos, NULL, 0, 0, 1, "template|none|ID",                                      \

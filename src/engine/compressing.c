@@ -381,10 +381,8 @@ static void read_batch(const batch *b) {
 
 /* --- a layer --------------------------------------------------------------------- */
 
-static double seconds_of(lsp_run *e, double since) {
-  const double now = MPI_Wtime();
-  e->job.clock.seconds[LSP_PHASE_ATTEND] += now - since;
-  return now;
+static void count_seconds(lsp_run *e, double since) {
+  e->job.clock.seconds[LSP_PHASE_ATTEND] += MPI_Wtime() - since;
 }
 
 /* All batches from the second on, of the state at `parts`: for what becomes of it, or to
@@ -415,7 +413,7 @@ void lsp_compressing_layer(lsp_run *e, int layer) {
     return;
   take_panels(&b, 0);
   sum_records(&b);
-  begin = seconds_of(e, begin);
+  count_seconds(e, begin);
   lsp_state_wait(e, layer);
   begin = MPI_Wtime();
   const int in_one = b.panels.end == panels;
@@ -430,5 +428,5 @@ void lsp_compressing_layer(lsp_run *e, int layer) {
   } else {
     read_batch(&b);
   }
-  (void)seconds_of(e, begin);
+  count_seconds(e, begin);
 }

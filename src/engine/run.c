@@ -198,12 +198,12 @@ static void predict(lsp_run *e) {
 static lsp_status finish_wave(lsp_run *e) {
   predict(e);
   lsp_beat_phase("writing", -1);
-  lsp_segment_hand(e);
   lsp_states_settle(e);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
   e->job.clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
   lsp_snapshot_ends(e);
+  lsp_segment_commit(e);
   lsp_results_write(e);
   lsp_commit next = e->progress.commit;
   next.panel_end = e->span.wave.range.end;

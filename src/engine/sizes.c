@@ -365,10 +365,11 @@ lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *wh
   *out = with_rows(z, LSP_PANEL);
   int64_t memory = request->memory;
   if (memory <= 0) /* what is kept comes on top of what waves need */
-    memory = LSP_MEMORY_DEFAULT +
-             (int64_t)sizeof(float) *
-                 ((request->scratch ? 0 : out->rings) + out->kept_fixed +
-                  out->strata_rings + out->strata + out->waiting);
+    memory =
+        LSP_MEMORY_DEFAULT +
+        (int64_t)sizeof(float) *
+            ((request->scratch ? 0 : out->rings) + out->kept_fixed + out->strata_rings +
+             out->strata + out->waiting + out->states + out->compressing);
   memory = request->memory > 0 ? memory : lsp_max(memory, lsp_sizes_rank(out));
   if (lsp_sizes_rank(out) > memory)
     return too_little(

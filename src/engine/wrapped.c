@@ -7,6 +7,7 @@
 #include "lsp/associative.h"
 #include "lsp/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MATRIX, NORMALIZER }; /* parts of an associative layer */
@@ -300,4 +301,40 @@ void lsp_wrapped_layers(lsp_run *e) {
     lsp_beat();
   }
   lsp_state_hand(e, -1);
+}
+
+/* --- steps ------------------------------------------------------------------------------ */
+
+/* Frames of a span, and whether the first one goes on where the span before ended. */
+static int64_t frames_of(const lsp_plan *plan, lsp_range span) {
+  return span.first == span.end ? 0
+                                : lsp_plan_frame(plan, span.end - 1) + 1 -
+                                      lsp_plan_frame(plan, span.first);
+}
+
+static int goes_on(const lsp_plan *plan, lsp_range span, lsp_range wave) {
+  return span.first < span.end && span.first > wave.first &&
+         lsp_plan_segment(plan, lsp_plan_frame(plan, span.first)) > 0;
+}
+
+/* When a rank has done each layer: as soon as it has done the one before, and the rank
+ * before it this one. */
+lsp_wave_steps lsp_wrapped_steps(const lsp_model *m, const lsp_plan *plan,
+                                 lsp_range wave, int ranks) {
+  lsp_wave_steps s = {0, frames_of(plan, wave) * m->layers};
+  int64_t *handed = calloc((size_t)m->layers, sizeof *handed);
+  LSP_ASSERT(handed != NULL);
+  for (int r = 0; r < ranks; r++) {
+    const lsp_range span = lsp_plan_span(plan, wave, r, ranks);
+    const int64_t frames = frames_of(plan, span);
+    const int waits = goes_on(plan, span, wave);
+    int64_t done = 0;
+    for (int layer = 0; layer < m->layers && frames > 0; layer++) {
+      done = (waits ? lsp_max(done, handed[layer]) : done) + frames;
+      handed[layer] = done;
+    }
+    s.taken = lsp_max(s.taken, done);
+  }
+  free(handed);
+  return s;
 }

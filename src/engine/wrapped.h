@@ -31,4 +31,16 @@ int64_t lsp_wrapped_scratch(const lsp_model *m);
 void lsp_wrapped_layer(lsp_run *e, int layer);
 void lsp_wrapped_layers(lsp_run *e);
 
+/* --- steps ------------------------------------------------------------------------- */
+
+/* Local, pure: a step is a frame in a layer. Steps that a wave takes, and those that there
+ * are of it: with no rank ever idle it takes all / ranks. */
+typedef struct {
+  int64_t taken, all;
+} lsp_wave_steps;
+
+/* O(ranks layers). */
+lsp_wave_steps lsp_wrapped_steps(const lsp_model *m, const lsp_plan *plan,
+                                 lsp_range wave, int ranks);
+
 #endif

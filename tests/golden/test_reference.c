@@ -1,7 +1,8 @@
 /* Every checkpoint of tests/fixtures (transfo-xl), of tests/fixtures/branches (longspan)
- * and of tests/fixtures/families (gpt2, llama, ...) through the whole program, and some of
- * these in every context (tests/fixtures/contexts), against the reference in float64
- * (tests/oracle): all rows of nll, and the hidden rows that the fixture keeps.
+ * and of tests/fixtures/families (gpt2, llama, ...), some of these in a memory around the
+ * model (tests/fixtures/wrapped), through the whole program, and some in every context
+ * (tests/fixtures/contexts), against the reference in float64 (tests/oracle): all rows of
+ * nll, and the hidden rows that the fixture keeps.
  *
  *   hidden  max |a - b| / max |b| <= 1e-5
  *   nll     |a - b| <= 1e-5 max(1, b) */
@@ -244,6 +245,10 @@ static void test_every_family_fixture_is_as_its_library_has_it(void **state) {
   run_folder(*state, LSP_FIXTURES "/families", 20);
 }
 
+static void test_every_wrapped_fixture_is_as_its_library_has_it(void **state) {
+  run_folder(*state, LSP_FIXTURES "/wrapped", 5);
+}
+
 static void test_every_context_is_as_its_definition_has_it(void **state) {
   run_folder(*state, LSP_FIXTURES "/contexts", 25);
 }
@@ -251,4 +256,5 @@ static void test_every_context_is_as_its_definition_has_it(void **state) {
 LSP_TESTS(cmocka_unit_test(test_every_transfo_xl_fixture_is_as_the_reference_has_it),
           cmocka_unit_test(test_every_branch_fixture_is_as_the_reference_has_it),
           cmocka_unit_test(test_every_family_fixture_is_as_its_library_has_it),
+          cmocka_unit_test(test_every_wrapped_fixture_is_as_its_library_has_it),
           cmocka_unit_test(test_every_context_is_as_its_definition_has_it))

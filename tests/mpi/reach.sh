@@ -6,7 +6,7 @@
 # levels, or a block that was drawn otherwise) their mean is above 1.
 #
 # A text is `head` bytes and then `period` bytes again and again. Sinks, global rows, the
-# chosen block and what the levels show are 10^6 tokens back.
+# chosen block, what the levels show and what memories hold are 10^6 tokens back.
 #
 # usage: reach.sh [CASE...]
 set -eu
@@ -105,7 +105,7 @@ remembers() {
 # The source lies across borders of spans and of waves: waves of one panel, of three,
 # all.
 for case in ${*:-window layers dynamic random two-sided selected sink sink-window global \
-  chosen levels compressive compressive-delta store}; do
+  chosen levels compressed-past compressive compressive-delta armt rmt store}; do
   case $case in
   window | layers | dynamic | random | two-sided) tokens=4001 ;;
   selected) tokens=100003 ;;
@@ -120,6 +120,6 @@ for case in ${*:-window layers dynamic random two-sided selected sink sink-windo
   else
     holds "$case" $tokens 2 40000
   fi
-  case $case in compressive*) remembers "$case" $tokens ;; esac
+  case $case in compressive* | armt | rmt) remembers "$case" $tokens ;; esac
   falls_short "$case"
 done

@@ -11,10 +11,14 @@ Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy;
     chosen       one of four blocks at the beginning, which the block before asked for
     selected     the same, which every token asks for
     levels       one of four bytes at the beginning, through means of means of means
+    compressed-past
+                 the same, through means of rows that have left the memory
     dynamic      the byte at the far end of a learned span of 199
     two-sided    three layers: the byte three windows ahead
     store        the bytes of the sinks, as what matches best of all the text before a segment
     compressive, compressive-delta   the sinks' bytes, given once, in a matrix
+    armt         the same, which memory tokens write into a layer's matrix
+    rmt          the same, which memory tokens carry from segment to segment
 
 Every OUTDIR/CASE holds
     config.json, model.safetensors   the model
@@ -46,6 +50,7 @@ BASE = dict(model_type="longspan", vocab_size=256, tokenizer="bytes", num_hidden
             intermediate_size=1, attention_scale=1.0, tie_word_embeddings=False, norm_eps=EPS)
 GAP = 25.0  # by how much the score of the key meant exceeds every other
 NUMBER, PAYLOAD = [0b00, 0b01, 0b11, 0b10], [0b00001, 0b11110, 0b10011, 0b01100]  # of four bytes; numbers in Gray code
+MARKS = torch.tensor([[1.0 if number >> row & 1 else -1.0 for row in range(2)] for number in NUMBER])  # as columns
 
 
 def blank(**keys):
@@ -255,14 +260,13 @@ def selected():
     return model, short, head, period, len(head) + 1
 
 
-def levels():
+def levels(unit=4096):
     """Four marked bytes, 4096 apart, stand out of means of 4096 rows that they are the only ones to have a part in.
 
     Columns: 0, 1 the number (asked for), 2, 3 the same of marked bytes alone (the key), 4 .. 8 their payload, 9 keeps
     all rows as long as these; 10 .. 14 what was found, brought to size by the norm behind attention. Keys and values
     of bytes that are not marked are 0, so that a mean of u rows scores 2 A / u for the marked byte asked for.
     """
-    unit = 4096
     model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True,
                   layers=dict(branches=[dict(type="levels", window=256, pool=16, levels=3)]))
     embed, attention = model.embed.weight, model.layers[0].attention
@@ -289,6 +293,18 @@ def levels():
     for n in range(4):
         text[n * unit] = NUMBER[n] << 5 | PAYLOAD[n]
     return model, short, bytes(text), period, len(text)
+
+
+def compressed_past():
+    """The same four bytes, in means of 64 rows that have left the memory; all other rows of the past score 0."""
+    unit = 64
+    model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True, layers=dict(branches=[
+        dict(type="recurrence", segment=64, memory=64), dict(type="compressed_past", pool=unit)]))
+    far, _, text, period, _ = levels(unit)
+    model.load_state_dict(far.state_dict())
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][1]["rows"] = 8
+    return model, short, text, period, 2 * len(text)
 
 
 def dynamic():
@@ -363,18 +379,89 @@ def store():
     return far, short, head, period, 65
 
 
+def wrapped(kind, **keys):
+    """A model in a memory of four tokens, each of which seeks the marked byte of its number.
+
+    Columns of bytes: 0, 1 the number (asked for); 2, 3 and 4 .. 8 the number and the payload of marked bytes alone; 9
+    keeps all rows as long as these; 10 says that it is a byte. Of memory tokens: 11 says so; 17, 18 the number sought.
+    Of both: 12 .. 16 a payload that was sought, 19 .. 23 one that was asked for.
+    """
+    model = blank(hidden_size=32, head_dim=8, position="none", head_bias=True, layers=dict(branches=[dict(type="full")]),
+                  memory=dict(type=kind, segment=50, tokens=4, **keys), **(dict(num_attention_heads=2) if kind == "tokens" else {}))
+    embed, attention, tokens = model.embed.weight, model.layers[0].attention, model.memory.tokens
+    embed.fill_(0.0)
+    embed[:, :2] = CODE[:, 5:7]
+    embed[:128, 2:4], embed[:128, 4:9] = CODE[:128, 5:7], CODE[:128, :5]
+    embed[128:, 9], embed[:, 10] = math.sqrt(7), math.sqrt(3)
+    tokens.fill_(0.0)
+    tokens[:, 11], tokens[:, 24] = 1.0, 3.0
+    tokens[:, 17:19] = MARKS
+    even(model.layers[0].attention_norm, 12 / 32)
+    for row in range(2):
+        attention.q.weight[row, 17 + row] = GAP
+        attention.k.weight[row, 2 + row] = 1.0
+    for bit in range(5):
+        attention.v.weight[2 + bit, 4 + bit] = attention.o.weight[12 + bit, 2 + bit] = 1.0
+    model.head.weight[:, 19:24] = SURE * CODE[:, :5]
+    model.head.weight[:, 1], model.head.weight[:, 0] = -SURE * CODE[:, 5], SURE * CODE[:, 6]
+    model.head.bias.copy_(SURE * CODE[:, 7])
+    short = copy.deepcopy(model.config)
+    short["memory"]["segment"] = 8192
+    head = bytes(NUMBER[n] << 5 | PAYLOAD[n] for n in range(4))
+    period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
+    return model, short, head, period, 51
+
+
+def armt():
+    """A memory token writes the payload it found under the number it found; where it finds none its key is 0.
+
+    Of a number n the features are those of four keys' signs that n alone has: y[n] and y[4 + n + 2], two apart.
+    """
+    model, *rest = wrapped("associative", width=4)
+    attention, memory = model.layers[0].attention, model.memory.layers[0]
+    for row in range(2):
+        attention.v.weight[row, 2 + row] = attention.o.weight[25 + row, row] = 1.0
+        memory.query.weight[:, row] = memory.key.weight[:, 25 + row] = MARKS[:, row]
+    for bit in range(5):
+        memory.value.weight[19 + bit, 12 + bit] = 1.0
+    memory.beta.bias.fill_(60.0)
+    even(model.norm, 17 / 32)
+    return model, *rest
+
+
+def rmt():
+    """The rows behind a segment keep the payloads that they found in the first one; bytes ask the rows before it.
+
+    The second head is that of the bytes. Memory tokens look at bytes there, which have no payload.
+    """
+    model, *rest = wrapped("tokens")
+    attention = model.layers[0].attention
+    for row in range(2):
+        attention.q.weight[8 + row, row] = GAP
+        attention.k.weight[8 + row, 17 + row] = 1.0
+    attention.q.weight[10, 11] = 2 * GAP
+    attention.k.weight[10, 10] = 1.0
+    for bit in range(5):
+        attention.v.weight[8 + bit, 12 + bit] = attention.o.weight[19 + bit, 8 + bit] = 1.0
+    even(model.norm, 12 / 32)
+    return model, *rest
+
+
 def nll_of(model, text):
     """The nll of a text as one document, in float64."""
     return model.double().nll(torch.tensor(list(text))).numpy()
 
 
 CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
-         "random": draws, "chosen": chosen, "selected": selected, "levels": levels, "dynamic": dynamic,
-         "two-sided": two_sided, "compressive": lambda: compressive("linear"),
-         "compressive-delta": lambda: compressive("delta"), "store": store}
+         "random": draws, "chosen": chosen, "selected": selected, "levels": levels,
+         "compressed-past": compressed_past, "dynamic": dynamic, "two-sided": two_sided,
+         "compressive": lambda: compressive("linear"), "compressive-delta": lambda: compressive("delta"),
+         "store": store, "armt": armt, "rmt": rmt}
 SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
 BEHIND = {"two-sided": 600}
-HALF = {"store", "global", "random", "chosen", "selected", "levels", "compressive", "compressive-delta"}  # stored as float16: no weight of theirs need be exact
+# Stored as float16: no weight of theirs need be exact.
+HALF = {"store", "global", "random", "chosen", "selected", "levels", "compressed-past", "compressive",
+        "compressive-delta", "armt", "rmt"}
 
 
 def make(name, case, outdir):

@@ -11,8 +11,8 @@ segment from embeddings (`inputs_embeds`), as the programs of the papers' author
     input          tokens before the segment are read again with it
 Before they are written
     the same in float32 must agree to 1e-5 (`float32_error`),
-    every number of longspan_memory that is changed by a small step must move some nll by more than 5e-4 (`least_change`),
-    without its memory the model must have other numbers.
+    every number of longspan_memory that is changed by a small step, and every tensor of the memory that is changed by a
+    tenth, must move some nll by more than 5e-4 (`least_change`).
 """
 import copy
 import os
@@ -51,7 +51,7 @@ CASES = {
         "Llama with an associative memory; nu 2, bfloat16, two files", dict(dtype="bfloat16", shards=True)),
     "llama-rmt": (
         of("llama", num_key_value_heads=1, rms_norm_eps=1e-3, **around("tokens", segment=50, tokens=2)),
-        "Llama as a recurrent memory transformer, a head of its own, names without a prefix", dict(bare=True)),
+        "Llama as a recurrent memory transformer, a head of its own", {}),
     "mistral-input": (
         of("mistral", num_key_value_heads=2, sliding_window=40, **around("input", segment=50, rows=33)),
         "Mistral's windows, 33 tokens before each segment read again", {}),
@@ -74,7 +74,7 @@ def memory_tensors(config, model, rng):
     for i in range(model.config.num_hidden_layers if m["type"] == "associative" else 0):
         found |= {f"memory.layers.{i}.query.weight": draw(m["width"], D, scale=1.2),
                   f"memory.layers.{i}.key.weight": draw(m["width"], D, scale=1.2),
-                  f"memory.layers.{i}.value.weight": draw(D, D, scale=0.3),
+                  f"memory.layers.{i}.value.weight": draw(D, D, scale=0.6),
                   f"memory.layers.{i}.beta.weight": draw(1, D), f"memory.layers.{i}.beta.bias": draw(1, scale=0.3)}
     return found
 
@@ -188,8 +188,9 @@ def least_change(folder, config, tensors, ids):
                 changed = copy.deepcopy(config)
                 changed["longspan_memory"][key] = value + 1
                 least = min(least, (float(np.nanmax(np.abs(run(model, changed, tensors, ids)[0] - want))), key))
-        for name, t in tensors.items():  # every tensor counts
-            moved = run(model, config, {**tensors, name: t * 1.05}, ids)[0]
+        for name, t in tensors.items():
+            noise = torch.from_numpy(np.random.default_rng(0).standard_normal(tuple(t.shape)))
+            moved = run(model, config, {**tensors, name: t * (1 + 0.1 * noise)}, ids)[0]
             least = min(least, (float(np.nanmax(np.abs(moved - want))), name))
     return least
 
