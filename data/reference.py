@@ -148,8 +148,9 @@ def check_layer(layer, c):
     if any(getattr(b, "projections", "shared") == "own" for b in layer.branches) and (c.causal or not shared):
         raise ValueError("projections own needs a two-sided model and merge softmax")
     if any(getattr(b, "place", "text") == "window" for b in layer.branches):
-        if c.position != "rotary" or not shared or sorted(kinds) != ["fixed", "local"] or not c.causal:
-            raise ValueError("place window needs position rotary, merge softmax and one local branch beside it")
+        rows = sorted(kind for kind in kinds if not (layer.merge == "memory_gate" and kind in MEMORIES))
+        if c.position != "rotary" or layer.merge not in ("softmax", "memory_gate") or rows != ["fixed", "local"] or not c.causal:
+            raise ValueError("place window needs position rotary, one local branch beside it, and one softmax of both")
     far = {"random", "chosen", "global", "fixed"} & set(kinds)
     soft = (ALONE - MEMORIES) & set(kinds)
     if c.position == "relative" and (not c.causal or soft or far and not c.clamp_len):
@@ -193,7 +194,7 @@ def read_wrapper(given, c):
         raise ValueError(f"a memory of type {given.get('type')!r}, not one of {list(WRAPPERS)}")
     required, defaults = WRAPPERS[given["type"]]
     m = fill(given, defaults, ("type", *required), "memory")
-    check_limits(m, dict(segment=(1, math.inf), rows=(1, math.inf), tokens=(1, 4096), width=(1, 4096), nu=(1, 16)))
+    check_limits(m, dict(segment=(1, math.inf), rows=(0, math.inf), tokens=(1, 65536), width=(1, 65536), nu=(1, 64)))
     if m.type != "input" and (not c.causal or c.prefix):
         raise ValueError(f"a memory of type {m.type!r} needs a causal model without a prefix")
     if any(b.type in ("store", "compressive") for layer in c.layers for b in layer.branches):
@@ -953,9 +954,13 @@ class Model(nn.Module):
 
     def nll(self, ids):
         """-log p of every token of a document (T): by the row before it, NaN where there is none; two-sided by its own."""
+        return self.measured(ids)[0]
+
+    def measured(self, ids):
+        """(nll (T), hidden (T, D)) of a document."""
         own, before = self.own_and_before(ids)
         log_p = self.ends(before if self.c.causal else own)[1].log_softmax(-1)
-        return -log_p.gather(-1, ids[:, None])[:, 0]
+        return -log_p.gather(-1, ids[:, None])[:, 0], self.ends(own)[0]
 
     @staticmethod
     def load(folder, dtype=torch.float32):

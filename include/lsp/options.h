@@ -59,8 +59,8 @@ typedef struct {
     "trained for)")                                                                    \
   X(TEXT, store, NULL, 0, 0, 1, "STORE",                                               \
     "give layers of a model a store of their keys and values, of which each token "    \
-    "takes the K that match best: layers:LIST,k:K,gate:G[,memory:M][,segment:S]"       \
-    "[,keys:plain|rotated], such as layers:3+5+7,k:32,gate:0.1 (README: Memories)")    \
+    "takes the K that match best: layers:LIST,k:K,gate:G and, if wanted, memory:M, "   \
+    "segment:S, keys:plain|rotated, such as layers:3+5+7,k:32,gate:0.1")               \
   X(WORDS, input_format, 5, 0, 4, 0, "text|u16|u32|megatron|longspan",                 \
     "what the inputs are (default: by name, else text)")                               \
   X(TEXT, bos, NULL, 0, 0, 1, "template|none|ID",                                      \
@@ -87,6 +87,9 @@ typedef struct {
   X(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, 0, "SIZE",                            \
     "bytes that a rank may take beside the weights, of which a node has one copy: a "  \
     "number with K, M or G (default: 256M, or what the model's memory needs)")         \
+  X(TEXT, scratch, NULL, 0, 0, 0, "DIR",                                               \
+    "keys and values that layers look back to from later waves lie in files of this "  \
+    "folder instead of in memory, one a rank, that are gone when the run ends")        \
   X(FLAG, resume, 0, 0, 0, 0, "",                                                      \
     "resume a run that was stopped; start if there is none; done if it is finished")   \
   X(FLAG, overwrite, 0, 0, 0, 0, "", "replace an output that exists")                  \

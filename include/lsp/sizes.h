@@ -145,6 +145,7 @@ typedef struct {
   int64_t wave_tokens; /* negative: chosen */
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
                           LSP_MEMORY_DEFAULT, or what the smallest wave needs */
+  int scratch;         /* kept tiles lie in files */
   int64_t ranks, threads;
   int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
@@ -211,11 +212,13 @@ typedef struct {
   /* rows that a snapshot holds of every layer: within reach, fixed, and pooled */
   int64_t reach, fixed_rows, pooled_rows;
   /* bytes */
-  int64_t buffers; /* all of the above but `opening` and `strata_opening` */
-  int64_t lists;   /* pieces and panels of the span */
-  int64_t process; /* program, MPI, HDF5, BLAS, the output's buffers */
-  int64_t root;    /* rank 0: these, and what documents got of all spans */
-  int64_t node;    /* weights, what is made of them, documents: one copy a node */
+  int64_t
+      scratch_bytes; /* of the file that holds the kept tiles; 0: they are in memory */
+  int64_t buffers;   /* all of the above but `opening` and `strata_opening` */
+  int64_t lists;     /* pieces and panels of the span */
+  int64_t process;   /* program, MPI, HDF5, BLAS, the output's buffers */
+  int64_t root;      /* rank 0: these, and what documents got of all spans */
+  int64_t node;      /* weights, what is made of them, documents: one copy a node */
 } lsp_sizes;
 
 /* Bytes of rank 0 beside the node's copies. */
@@ -246,6 +249,9 @@ typedef struct {
 
 /* Sizes for waves of wave_rows rows. */
 lsp_sizes lsp_sizes_of(const lsp_sizing *z, int64_t wave_rows);
+
+/* Floats of a layer's ring that are in use once `tiles` of a frame are kept. */
+int64_t lsp_sizes_ring_used(const lsp_layer_sizes *y, int64_t tiles, int64_t ranks);
 
 /* Bytes of rank 0 for the smallest wave that a run chooses. */
 int64_t lsp_sizes_least(const lsp_sizing *z);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 typedef struct {
-  const char *model, *input, *like, *context, *store, *bos;
+  const char *model, *input, *like, *context, *store, *scratch, *bos;
   int64_t special_tokens, tokens, ranks, mem_len, segment, mem_init, input_format,
       wave_tokens, memory, threads, rate, format;
 } plan_options;

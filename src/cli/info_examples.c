@@ -7,16 +7,21 @@
 /* Squares of 512 positions, 8 blocks. */
 enum { CELLS = 64, EACH = 8 };
 
-static const lsp_pattern full = {.kind = LSP_PATTERN_FULL},
-                         window = {.kind = LSP_PATTERN_LOCAL, .window = 96},
-                         narrow = {.kind = LSP_PATTERN_LOCAL, .window = 32},
-                         around = {.kind = LSP_PATTERN_LOCAL,
-                                   .two_sided = 1,
-                                   .window = 48},
-                         sinks = {.kind = LSP_PATTERN_FIXED, .sinks = 16},
-                         recurrence = {.kind = LSP_PATTERN_RECURRENCE,
-                                       .segment = 64,
-                                       .memory = 96};
+static const lsp_pattern
+    full = {.kind = LSP_PATTERN_FULL},
+    window = {.kind = LSP_PATTERN_LOCAL, .window = 96},
+    narrow = {.kind = LSP_PATTERN_LOCAL, .window = 32},
+    around = {.kind = LSP_PATTERN_LOCAL, .two_sided = 1, .window = 48},
+    sinks = {.kind = LSP_PATTERN_FIXED, .sinks = 16},
+    recurrence = {.kind = LSP_PATTERN_RECURRENCE, .segment = 64, .memory = 96},
+    segment = {.kind = LSP_PATTERN_RECURRENCE, .segment = 64},
+    store = {.kind = LSP_PATTERN_STORE, .memory = 256, .segment = 64, .neighbours = 6},
+    short_memory = {.kind = LSP_PATTERN_RECURRENCE, .segment = 64, .memory = 64},
+    past = {.kind = LSP_PATTERN_COMPRESSED_PAST,
+            .segment = 64,
+            .memory = 64,
+            .pool = 32},
+    matrix = {.kind = LSP_PATTERN_COMPRESSIVE, .segment = 64};
 
 /* Parts as they are written most. */
 #define PATTERN(p)                                                                     \
@@ -72,6 +77,29 @@ static const struct {
     {"dynamic",
      "a span that each head learns (here 96), and a ramp (of 160)",
      {.parts = 1, .part = {{.kind = LSP_SIGHT_DYNAMIC, .window = 96, .ramp = 160}}}},
+    {"learned, local",
+     "slots that are weights, and a window of 96 (persistent memory)",
+     {.parts = 2, .part = {{.kind = LSP_SIGHT_LEARNED}, PATTERN(window)}}},
+    {"store, local",
+     "the best 6 of the 256 positions before its segment of 64, and a window of 32 "
+     "(Memorizing Transformers)",
+     {.parts = 2,
+      .part = {{.kind = LSP_SIGHT_STORE, .pattern = &store}, PATTERN(narrow)}}},
+    {"compressed_past, recurrence",
+     "averages of 32 of what has left a memory of 64 (Compressive Transformer)",
+     {.parts = 2,
+      .part = {{.kind = LSP_SIGHT_PAST, .pattern = &past}, PATTERN(short_memory)}}},
+    {"compressive, recurrence",
+     "a matrix of all segments of 64 before, and its own segment (Infini-attention)",
+     {.parts = 2,
+      .part = {{.kind = LSP_SIGHT_HELD, .pattern = &matrix}, PATTERN(segment)}}},
+    {"memory: input",
+     "around a model: segments of 128, each after the 64 positions before, which are "
+     "read again",
+     {.segment = 128, .again = 64, .parts = 1, .part = {PATTERN(full)}}},
+    {"memory: associative or tokens",
+     "around a model: segments of 128, and a state of all before (ARMT, RMT)",
+     {.segment = 128, .holds = 1, .parts = 1, .part = {PATTERN(full)}}},
 };
 
 void lsp_info_examples(lsp_pictures *list) {

@@ -32,6 +32,7 @@ enum {
   LABEL = 87,      /* above a square */
   MARGIN = 28,     /* around all */
   AXIS = 20,       /* below a square */
+  BAR = 8,         /* of slots, beside it */
   FOOT = 44,       /* below all, and KEY_LINE for each line of colours */
   KEY_LINE = 20,
   COLUMNS = 4,
@@ -46,6 +47,8 @@ enum {
 typedef enum {
   AHEAD,
   UNSEEN,
+  HELD,
+  COMPARED,
   POOLED,
   POOLED_LAST = POOLED + 3,
   FAINT,
@@ -55,10 +58,14 @@ typedef enum {
   FIXED,
   RUN,
   GLOBAL,
-  TONES
+  TONES,
+  SLOTS = TONES, /* of no cell */
+  KEYS
 } tone;
 
 static const char *const colour[TONES] = {[UNSEEN] = "#e8edf3",
+                                          [HELD] = "#d9d3a8",
+                                          [COMPARED] = "#f3d3da",
                                           [POOLED] = "#b6d6d7",
                                           "#84bebb",
                                           "#51a69f",
@@ -78,12 +85,13 @@ static const char *const colour[TONES] = {[UNSEEN] = "#e8edf3",
 
 enum { BEGINS = 1, GOES_ON };
 
+static const char slots[] = "#7a8f3c";
 static const char ink[] = "#1f2933", grey[] = "#66737f", frame[] = "#aab4be";
 
 typedef struct {
   FILE *f;
   lsp_pictures list;
-  int shows[TONES]; /* 1: some cell does */
+  int shows[KEYS]; /* 1: some cell does, or a bar */
   /* (cells, cells) of the square under way. average: of one that is wider than a cell
    * BEGINS the first cell, GOES_ON the others */
   unsigned char cell[CELLS_MOST][CELLS_MOST], average[CELLS_MOST][CELLS_MOST];
@@ -127,7 +135,9 @@ static void say_name(const lsp_model *model, int i, lsp_keys heads, int branch,
   static const char *const merged[] = {[LSP_MERGE_SOFTMAX] = "",
                                        [LSP_MERGE_GATE] = "gated",
                                        [LSP_MERGE_SUM] = "added",
-                                       [LSP_MERGE_INPUT] = "gated by token"};
+                                       [LSP_MERGE_INPUT] = "gated by token",
+                                       [LSP_MERGE_CONCAT] = "side by side",
+                                       [LSP_MERGE_MEMORY] = "memory gated"};
   const int head = (int)heads.first, end = (int)heads.end;
   lsp_words_layers(model, lsp_words_alike, i, text, size);
   text[0] = 'L';
@@ -151,7 +161,11 @@ static lsp_sight_kind sight_of(const lsp_pattern *p) {
       [LSP_PATTERN_COMPRESSED] = LSP_SIGHT_COMPRESSED,
       [LSP_PATTERN_SELECTED] = LSP_SIGHT_SELECTED,
       [LSP_PATTERN_LEVELS] = LSP_SIGHT_LEVELS,
-      [LSP_PATTERN_DYNAMIC] = LSP_SIGHT_DYNAMIC};
+      [LSP_PATTERN_DYNAMIC] = LSP_SIGHT_DYNAMIC,
+      [LSP_PATTERN_LEARNED] = LSP_SIGHT_LEARNED,
+      [LSP_PATTERN_STORE] = LSP_SIGHT_STORE,
+      [LSP_PATTERN_COMPRESSED_PAST] = LSP_SIGHT_PAST,
+      [LSP_PATTERN_COMPRESSIVE] = LSP_SIGHT_HELD};
   return kind[p->kind];
 }
 
@@ -174,6 +188,15 @@ static lsp_sight_part part_of(const lsp_layer *l, const lsp_pattern *p, int head
   return part;
 }
 
+/* A text that is read in segments. */
+static void put_segments(lsp_sight *s, const lsp_model *model) {
+  const lsp_wrapper *w = &model->wrapper;
+  s->segment = w->segment;
+  s->again = w->kind == LSP_WRAP_INPUT ? w->rows : 0;
+  s->before = model->prefixes + (w->kind == LSP_WRAP_TOKENS ? w->rows : 0);
+  s->holds = w->kind == LSP_WRAP_ASSOCIATIVE || w->kind == LSP_WRAP_TOKENS;
+}
+
 /* What the heads of a layer see of one branch, or of all (-1). */
 static void list_heads(lsp_pictures *list, const lsp_model *model, int i, int branch) {
   const lsp_layer *l = &model->layer[i];
@@ -185,6 +208,7 @@ static void list_heads(lsp_pictures *list, const lsp_model *model, int i, int br
     p->sight.two_sided = model->two_sided;
     p->sight.layer = i;
     p->sight.head = head;
+    put_segments(&p->sight, model);
     for (int b = 0; b < l->branches; b++)
       if (branch < 0 || b == branch)
         p->sight.part[p->sight.parts++] = part_of(l, &l->branch[b], head);
@@ -212,6 +236,8 @@ static void list_layers(lsp_pictures *list, const lsp_model *model) {
 static void choose_scale(lsp_pictures *list) {
   int64_t most = 0;
   for (int i = 0; i < list->count; i++)
+    most = lsp_max(most, list->list[i].sight.segment + list->list[i].sight.again);
+  for (int i = 0; i < list->count; i++)
     for (int b = 0; b < list->list[i].sight.parts; b++)
       most = lsp_max(most, lsp_sight_reach(&list->list[i].sight.part[b]));
   const int64_t length = lsp_max(most + most / 5 * 6 + most % 5, LEAST);
@@ -222,10 +248,9 @@ static void choose_scale(lsp_pictures *list) {
 /* --- cells ----------------------------------------------------------------------- */
 
 static tone tone_of(const lsp_seen *seen) {
-  static const tone of[] = {[LSP_SEEN_RANDOM] = RANDOM,
-                            [LSP_SEEN_CHOSEN] = CHOSEN,
-                            [LSP_SEEN_FIXED] = FIXED,
-                            [LSP_SEEN_RUN] = RUN,
+  static const tone of[] = {[LSP_SEEN_RANDOM] = RANDOM, [LSP_SEEN_CHOSEN] = CHOSEN,
+                            [LSP_SEEN_HELD] = HELD,     [LSP_SEEN_COMPARED] = COMPARED,
+                            [LSP_SEEN_FIXED] = FIXED,   [LSP_SEEN_RUN] = RUN,
                             [LSP_SEEN_GLOBAL] = GLOBAL};
   if (seen->how == LSP_SEEN_POOLED)
     return (tone)lsp_max(POOLED, POOLED_LAST + 1 - seen->level);
@@ -348,6 +373,19 @@ static void draw_averages(const drawing *d, tone t, int part) {
   (void)fputs("\"/>\n", d->f);
 }
 
+/* Slots have no place among the keys: a bar beside them. */
+static int has_slots(const lsp_sight *sight) {
+  for (int k = 0; k < sight->parts; k++)
+    if (sight->part[k].kind == LSP_SIGHT_LEARNED)
+      return 1;
+  return 0;
+}
+
+static void draw_slots(const drawing *d) {
+  (void)fprintf(d->f, "<rect x=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n",
+                -BAR - 4, BAR, SIDE, slots);
+}
+
 static void draw_square(drawing *d, const lsp_picture *p) {
   int has[TONES] = {0};
   fill_cells(d, &p->sight);
@@ -371,6 +409,8 @@ static void draw_square(drawing *d, const lsp_picture *p) {
                 "</g>\n<rect width=\"%d\" height=\"%d\" fill=\"none\" "
                 "stroke=\"%s\"/>\n",
                 SIDE, SIDE, frame);
+  if (has_slots(&p->sight))
+    draw_slots(d);
 }
 
 /* --- words ----------------------------------------------------------------------- */
@@ -471,6 +511,9 @@ static int draw_keys(const drawing *d, FILE *f, int width) {
              {RANDOM, "drawn at random"},
              {CHOSEN, "chosen (an example)"},
              {POOLED_LAST, "averages (lighter: of more keys)"},
+             {COMPARED, "compared"},
+             {HELD, "held in a state"},
+             {SLOTS, "learned slots"},
              {FAINT + 3, "seen less"}};
   int x = 0, line = 0;
   for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
@@ -485,8 +528,9 @@ static int draw_keys(const drawing *d, FILE *f, int width) {
       (void)fprintf(f,
                     "<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" "
                     "fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s</text>\n",
-                    x, line * KEY_LINE - 10, colour[key[i].t], x + 18, line * KEY_LINE,
-                    key[i].text);
+                    x, line * KEY_LINE - 10,
+                    key[i].t == SLOTS ? slots : colour[key[i].t], x + 18,
+                    line * KEY_LINE, key[i].text);
     x += wide;
   }
   return line + 1;
@@ -515,6 +559,7 @@ static void draw_all(drawing *d) {
   for (int i = 0; i < count; i++) {
     fill_cells(d, &d->list.list[i].sight);
     note_tones(d, d->shows);
+    d->shows[SLOTS] |= has_slots(&d->list.list[i].sight);
   }
   const int foot = FOOT + KEY_LINE * draw_keys(d, NULL, inner);
   const int width = 2 * MARGIN + inner, height = MARGIN / 2 + rows * row + foot;

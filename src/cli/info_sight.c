@@ -136,6 +136,43 @@ static void see_levels(const look *l, const lsp_sight_part *p) {
     see_level(l, &pooled, level);
 }
 
+/* --- memories -------------------------------------------------------------------- */
+
+static void see_nothing(const look *l, const lsp_sight_part *p) {
+  (void)l;
+  (void)p;
+}
+
+/* A number for every query and pick, that looks like any other. */
+static uint64_t mixed(int64_t i, int64_t n) {
+  uint64_t z = (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)n;
+  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+  return z ^ z >> 31;
+}
+
+/* The candidates, and as an example of those found one in each of as many parts. */
+static void see_store(const look *l, const lsp_sight_part *p) {
+  const lsp_keys k = lsp_store_candidates(p->pattern, l->i);
+  const int64_t n = lsp_max(k.end - k.first, 0);
+  const int64_t found = lsp_min(n, p->pattern->neighbours);
+  tell(l, k.first, k.end, LSP_SEEN_COMPARED);
+  for (int64_t f = 0; f < found; f++) {
+    const int64_t first = k.first + f * n / found, end = k.first + (f + 1) * n / found;
+    const int64_t at =
+        first + (int64_t)(mixed(l->i, f) % (uint64_t)lsp_max(end - first, 1));
+    tell(l, at, at + 1, LSP_SEEN_CHOSEN);
+  }
+}
+
+static void see_past(const look *l, const lsp_sight_part *p) {
+  see_level(l, p->pattern, 1);
+}
+
+static void see_held(const look *l, const lsp_sight_part *p) {
+  tell(l, 0, l->i / p->pattern->segment * p->pattern->segment, LSP_SEEN_HELD);
+}
+
 /* --- a ramp ---------------------------------------------------------------------- */
 
 /* The weight at distance x is (ramp + window - x) / ramp, within 0 and 1: runs that hold
@@ -156,15 +193,59 @@ static void see_dynamic(const look *l, const lsp_sight_part *p) {
 
 typedef void see_part(const look *l, const lsp_sight_part *p);
 
-static see_part *const see_kind[LSP_SIGHTS] = {
-    [LSP_SIGHT_PATTERN] = see_pattern,       [LSP_SIGHT_GLOBAL] = see_global,
-    [LSP_SIGHT_RANDOM] = see_random,         [LSP_SIGHT_CHOSEN] = see_chosen,
-    [LSP_SIGHT_COMPRESSED] = see_compressed, [LSP_SIGHT_SELECTED] = see_selected,
-    [LSP_SIGHT_LEVELS] = see_levels,         [LSP_SIGHT_DYNAMIC] = see_dynamic};
+static see_part *const see_kind[LSP_SIGHTS] = {[LSP_SIGHT_PATTERN] = see_pattern,
+                                               [LSP_SIGHT_GLOBAL] = see_global,
+                                               [LSP_SIGHT_RANDOM] = see_random,
+                                               [LSP_SIGHT_CHOSEN] = see_chosen,
+                                               [LSP_SIGHT_COMPRESSED] = see_compressed,
+                                               [LSP_SIGHT_SELECTED] = see_selected,
+                                               [LSP_SIGHT_LEVELS] = see_levels,
+                                               [LSP_SIGHT_DYNAMIC] = see_dynamic,
+                                               [LSP_SIGHT_LEARNED] = see_nothing,
+                                               [LSP_SIGHT_STORE] = see_store,
+                                               [LSP_SIGHT_PAST] = see_past,
+                                               [LSP_SIGHT_HELD] = see_held};
 
+/* Rows of a frame, which are told as those of the text: `before` of them are none, then
+ * comes row `first` of the text. */
+typedef struct {
+  int64_t first, before;
+  void (*see)(const lsp_seen *seen, void *arg);
+  void *arg;
+} frame;
+
+static void tell_of_text(const lsp_seen *seen, void *arg) {
+  const frame *f = arg;
+  lsp_seen s = *seen;
+  s.first = lsp_max(seen->first, f->before) - f->before + f->first;
+  s.end = seen->end - f->before + f->first;
+  if (s.first < s.end)
+    f->see(&s, f->arg);
+}
+
+/* A text that is read in segments. */
+static void see_segment(const lsp_sight *s, int64_t i,
+                        void (*see)(const lsp_seen *seen, void *arg), void *arg) {
+  const int64_t start = i / s->segment * s->segment;
+  frame f = {lsp_max(0, start - s->again), s->before, see, arg};
+  lsp_sight one = *s;
+  const look l = {.sight = s, .i = i, .see = see, .arg = arg};
+  one.segment = 0;
+  one.rows = s->before + lsp_min(start + s->segment, s->rows) - f.first;
+  if (s->holds)
+    tell(&l, 0, start, LSP_SEEN_HELD);
+  lsp_sight_of(&one, s->before + i - f.first, tell_of_text, &f);
+}
+
+/* A segment is seen through the frame, which has none. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 void lsp_sight_of(const lsp_sight *s, int64_t i,
                   void (*see)(const lsp_seen *seen, void *arg), void *arg) {
   const look l = {.sight = s, .i = i, .see = see, .arg = arg};
+  if (s->segment > 0) {
+    see_segment(s, i, see, arg);
+    return;
+  }
   for (int k = 0; k < s->parts; k++)
     see_kind[s->part[k].kind](&l, &s->part[k]);
 }
@@ -211,6 +292,14 @@ int64_t lsp_sight_reach(const lsp_sight_part *part) {
     return reach;
   case LSP_SIGHT_DYNAMIC:
     return part->window + part->ramp;
+  case LSP_SIGHT_STORE:
+    return reach_of_pattern(part->pattern);
+  case LSP_SIGHT_PAST:
+    return part->pattern->memory + part->pattern->segment +
+           times(part->pattern->block_reach, part->pattern->pool);
+  case LSP_SIGHT_HELD:
+    return part->pattern->segment;
+  case LSP_SIGHT_LEARNED:
   case LSP_SIGHT_SELECTED:
   case LSP_SIGHTS:
     break;

@@ -12,6 +12,13 @@
  *   selected     as chosen, but each query has its own
  *   levels       rows, then averages of `pool` of them, then averages of `pool` of these...
  *   dynamic      the last rows, with a weight that falls from 1 to 0 along a ramp
+ *   learned      no row: slots
+ *   store        rows that are compared, and some of them that are found
+ *   past         averages of rows that have left a recurrence
+ *   held         all rows before the segment, together: a matrix holds them
+ *
+ * Of a model that reads its text in segments, each with what stands around it, a row of a
+ * frame is a row of the text again, and what stands around it holds all before.
  *
  * A picture cannot know what content decides: it shows an example, drawn at random. */
 #ifndef LSP_CLI_INFO_SIGHT_H
@@ -30,13 +37,17 @@ typedef enum {
   LSP_SIGHT_SELECTED,
   LSP_SIGHT_LEVELS,
   LSP_SIGHT_DYNAMIC,
+  LSP_SIGHT_LEARNED,
+  LSP_SIGHT_STORE,
+  LSP_SIGHT_PAST,
+  LSP_SIGHT_HELD,
   LSP_SIGHTS
 } lsp_sight_kind;
 
 /* The numbers of a branch; those that its kind has no use for are 0. */
 typedef struct {
   lsp_sight_kind kind;
-  const lsp_pattern *pattern; /* pattern: lent */
+  const lsp_pattern *pattern; /* pattern, store, past, held: lent */
   const int64_t *positions;   /* global: (count) rising, lent; NULL: 0 .. count - 1 */
   int64_t count;              /* global */
   int64_t blocks, beyond;     /* random, chosen, selected */
@@ -55,15 +66,22 @@ typedef struct {
   int two_sided;
   int64_t rows; /* of the frame */
   int layer, head;
+  /* Of a model with a memory around it; segment 0: a text is one frame. */
+  int64_t segment; /* rows of the text that a frame has for itself */
+  int64_t again;   /* of those before it that it has, too, at most */
+  int64_t before;  /* rows that are none of the text, before these */
+  int holds;       /* the memory holds all segments before */
   lsp_sight_part part[LSP_SIGHT_PARTS];
   int parts;
 } lsp_sight;
 
 /* How a key is seen. Where it is seen in several ways, the later one is drawn. */
 typedef enum {
+  LSP_SEEN_HELD, /* in a state */
+  LSP_SEEN_COMPARED,
   LSP_SEEN_POOLED,
   LSP_SEEN_RANDOM,
-  LSP_SEEN_CHOSEN,
+  LSP_SEEN_CHOSEN, /* by content: an example */
   LSP_SEEN_FIXED,
   LSP_SEEN_RUN,
   LSP_SEEN_GLOBAL

@@ -44,6 +44,7 @@ static const lsp_option plan_option[] = {
     ROW(TEXT, store, 0, 0, 0, "STORE", "as for run"),
     ROW(INT, wave_tokens, -1, 1, (int64_t)1 << 40, "N", "as for run"),
     ROW(SIZE, memory, -1, 1 << 20, (int64_t)1 << 50, "SIZE", "as for run"),
+    ROW(TEXT, scratch, 0, 0, 0, "DIR", "as for run"),
     ROW(INT, rate, -1, 1, 1000000000, "GFLOPS",
         "GFLOP/s that a rank reaches (default: 40 a thread)"),
     ROW(TEXT, like, 0, 0, 0, "FILE.run.json",
@@ -334,6 +335,7 @@ static lsp_status size_run(plan_estimate *e, lsp_failure *why) {
   const lsp_sizing z = {&e->model, e->layer, &e->plan, &e->request};
   e->request = (lsp_request){.wave_tokens = o->wave_tokens,
                              .memory = o->memory,
+                             .scratch = o->scratch != NULL,
                              .ranks = o->ranks,
                              .threads = o->threads,
                              .longest = lsp_plan_longest(&e->plan),

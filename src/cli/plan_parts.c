@@ -18,7 +18,7 @@ int lsp_plan_rank_parts(const plan_estimate *e, plan_part part[LSP_PLAN_PARTS]) 
       {"keys_values", "keys and values of the span", floats(z->tiles)},
       {"borrowed", "keys and values borrowed", floats(z->halo + z->fixed)},
       {"kept", "keys and values kept from wave to wave",
-       floats(z->rings + z->kept_fixed)},
+       floats(z->rings + z->kept_fixed) - z->scratch_bytes},
       {"waiting", "rows that wait for those ahead, and that change ranks",
        floats(z->waiting + 2 * z->moved)},
       {"global_rows", "what global rows ask and see",

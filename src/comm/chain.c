@@ -29,7 +29,7 @@ lsp_status lsp_chain_open(lsp_ctx *ctx, int states, lsp_chain **out) {
       ctx, is_there ? LSP_OK
                     : lsp_fail(&ctx->why, LSP_E_MEMORY,
                                "no memory for the states that ranks hand along")));
-  LSP_ASSERT(c != NULL);
+  LSP_ASSERT(c != NULL && c->request != NULL);
   c->ctx = ctx;
   c->states = states;
   for (size_t i = 0; i < n; i++)

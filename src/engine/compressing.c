@@ -274,7 +274,7 @@ static void walk_head(const batch *b, const leg *g, int head, char *parts, int c
     const int64_t from = i == g->first ? g->first_at : r->first;
     const int64_t to = i == g->last ? g->last_at : r->end;
     if (from == 0)
-      lsp_compressive_begin(&m); /* a frame, or a document */
+      lsp_compressive_begin(&m); /* a document */
     if (copies && from == r->first)
       lsp_compressive_copy(&m, copy_of(b, i, head));
     if (r->whole && from == r->first && to == r->end) {
@@ -381,10 +381,8 @@ static void read_batch(const batch *b) {
 
 /* --- a layer --------------------------------------------------------------------- */
 
-static double seconds_of(lsp_run *e, double since) {
-  const double now = MPI_Wtime();
-  e->job.clock.seconds[LSP_PHASE_ATTEND] += now - since;
-  return now;
+static void count_seconds(lsp_run *e, double since) {
+  e->job.clock.seconds[LSP_PHASE_ATTEND] += MPI_Wtime() - since;
 }
 
 /* All batches from the second on, of the state at `parts`: for what becomes of it, or to
@@ -415,7 +413,7 @@ void lsp_compressing_layer(lsp_run *e, int layer) {
     return;
   take_panels(&b, 0);
   sum_records(&b);
-  begin = seconds_of(e, begin);
+  count_seconds(e, begin);
   lsp_state_wait(e, layer);
   begin = MPI_Wtime();
   const int in_one = b.panels.end == panels;
@@ -430,5 +428,5 @@ void lsp_compressing_layer(lsp_run *e, int layer) {
   } else {
     read_batch(&b);
   }
-  (void)seconds_of(e, begin);
+  count_seconds(e, begin);
 }

@@ -267,10 +267,19 @@ typedef struct {
   lsp_spot lowest; /* the first row of the wave, on this rank, that is not finite */
 } lsp_span;
 
+/* The file of this rank in which its rings lie (scratch.c). */
+typedef struct {
+  int fd;        /* as long as `bytes` */
+  int64_t bytes; /* 0: rings are in memory */
+  int64_t tiles; /* of a frame, for which there is room on the disk */
+  char path[4096];
+} lsp_scratch;
+
 /* Tiles by layer, at the offsets of lsp_layer_sizes. */
 typedef struct {
-  float *rings;   /* kept tiles, dealt by position (lsp/plan.h) */
-  float *fixed;   /* the first tiles of the document under way */
+  float *rings; /* kept tiles, dealt by position (lsp/plan.h) */
+  float *fixed; /* the first tiles of the document under way */
+  lsp_scratch scratch;
   float *waiting; /* hidden rows and queries of blocks that wait for those ahead */
   float *opening; /* rank 0: tiles of the panel within which the run began, as far as
                       its snapshot goes: (L, 4) */
@@ -478,6 +487,15 @@ lsp_status lsp_finite_agree(lsp_run *e);
 void lsp_logprobs_span(lsp_run *e);
 /* nll of `id` after a hidden row at `position`. */
 float lsp_logprobs_one(lsp_run *e, const float *hidden, int64_t position, int32_t id);
+
+/* scratch.c: rings in a file */
+/* Local. Makes it, if the options ask for it. LSP_E_IO: no such folder, or the file system
+ * has less room than the ranks of this node will need. */
+lsp_status lsp_scratch_open(lsp_run *e, lsp_failure *why);
+void lsp_scratch_close(lsp_run *e);
+/* Local. Room on the disk for the first `tiles` tiles of a frame: before any is kept.
+ * LSP_E_IO: there is none; says how much is missing, and where. */
+lsp_status lsp_scratch_reserve(lsp_run *e, int64_t tiles, lsp_failure *why);
 
 /* snapshots.c */
 lsp_status lsp_list_stops(lsp_run *e);

@@ -367,7 +367,8 @@ static void forward_far(lsp_run *e, int layer) {
 }
 
 /* A layer with a compressive memory. What other ranks keep is on its way before the memory
- * is waited for, so that no rank is held up by those after it. */
+ * is waited for: so a rank is held up by those after it, who may keep tiles for it, only if
+ * they lag by more than it takes to project a layer. */
 static void forward_compressive(lsp_run *e, int layer) {
   const lsp_wave *w = &e->span.wave;
   const int64_t tail = tail_of(e, layer), border = border_of(e, layer);

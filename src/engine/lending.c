@@ -64,9 +64,11 @@ static void count_state(counting *c, const lsp_view_of_wave *v) {
     c->now = add_sent(c->now, 1, of_state(c->layer));
 }
 
-/* The same of the model itself. */
+/* The same of the model itself: memory tokens. */
 static lsp_sent of_model(const lsp_model *m) {
   lsp_part part[LSP_PARTS_OF_LAYER];
+  if (m->wrapper.kind != LSP_WRAP_TOKENS)
+    return (lsp_sent){0, 0};
   const int64_t bytes = lsp_parts_bytes(part, lsp_memory_parts_of(m, -1, part));
   return (lsp_sent){bytes > 0, bytes};
 }

@@ -198,12 +198,12 @@ static void predict(lsp_run *e) {
 static lsp_status finish_wave(lsp_run *e) {
   predict(e);
   lsp_beat_phase("writing", -1);
-  lsp_segment_hand(e);
   lsp_states_settle(e);
   const double level = MPI_Wtime(); /* what follows waits for all: told apart here */
   LSP_TRY(lsp_finite_agree(e));
   e->job.clock.seconds[LSP_PHASE_LEVEL] += MPI_Wtime() - level;
   lsp_snapshot_ends(e);
+  lsp_segment_commit(e);
   lsp_results_write(e);
   lsp_commit next = e->progress.commit;
   next.panel_end = e->span.wave.range.end;
@@ -218,13 +218,19 @@ static lsp_status finish_wave(lsp_run *e) {
   return LSP_OK;
 }
 
+/* What may fail before the first layer. */
+static lsp_status prepare_wave(lsp_run *e) {
+  LSP_TRY(lsp_scratch_reserve(e, e->span.wave.next.end, &e->job.ctx->why));
+  return read_tokens(e);
+}
+
 static lsp_status run_wave(lsp_run *e, int64_t rows) {
   lsp_beat_phase("reading tokens", -1);
   if (e->weights.model.two_sided)
     lsp_stages_wave(e, lsp_layers_rows(e, rows));
   else
     lsp_wave_open(e, e->progress.commit.panel_end, rows);
-  LSP_TRY(lsp_agree(e->job.ctx, read_tokens(e)));
+  LSP_TRY(lsp_agree(e->job.ctx, prepare_wave(e)));
   LSP_TRY(compute_layers(e));
   if (!e->weights.model.two_sided)
     return finish_wave(e);

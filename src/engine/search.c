@@ -140,18 +140,21 @@ static void turn_fixed(const lsp_run *e, int layer) {
                lsp_past_fixed(e, layer), turned_fixed(e, layer));
 }
 
-/* What the other branches look at of a round. */
-static void turn_round(const lsp_run *e, int layer, int64_t round) {
+/* Tiles of a round that the other branches look at: turned where they lie, if need be.
+ * Returns 0 if there are none. */
+static int turn_round(const lsp_run *e, int layer, int64_t round) {
   const lsp_wave *w = &e->span.wave;
   const lsp_layer_sizes *y = &e->span.layer[layer];
-  if (!y->turns || w->pieces == 0)
-    return;
+  if (w->pieces == 0)
+    return 0;
   lsp_tiles t = lsp_past_round(e, layer, round);
-  t.first = lsp_max(t.first, (w->piece[0].start - y->beside) / LSP_BLOCK);
+  t.first = lsp_max(t.first, lsp_block_of(w->piece[0].start - y->beside));
   if (t.first >= t.end)
-    return;
+    return 0;
   float *tiles = (float *)lsp_past_tile(e, layer, round, t.first);
-  turn_tiles(e, layer, t.first, t.end, tiles, tiles);
+  if (y->turns)
+    turn_tiles(e, layer, t.first, t.end, tiles, tiles);
+  return 1;
 }
 
 /* --- queries --------------------------------------------------------------------- */
@@ -206,7 +209,7 @@ static void put_queries(const group *g, int head, float *out, float *room) {
 typedef struct {
   lsp_search search;
   lsp_search_state state;
-  int64_t low, high; /* first and end of all candidates */
+  int64_t low, high; /* first and end of its candidates in a source */
 } head_search;
 
 /* Floats that a head takes: queries, what the search keeps, and two bounds a row. */
@@ -225,14 +228,13 @@ int64_t lsp_searching_scratch(const lsp_layer *l) {
                  LSP_BLOCK * 2 * l->heads.shared * E + turning);
 }
 
-static void open_head(const group *g, int head, float *at, float *room,
-                      head_search *s) {
+/* What the rows of a head may take of a source. Returns 0 if that is nothing. */
+static int open_ranges(const group *g, int head, lsp_source from, float *at,
+                       head_search *s) {
   int64_t *first = (int64_t *)(void *)at, *end = first + LSP_PANEL;
-  float *query = at + 4 * LSP_PANEL;
-  const int64_t rows = g->panel->rows;
   s->low = INT64_MAX;
   s->high = INT64_MIN;
-  for (int64_t row = 0; row < rows; row++) {
+  for (int64_t row = 0; row < g->panel->rows; row++) {
     const lsp_keys k = candidates_of(g, head, row);
     first[row] = k.first;
     end[row] = k.end;
@@ -241,16 +243,25 @@ static void open_head(const group *g, int head, float *at, float *room,
     s->low = lsp_min(s->low, k.first);
     s->high = lsp_max(s->high, k.end);
   }
+  s->low = lsp_max(s->low, from.first * LSP_BLOCK);
+  s->high = lsp_min(s->high, from.end * LSP_BLOCK);
+  return s->low < s->high;
+}
+
+static void open_head(const group *g, int head, float *at, float *room,
+                      head_search *s) {
+  const int64_t *first = (const int64_t *)(void *)at;
+  float *query = at + 4 * LSP_PANEL;
   put_queries(g, head, query, room);
   s->search = (lsp_search){.kernels = &g->e->job.kernels,
                            .width = g->heads.width,
                            .most = g->store->neighbours,
                            .cosine = g->store->cosine,
-                           .rows = (int)rows,
+                           .rows = (int)g->panel->rows,
                            .query = query,
                            .ld = g->heads.width,
                            .first = first,
-                           .end = end,
+                           .end = first + LSP_PANEL,
                            .best = best_of(g->e, g->layer, head, g->panel->row),
                            .found = found_of(g->e, head, g->panel->row)};
   lsp_search_begin(&s->search, query + (int64_t)LSP_PANEL * g->heads.width, &s->state);
@@ -258,25 +269,9 @@ static void open_head(const group *g, int head, float *at, float *room,
 
 /* --- sweep 1 --------------------------------------------------------------------- */
 
-/* Tiles of a source that the group's queries may take keys of. */
-static void look_group(const group *g, lsp_source from) {
-  const int n = heads_of(g);
-  float *at = lsp_scratch_of(g->e);
-  head_search *s = (head_search *)(void *)at;
-  at += lsp_divide_up(lsp_divide_up(n * (int64_t)sizeof *s, sizeof(float)), LSP_LANES) *
-        LSP_LANES;
-  float *normalised = at + n * head_floats(g->heads.width);
-  int64_t low = INT64_MAX, high = INT64_MIN;
-  for (int i = 0; i < n; i++) {
-    open_head(g, g->shared * n + i, at + i * head_floats(g->heads.width), normalised,
-              &s[i]);
-    low = lsp_min(low, s[i].low);
-    high = lsp_max(high, s[i].high);
-  }
-  if (low >= high)
-    return;
-  low = lsp_max(from.first, low / LSP_BLOCK);
-  high = lsp_min(from.end, lsp_divide_up(high, LSP_BLOCK));
+/* Tiles [low, high) of a source by `n` searches. */
+static void look(const group *g, lsp_source from, int64_t low, int64_t high,
+                 head_search *s, int n, float *normalised) {
   for (int64_t t = low; t < high; t++) {
     lsp_search_tile tile;
     lsp_search_prepare(&s[0].search,
@@ -288,6 +283,30 @@ static void look_group(const group *g, lsp_source from) {
     if ((t - low) % POLL == POLL - 1)
       lsp_poll(g->e);
   }
+}
+
+/* What the group's queries may take of a source. */
+static void look_group(const group *g, lsp_source from) {
+  const int n = heads_of(g);
+  float *at = lsp_scratch_of(g->e);
+  head_search *s = (head_search *)(void *)at;
+  at += lsp_divide_up(lsp_divide_up(n * (int64_t)sizeof *s, sizeof(float)), LSP_LANES) *
+        LSP_LANES;
+  float *normalised = at + n * head_floats(g->heads.width);
+  int64_t low = INT64_MAX, high = INT64_MIN;
+  int searches = 0;
+  for (int i = 0; i < n; i++) {
+    float *room = at + i * head_floats(g->heads.width);
+    if (!open_ranges(g, g->shared * n + i, from, room, &s[searches]))
+      continue;
+    open_head(g, g->shared * n + i, room, normalised, &s[searches]);
+    low = lsp_min(low, s[searches].low);
+    high = lsp_max(high, s[searches].high);
+    searches++;
+  }
+  if (searches > 0)
+    look(g, from, low / LSP_BLOCK, lsp_divide_up(high, LSP_BLOCK), s, searches,
+         normalised);
 }
 
 /* Own tiles (round -1) or those of a round, as a source of a panel; empty: it has none. */
@@ -396,10 +415,10 @@ static void search_past(lsp_run *e, int layer, int64_t rounds) {
     if (round + 1 < rounds)
       lsp_past_begin(e, layer, round + 1);
     for_groups(e, layer, round, look_group);
-    turn_round(e, layer, round);
     if (round == 0)
       turn_fixed(e, layer);
-    lsp_attend(e, layer, 0, panels, (lsp_pass){.walks = 1, .round = round});
+    if (turn_round(e, layer, round))
+      lsp_attend(e, layer, 0, panels, (lsp_pass){.walks = 1, .round = round});
   }
 }
 

@@ -88,16 +88,29 @@ void lsp_segment_ends(lsp_run *e) {
   }
 }
 
-void lsp_segment_hand(lsp_run *e) {
+/* 1: this rank has the wave's last frame, and its document goes on. */
+static int goes_on_here(const lsp_run *e) {
+  const lsp_wave *w = &e->span.wave;
+  const lsp_plan *plan = &e->text.plan;
+  if (w->pieces == 0 || w->span.end != w->range.end ||
+      w->range.end == lsp_plan_panels(plan))
+    return 0;
+  return lsp_plan_document_of(plan, w->piece[w->pieces - 1].frame) ==
+         lsp_plan_document_of(plan, lsp_plan_frame(plan, w->range.end));
+}
+
+void lsp_segment_commit(lsp_run *e) {
   const lsp_wave *w = &e->span.wave;
   const lsp_wrap_kind kind = e->weights.model.wrapper.kind;
   if (kind == LSP_WRAP_NONE || kind == LSP_WRAP_TOKENS || e->weights.model.two_sided ||
-      w->pieces == 0 || w->span.end != w->range.end)
+      !goes_on_here(e))
     return;
   lsp_state_zero(e, -1);
   *(int64_t *)lsp_state_part(e, -1, SEGMENTS) =
       lsp_plan_segment(&e->text.plan, w->piece[w->pieces - 1].frame) + 1;
-  lsp_state_hand(e, -1);
+  for (int part = IDS; part <= SEGMENTS; part++)
+    lsp_store_part(e->progress.store, LSP_STORE_SLOT, first_part(e) + part,
+                   lsp_state_part(e, -1, part));
 }
 
 /* --- a text that goes on --------------------------------------------------------- */

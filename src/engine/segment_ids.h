@@ -15,10 +15,10 @@ int64_t lsp_segment_position(const lsp_run *e, int64_t frame, int64_t token);
  * lsp_states_settle; the model's parts are only room from then on. */
 void lsp_segment_ends(lsp_run *e);
 
-/* Local, before lsp_states_settle. Parts of the model to the slot, where no layer's
- * schedule hands them on (all but memory tokens): a run that is resumed reads its ids from
- * the corpus, for waves end with frames. */
-void lsp_segment_hand(lsp_run *e);
+/* Local, at the end of a wave. Parts of the model to the slot, where they are not handed
+ * along (all but memory tokens): a run that is resumed reads its ids from the corpus, for
+ * waves end with frames. */
+void lsp_segment_commit(lsp_run *e);
 
 /* Collective. Of a run that continues a text: the ids that are read again. */
 lsp_status lsp_segment_load(lsp_run *e, const lsp_file_view *from);

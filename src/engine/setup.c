@@ -145,12 +145,18 @@ static lsp_status check_room(lsp_run *e, int64_t bytes, int64_t copy, int64_t le
   const double mib = 1 << 20, ranks = e->job.ctx->node_size;
   const double needed = ranks * (double)bytes + (double)copy;
   const double each = floor((e->job.limit.bytes - (double)copy) / ranks / mib);
-  char advice[80] = "";
+  char advice[160] = "";
   if (needed <= e->job.limit.bytes)
     return LSP_OK;
+  const double rings = 4.0 * (double)e->span.sizes.rings;
+  const int in_files = e->span.sizes.scratch_bytes > 0;
   if (each * mib >= (double)least && e->job.options->wave_tokens > 0)
     (void)snprintf(advice, sizeof advice,
                    "give --memory %.0fM in place of --wave-tokens, or ", each);
+  else if (!in_files && needed - ranks * rings <= e->job.limit.bytes)
+    (void)snprintf(advice, sizeof advice,
+                   "give --scratch DIR, which keeps %.0f MiB of each in files, or ",
+                   rings / mib);
   else if (each * mib >= (double)least)
     (void)snprintf(advice, sizeof advice, "give --memory %.0fM, or ", each);
   return lsp_fail(&e->job.ctx->why, LSP_E_MEMORY,
@@ -238,7 +244,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
-  float *choices = NULL, *states = NULL;
+  float *choices = NULL, *states = NULL, *rings = NULL;
   const struct {
     float **at;
     int64_t floats;
@@ -266,7 +272,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&starts, z->starts},
       {&sums, z->sums},
       {&shares, z->shares},
-      {&e->kept.rings, z->rings},
+      {&rings, z->scratch_bytes > 0 ? 0 : z->rings},
       {&e->kept.fixed, z->kept_fixed},
       {&p->strata, z->strata},
       {&e->kept.strata, z->strata_rings},
@@ -287,6 +293,8 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
     if (a != NULL)
       *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
   }
+  if (z->scratch_bytes == 0)
+    e->kept.rings = rings;
   p->id = (int32_t *)(void *)id;
   p->lead = (int32_t *)(void *)lead;
   p->choice = (int32_t *)(void *)choices;
@@ -307,6 +315,7 @@ lsp_status lsp_run_size(lsp_run *e) {
       e->text.list.count + e->text.tables.count + e->text.hash.table.count; /* floats */
   const lsp_request request = {.wave_tokens = e->job.options->wave_tokens,
                                .memory = e->job.options->memory,
+                               .scratch = e->job.options->scratch != NULL,
                                .tables = tables * (int64_t)sizeof(float),
                                .ranks = e->job.ctx->size,
                                .threads = threads,
@@ -330,6 +339,8 @@ lsp_status lsp_run_size(lsp_run *e) {
                     e->span.sizes.node *
                         (e->weights.shared.is_window ? 1 : e->job.ctx->node_size),
                     lsp_sizes_least(&z));
+  if (st == LSP_OK)
+    st = lsp_scratch_open(e, why);
   return lsp_agree(e->job.ctx, st);
 }
 
@@ -369,6 +380,7 @@ void lsp_run_close(lsp_run *e) {
   lsp_wave_lists_free(&e->span.wave);
   lsp_stages_close(e);
   lsp_arena_close(&e->span.arena);
+  lsp_scratch_close(e);
   lsp_plan_close(&e->text.plan);
   lsp_corpus_close(&e->text.corpus);
   lsp_text_hash_close(&e->text.hash);

@@ -12,6 +12,7 @@
 #include "lsp/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* --- buffers --------------------------------------------------------------------- */
 
@@ -78,25 +79,44 @@ static int picks(const lsp_model *m) {
 static void add_bytes(const lsp_sizing *z, lsp_sizes *s) {
   const int64_t blocks = s->span_rows / LSP_BLOCK;
   const int64_t floats[] = {
-      s->x,           s->q,
-      s->tiles,       s->halo,
-      s->fixed,       s->partials,
-      s->memory_rows, z->request->threads * s->scratch,
-      s->tokens,      s->tokens,
-      s->lead,        s->starts,
-      s->sums,        s->shares,
-      s->rings,       s->kept_fixed,
-      s->strata,      s->strata_rings,
-      s->states,      s->wrapped,
-      s->compressing, s->picked,
-      s->choices,     s->nearest,
-      s->found,       s->recalled,
-      s->turned,      s->gates,
-      s->moved,       s->moved,
-      s->waiting,     s->globals,
-      s->global_q,    s->global_tiles,
-      s->global_rows, z->model->width,
+      s->x,
+      s->q,
+      s->tiles,
+      s->halo,
+      s->fixed,
+      s->partials,
+      s->memory_rows,
+      z->request->threads * s->scratch,
+      s->tokens,
+      s->tokens,
+      s->lead,
+      s->starts,
+      s->sums,
+      s->shares,
+      z->request->scratch ? 0 : s->rings,
+      s->kept_fixed,
+      s->strata,
+      s->strata_rings,
+      s->states,
+      s->wrapped,
+      s->compressing,
+      s->picked,
+      s->choices,
+      s->nearest,
+      s->found,
+      s->recalled,
+      s->turned,
+      s->gates,
+      s->moved,
+      s->moved,
+      s->waiting,
+      s->globals,
+      s->global_q,
+      s->global_tiles,
+      s->global_rows,
+      z->model->width,
   };
+  s->scratch_bytes = z->request->scratch ? s->rings * (int64_t)sizeof(float) : 0;
   s->buffers = arena_bytes(floats, sizeof floats / sizeof floats[0]);
   s->lists = (blocks + 1) * (int64_t)(sizeof(lsp_piece) + sizeof(lsp_panel)) +
              (picks(z->model) ? lsp_picking_size(s->parts, blocks + 1) : 0);
@@ -297,14 +317,20 @@ int64_t lsp_sizes_least(const lsp_sizing *z) {
   return lsp_sizes_rank(&s);
 }
 
-static lsp_status too_little(const char *what, int64_t needed, int64_t memory,
+static lsp_status too_little(const char *what, const lsp_sizes *s, int64_t memory,
                              lsp_failure *why) {
-  const double mib = 1 << 20;
+  const double mib = 1 << 20, needed = (double)lsp_sizes_rank(s);
+  const double rings = 4.0 * (double)s->rings;
+  char scratch[80] = "";
+  if (s->scratch_bytes == 0 && needed - rings <= (double)memory)
+    (void)snprintf(scratch, sizeof scratch,
+                   ", or --scratch DIR, which keeps %.1f MiB of it in files",
+                   rings / mib);
   return lsp_fail(why, LSP_E_MEMORY,
                   "--memory %.0fM: %s of this model needs %.1f MiB a rank; give "
-                  "--memory %.0fM or more",
-                  (double)memory / mib, what, (double)needed / mib,
-                  ceil((double)needed / mib));
+                  "--memory %.0fM or more%s",
+                  (double)memory / mib, what, needed / mib, ceil(needed / mib),
+                  scratch);
 }
 
 /* Floats of a row in the buffers of a span. */
@@ -327,8 +353,8 @@ static lsp_status as_asked(const lsp_sizing *z, lsp_sizes *out, lsp_failure *why
                     (long long)wave);
   *out = lsp_sizes_of(z, wave);
   if (z->request->memory > 0 && lsp_sizes_rank(out) > z->request->memory)
-    return too_little("a wave of the --wave-tokens given", lsp_sizes_rank(out),
-                      z->request->memory, why);
+    return too_little("a wave of the --wave-tokens given", out, z->request->memory,
+                      why);
   return LSP_OK;
 }
 
@@ -339,16 +365,18 @@ lsp_status lsp_sizes_choose(const lsp_sizing *z, lsp_sizes *out, lsp_failure *wh
   *out = with_rows(z, LSP_PANEL);
   int64_t memory = request->memory;
   if (memory <= 0) /* what is kept comes on top of what waves need */
-    memory = LSP_MEMORY_DEFAULT +
-             (int64_t)sizeof(float) * (out->rings + out->kept_fixed +
-                                       out->strata_rings + out->strata + out->waiting);
+    memory =
+        LSP_MEMORY_DEFAULT +
+        (int64_t)sizeof(float) *
+            ((request->scratch ? 0 : out->rings) + out->kept_fixed + out->strata_rings +
+             out->strata + out->waiting + out->states + out->compressing);
   memory = request->memory > 0 ? memory : lsp_max(memory, lsp_sizes_rank(out));
   if (lsp_sizes_rank(out) > memory)
     return too_little(
         lsp_sizes_whole(z->model) ? "the longest document, which layers see as a whole,"
         : z->plan->framing.whole  ? "the longest frame, which a rank has as a whole,"
                                   : "the smallest wave",
-        lsp_sizes_rank(out), memory, why);
+        out, memory, why);
   const double thirty = 30 * lsp_nominal_rate * (double)request->threads /
                         lsp_sizes_token_flops(z->model, request->longest);
   const int64_t most = lsp_min(memory / (4 * (int64_t)z->model->width),

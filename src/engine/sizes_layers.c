@@ -7,8 +7,22 @@
 #include "lsp/attend.h"
 #include "lsp/memory.h"
 
+/* Rows back that scores with positions reach: those of a store have none. */
+static int64_t reach_with_positions(const lsp_layer *layer) {
+  int64_t most = 0;
+  for (int b = 0; b < layer->branches; b++) {
+    const lsp_pattern *p = &layer->branch[b];
+    const int64_t reach =
+        p->kind == LSP_PATTERN_STORE ? 0 : lsp_pattern_of(p)->reach(p);
+    if (reach == LSP_REACH_ALL)
+      return LSP_REACH_ALL;
+    most = lsp_max(most, reach);
+  }
+  return most;
+}
+
 int64_t lsp_sizes_strips(const lsp_layer *layer) {
-  const int64_t reach = lsp_layer_reach(layer), clamp = layer->position.clamp;
+  const int64_t reach = reach_with_positions(layer), clamp = layer->position.clamp;
   if (layer->position.kind != LSP_POSITION_RELATIVE)
     return 0;
   const int64_t at_clamp = clamp > 0 ? clamp / LSP_BLOCK + 1 : INT64_MAX;
@@ -202,6 +216,10 @@ lsp_status lsp_sizes_layers(const lsp_model *model, int64_t longest, int64_t ran
     place_strata(s, &rows, &rows_opening);
   }
   return check_pooled(model, longest, why);
+}
+
+int64_t lsp_sizes_ring_used(const lsp_layer_sizes *y, int64_t tiles, int64_t ranks) {
+  return lsp_min(y->groups, lsp_kept_groups(tiles, ranks)) * LSP_GROUP * y->tile;
 }
 
 int64_t lsp_sizes_slots(const lsp_layer *layer) {

@@ -405,6 +405,7 @@ lsp_status lsp_snapshot_load(lsp_run *e, const lsp_file_view *from) {
     e->kept.opening_first = all.end;
     e->kept.opening_end = lsp_divide_up(f.position, LSP_BLOCK);
   }
+  LSP_TRY(lsp_scratch_reserve(e, all.end, &e->job.ctx->why));
   for (int layer = 0; layer < e->weights.model.layers; layer++)
     LSP_TRY(load_layer(&f, all, layer));
   return LSP_OK;

@@ -138,6 +138,7 @@ void lsp_state_hand(lsp_run *e, int layer) {
     lsp_chain_hand(e->span.chain, number_of(e, layer), to, s.at, s.bytes);
 }
 
+/* Ids of a segment under way (segment_ids.c) are not handed on, memory tokens are. */
 void lsp_states_settle(lsp_run *e) {
   if (e->span.chain == NULL)
     return;
@@ -148,7 +149,7 @@ void lsp_states_settle(lsp_run *e) {
     lsp_chain_end(e->span.chain, i);
   for (int i = 0; i <= layers && from > 0; i++) {
     const share s = share_of(e, i < layers ? i : -1);
-    if (s.n > 0)
+    if (s.n > 0 && (i < layers || e->weights.model.wrapper.kind == LSP_WRAP_TOKENS))
       lsp_chain_expect(e->span.chain, i, from, s.at, s.bytes);
   }
   for (int i = 0; i <= layers; i++)

@@ -118,8 +118,54 @@ says means 'layer 0: keys and values of every position, all means of 16' \
 model spans '{"branches": [{"type": "dynamic", "window": 100, "ramp": 32}]}' # no weights
 says spans 'a window as long as each head has learned, up to 100, that ends over 32' \
   'keys and values of the last 131 positions'
-model around '{"branches": [{"type": "local", "window": 20}, {"type": "global",
+model looks '{"branches": [{"type": "local", "window": 20}, {"type": "global",
   "positions": [0, 9]}]}' '"causal": false,'
+
+# Memories: of layers, after the last norm, around the model.
+learned='{"branches": [{"type": "learned", "slots": 1200}, {"type": "local", "window": 32}]}'
+store='{"branches": [{"type": "local", "window": 32}, {"type": "store", "memory": 0,
+  "segment": 128, "neighbours": 16, "similarity": "cosine", "keys": "rotated"}],
+  "merge": "memory_gate"}'
+near='{"branches": [{"type": "local", "window": 32}, {"type": "store", "memory": 4096,
+  "segment": 128, "neighbours": 1}], "merge": "concat"}'
+past='{"branches": [{"type": "recurrence", "segment": 64, "memory": 128}, {"type":
+  "compressed_past", "pool": 8, "rows": 100, "compress": "convolution"}]}'
+matrix='{"branches": [{"type": "compressive", "segment": 2048, "rule": "delta"}, {"type":
+  "recurrence", "segment": 2048, "memory": 0}], "merge": "memory_gate"}'
+model memories "$learned, $store, $near, $past, $matrix" \
+  '"last_memory": {"slots": 17, "merge": "gate", "normalize": "none"},'
+says memories 'layer 0: 1,200 learned slots and a window of 32, in one softmax' \
+  'layer 1: a window of 32 and the best 16 of all positions before its segment of 128 by' \
+  'by cosine (keys as turned), memory and attention weighed by a gate' \
+  'layer 2: a window of 32 and the best of the 4,096 positions before its segment of 128,' \
+  'of 128, side by side' \
+  'memory of 128 and the last 100 convolutions of 8 positions that have left the memory, in' \
+  'layer 4: a matrix of all segments of 2,048 before (delta rule) and segments of 2,048' \
+  'last memory 17 learned slots after the last norm (without a softmax), weighed against' \
+  'layer 1 looks back without end' 'it grows with the text'
+model held "$matrix, $learned"
+says held 'the matrix of layer 0 holds something of all segments before' \
+  'layer 0: keys and values of the last 2,047 positions; and a state of 3.2 KiB a layer' \
+  'layer 1: keys and values of the last 31 positions' 'snapshot 515 KiB'
+around() { # NAME NUMBERS [KEYS]
+  model "$1" "$full, $full" "\"memory\": {$2}, ${3-}"
+}
+around input '"type": "input", "segment": 512, "rows": 256' \
+  '"position": "learned", "max_position": 1000,'
+says input 'read in segments of 512 tokens, each after the 256 tokens before it, which are' \
+  'a token sees at most 767 tokens before its own, through all layers' \
+  'learned; there are 1,000 heads' 'ids of the segment under way and of what is read again, 3.0'
+around alone '"type": "input", "segment": 1, "rows": 0'
+says alone 'read in segments of 1 token, each by itself; positions count from 0 in each'
+around both '"type": "input", "segment": 512, "rows": 256' '"causal": false,'
+says both 'a token sees at most its segment and the 256 tokens before it' 'snapshot none'
+around armt '"type": "associative", "segment": 512, "tokens": 16, "width": 10, "nu": 2'
+says armt 'each before 16 memory tokens, which write a matrix (40 x 64) of each layer, that' \
+  'through the memory, what it holds of all segments before' \
+  'layers 0, 1: a state of 20.3 KiB a layer the model: ids of the segment under way, 2.0 KiB'
+around rmt '"type": "tokens", "segment": 512, "tokens": 16'
+says rmt 'each between 16 memory tokens before and as many behind it, of which the next' \
+  'ids of the segment under way, and the memory tokens, 6.0 KiB' 'of whole segments, with the'
 if [ -d "$FIXTURES/branches" ]; then
   cp -r "$FIXTURES/branches/dynamic" learned
   says learned 'windows of 0 (head 0), 36 (head 1), 71 (head 2), 100 (head 3) as learned,'
@@ -155,7 +201,11 @@ drawn gate 3
 drawn blocks 2
 drawn means 4
 drawn spans 1
-drawn around 1
+drawn looks 1
+drawn memories 8
+drawn held 3
+drawn armt 1
+drawn rmt 1
 [ ! -d learned ] || drawn learned 4 # heads differ
 "$LONGSPAN" info --pattern law.svg "$FIXTURES/law" >said || fail "a Transformer-XL"
 
@@ -255,11 +305,11 @@ import re
 import xml.etree.ElementTree as tree
 
 N, EACH, B = 512, 8, 64
-tone = ["-", "unseen", "third", "second", "first", *(f"{w}/8" for w in range(1, 8)),
+tone = ["-", "unseen", "held", "compared", "third", "second", "first", *(f"{w}/8" for w in range(1, 8)),
         "random", "chosen", "fixed", "run", "global"]  # the later one is drawn
 colour = {"#e8edf3": "unseen", "#84bebb": "third", "#51a69f": "second", "#1f8f83": "first",
           "#8e5bb5": "random", "#c0395a": "chosen", "#dd7a16": "fixed", "#2b6cb0": "run",
-          "#e0a800": "global"}
+          "#e0a800": "global", "#d9d3a8": "held", "#f3d3da": "compared"}
 faint = "#d0ddeb #b9cde2 #a1bdda #8aacd2 #729cc9 #5a8cc1 #437cb8".split()
 colour.update((of, f"{w}/8") for w, of in enumerate(faint, 1))
 
@@ -337,8 +387,27 @@ def dynamic(i):
     return seen
 
 
-def example(picture, sees, two_sided=False, rows=0, content=0):
-    """rows: those that are global. content: blocks that are chosen, nobody knows which."""
+def segment(i, n, before=0):
+    return [(j, "run") for j in range(max(0, i // n * n - before), i + 1)]
+
+
+def held(i, n):
+    return [(j, "held") for j in range(i // n * n)]
+
+
+def past(i):
+    left = max(0, i // 64 * 64 - 64)
+    return [(j, "first") for j in range(left // 32 * 32)] + segment(i, 64, 64)
+
+
+def store(i):
+    a = i // 64 * 64
+    return [(j, "compared") for j in range(max(0, a - 256), a)] + local(i, 32)
+
+
+def example(picture, sees, two_sided=False, rows=0, content=0, found=0):
+    """rows: those that are global. content: blocks that are chosen, found: keys, nobody knows
+    which."""
     cells = {}
     for path in picture.iter("{http://www.w3.org/2000/svg}path"):
         if path.get("fill") is None:
@@ -362,6 +431,12 @@ def example(picture, sees, two_sided=False, rows=0, content=0):
                 for x in range(c * B // EACH, (c + 1) * B // EACH):
                     if row[x] != "run":
                         row[x] = "chosen"
+        if found:
+            chosen = [x for x, how in enumerate(got) if how == "chosen"]
+            assert len(chosen) <= found and bool(chosen) == ("compared" in row), (y, chosen)
+            for x in chosen:
+                assert row[x] == "compared", (y, x)
+                row[x] = "chosen"
         assert got == row, (y, got, row)
 
 
@@ -376,7 +451,7 @@ def by_token(i):
 
 svg = tree.parse("examples.svg").getroot()
 p = [g for g in svg.iter("{http://www.w3.org/2000/svg}g") if g.get("class") == "picture"]
-assert len(p) == 12, len(p)
+assert len(p) == 18, len(p)
 example(p[0], lambda i: local(i, N))
 example(p[1], lambda i: local(i, 96))
 example(p[2], lambda i: around(i, 48), two_sided=True)
@@ -389,6 +464,14 @@ example(p[8], by_block, content=2)
 example(p[9], by_token, content=1)
 example(p[10], levels)
 example(p[11], dynamic)
+example(p[12], lambda i: local(i, 96))
+bars = [r for r in p[12].iter("{http://www.w3.org/2000/svg}rect") if int(r.get("x", 0)) < 0]
+assert len(bars) == 1, "learned slots are not drawn"
+example(p[13], store, found=6)
+example(p[14], past)
+example(p[15], lambda i: held(i, 64) + segment(i, 64))
+example(p[16], lambda i: segment(i, 128, 64))
+example(p[17], lambda i: held(i, 128) + segment(i, 128))
 # An average that is wider than a cell begins at a border, and has none within.
 for k, width, how in ((9, 32, "first"), (10, 16, "second"), (10, 64, "third")):
     paths = [path for path in p[k].iter() if path.get("stroke-width") in (".2", ".3")]

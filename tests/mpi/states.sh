@@ -134,6 +134,21 @@ parts="$parts decay_sum"
 volumes odd-delta 1 77 100 513
 volumes long-delta 699 701 1403
 
+# A volume without a token: what comes after it begins anew.
+: >nothing
+head -c 200 book.txt-61 >begun
+run 1 --model odd --output first.h5 begun --input-format u16
+for ranks in 1 3; do
+  run $ranks --model odd $results --output after.h5 --overwrite \
+    --from-snapshot first.memory.h5 nothing book.txt-61 --input-format u16
+  run 1 --model odd $results --output alone.h5 --overwrite book.txt-61 --input-format u16
+  for dataset in id nll hidden; do
+    column after.h5 /tokens/$dataset >got
+    column alone.h5 /tokens/$dataset | cmp -s - got || fail "after an empty volume: $dataset"
+  done
+done
+passed "$core: an empty volume"
+
 # ---- Killed and resumed
 
 cat >faulty <<'END_OF_FAULTY'

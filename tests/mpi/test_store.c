@@ -91,6 +91,10 @@ static lsp_status open_run(run *r, int resume, int overwrite) {
   return lsp_store_open(r->ctx, &r->spec, &r->store, &r->state, &r->last);
 }
 
+static const lsp_part state_part[] = {{1, "matrix", LSP_PART_F64, 2, {2, 3}},
+                                      {1, "matrix", LSP_PART_F64, 2, {3, 2}},
+                                      {-1, "matrix", LSP_PART_F64, 2, {2, 3}}};
+
 /* ---- What is written: a value says where it belongs */
 
 static int32_t id_of(int64_t token) {
@@ -515,6 +519,11 @@ static void test_what_is_refused_is_left_as_it_was(void **state) {
   other.n_bytes[0]++;
   other.spec.output.n_bytes = other.n_bytes;
   expect_refusal(&other, 1, 0, "the number of bytes of document 0 was 1666");
+  other = r;
+  other.spec.identity = r.identity;
+  other.spec.memory.part = &state_part[0];
+  other.spec.memory.parts = 1;
+  expect_refusal(&other, 1, 0, "the number of states of the memory was 0 and is now 1");
   move_file(&r, ".h5.part", ".elsewhere");
   expect_refusal(&r, 1, 0, "out.h5.part is missing");
   move_file(&r, ".elsewhere", ".h5.part");
@@ -526,6 +535,27 @@ static void test_what_is_refused_is_left_as_it_was(void **state) {
   if (r.ctx->size == 1) /* after some seconds of patience */
     expect_refusal(&other, 1, 0, "another run is writing this output");
   expect_refusal(&other, 0, 1, "another run is writing this output");
+  lsp_store_close(&r.store);
+}
+
+/* States are compared one by one. */
+static void test_a_run_of_other_states_is_refused(void **state) {
+  run r;
+  make_run(&r, *state, lsp_test_folder(), 5000, 20);
+  r.spec.memory.part = &state_part[0];
+  r.spec.memory.parts = 1;
+  expect_open(&r, 0, 0, LSP_STORE_NEW);
+  lsp_store_close(&r.store);
+  LSP_MPI(MPI_Barrier(r.ctx->comm));
+  r.spec.memory.part = &state_part[1];
+  expect_refusal(&r, 1, 0,
+                 "a state of layer 1 (-1: the model) was matrix (2, 3) float64 and is "
+                 "now matrix (3, 2) float64; nothing was changed");
+  r.spec.memory.part = &state_part[2];
+  expect_refusal(&r, 1, 0,
+                 "the layer of a state (-1: the model) was 1 and is now -1; nothing");
+  r.spec.memory.part = &state_part[0];
+  expect_open(&r, 1, 0, LSP_STORE_RESUMED);
   lsp_store_close(&r.store);
 }
 
@@ -773,6 +803,7 @@ LSP_TESTS(cmocka_unit_test(test_rows_arrive_from_any_partition),
           cmocka_unit_test(test_without_its_slot_the_run_begins_anew),
           cmocka_unit_test(test_a_commit_between_documents_needs_no_memory),
           cmocka_unit_test(test_what_is_refused_is_left_as_it_was),
+          cmocka_unit_test(test_a_run_of_other_states_is_refused),
           cmocka_unit_test(test_a_part_that_was_cut_is_refused),
           cmocka_unit_test(test_finish_removes_the_rest),
           cmocka_unit_test(test_snapshots_are_where_their_file_says),

@@ -234,8 +234,8 @@ number() {
 }
 
 # Segments of 64 tokens and 4 memory tokens take 128 rows each: 12 of them a wave. In a
-# wave each rank hands on the state of each layer, once. The last one does so for the next
-# wave, with what the model has beside it: 63 ids and two numbers.
+# wave each rank hands on the state of each layer, once; the last one for the next wave. What
+# the model has beside memory tokens goes with them: 63 ids and two numbers.
 lent() {
   model=$branches/armt
   state=$((8 * 6 * $(number width) * ($(number hidden_size) + 1)))
@@ -250,7 +250,7 @@ lent() {
       [ "$1 $2" = "1 $state" ] ||
         fail "armt: $ranks ranks, $waves waves: $1 messages, $2 bytes a layer and wave"
       all=$((waves * layers * state))
-      last=$(((waves - 1) * (layers * state + beside)))
+      last=$(((waves - 1) * layers * state))
       [ "$3 $4" = "$all $last" ] ||
         fail "armt: $ranks ranks, $waves waves: $3 and $4 bytes, expected $all and $last"
       [ $waves -eq 2 ] || [ "$5" = "$reserved" ] || fail "armt: $reserved, then $5 bytes"

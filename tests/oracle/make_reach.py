@@ -11,8 +11,11 @@ Usage: python3 make_reach.py OUTDIR [CASE...]        (torch, safetensors, numpy;
     chosen       one of four blocks at the beginning, which the block before asked for
     selected     the same, which every token asks for
     levels       one of four bytes at the beginning, through means of means of means
+    compressed-past
+                 the same, through means of rows that have left the memory
     dynamic      the byte at the far end of a learned span of 199
     two-sided    three layers: the byte three windows ahead
+    store        the bytes of the sinks, as what matches best of all the text before a segment
     compressive, compressive-delta   the sinks' bytes, given once, in a matrix
     armt         the same, which memory tokens write into a layer's matrix
     rmt          the same, which memory tokens carry from segment to segment
@@ -257,14 +260,13 @@ def selected():
     return model, short, head, period, len(head) + 1
 
 
-def levels():
+def levels(unit=4096):
     """Four marked bytes, 4096 apart, stand out of means of 4096 rows that they are the only ones to have a part in.
 
     Columns: 0, 1 the number (asked for), 2, 3 the same of marked bytes alone (the key), 4 .. 8 their payload, 9 keeps
     all rows as long as these; 10 .. 14 what was found, brought to size by the norm behind attention. Keys and values
     of bytes that are not marked are 0, so that a mean of u rows scores 2 A / u for the marked byte asked for.
     """
-    unit = 4096
     model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True,
                   layers=dict(branches=[dict(type="levels", window=256, pool=16, levels=3)]))
     embed, attention = model.embed.weight, model.layers[0].attention
@@ -291,6 +293,18 @@ def levels():
     for n in range(4):
         text[n * unit] = NUMBER[n] << 5 | PAYLOAD[n]
     return model, short, bytes(text), period, len(text)
+
+
+def compressed_past():
+    """The same four bytes, in means of 64 rows that have left the memory; all other rows of the past score 0."""
+    unit = 64
+    model = blank(hidden_size=16, head_dim=8, position="none", norm_place="both", head_bias=True, layers=dict(branches=[
+        dict(type="recurrence", segment=64, memory=64), dict(type="compressed_past", pool=unit)]))
+    far, _, text, period, _ = levels(unit)
+    model.load_state_dict(far.state_dict())
+    short = copy.deepcopy(model.config)
+    short["layers"]["branches"][1]["rows"] = 8
+    return model, short, text, period, 2 * len(text)
 
 
 def dynamic():
@@ -351,6 +365,18 @@ def compressive(rule):
     head = bytes(NUMBER[n] << 5 | PAYLOAD[n] for n in range(4))
     period = bytes(128 | NUMBER[n] << 5 | PAYLOAD[n - 1] for n in range(4))
     return model, short, head, period, 51
+
+
+def store():
+    """The sinks' bytes, each among the four keys of the whole text that match best, wherever it is."""
+    model, _, head, period, _ = sink()
+    branches = [dict(type="local", window=16), dict(type="store", memory=0, segment=64, neighbours=4)]
+    far = blank(**{**model.config, "position": "rotary", "layers": dict(branches=branches, merge="memory_gate")})
+    far.load_state_dict(model.state_dict(), strict=False)
+    far.layers[0].attention.memory_gate.fill_(60.0)
+    short = copy.deepcopy(far.config)
+    short["layers"]["branches"][1]["memory"] = 64
+    return far, short, head, period, 65
 
 
 def wrapped(kind, **keys):
@@ -427,13 +453,15 @@ def nll_of(model, text):
 
 
 CASES = {"window": window, "layers": layers, "sink": sink, "sink-window": sink_window, "global": global_rows,
-         "random": draws, "chosen": chosen, "selected": selected, "levels": levels, "dynamic": dynamic,
-         "two-sided": two_sided, "compressive": lambda: compressive("linear"),
-         "compressive-delta": lambda: compressive("delta"),
-         "armt": armt, "rmt": rmt}
+         "random": draws, "chosen": chosen, "selected": selected, "levels": levels,
+         "compressed-past": compressed_past, "dynamic": dynamic, "two-sided": two_sided,
+         "compressive": lambda: compressive("linear"), "compressive-delta": lambda: compressive("delta"),
+         "store": store, "armt": armt, "rmt": rmt}
 SHORT = {"levels": 25000, "random": 4001}  # bytes of text in which the shorter reach fails; others 5000
 BEHIND = {"two-sided": 600}
-HALF = {"global", "random", "chosen", "selected", "levels", "compressive", "compressive-delta", "armt", "rmt"}  # stored as float16: no weight of theirs need be exact
+# Stored as float16: no weight of theirs need be exact.
+HALF = {"store", "global", "random", "chosen", "selected", "levels", "compressed-past", "compressive",
+        "compressive-delta", "armt", "rmt"}
 
 
 def make(name, case, outdir):

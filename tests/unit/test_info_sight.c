@@ -10,6 +10,7 @@ enum { ROWS = 700, LEVELS = 4, POSITIONS = 5, BLOCK = 64 };
  * row. */
 typedef struct {
   int weight[ROWS], global[ROWS], drawn[ROWS], average[LEVELS + 1][ROWS];
+  int compared[ROWS], held[ROWS];
 } sight;
 
 static void note(const lsp_seen *seen, void *arg) {
@@ -24,6 +25,10 @@ static void note(const lsp_seen *seen, void *arg) {
   assert_int_equal(seen->unit, 1);
   assert_int_equal(seen->level, 0);
   for (int64_t j = seen->first; j < seen->end; j++) {
+    s->held[j] += seen->how == LSP_SEEN_HELD;
+    s->compared[j] += seen->how == LSP_SEEN_COMPARED;
+    if (seen->how == LSP_SEEN_HELD || seen->how == LSP_SEEN_COMPARED)
+      continue;
     s->weight[j] = seen->weight > s->weight[j] ? seen->weight : s->weight[j];
     s->global[j] += seen->how == LSP_SEEN_GLOBAL;
     s->drawn[j] += seen->how == LSP_SEEN_RANDOM || seen->how == LSP_SEEN_CHOSEN;
@@ -300,6 +305,95 @@ static void test_levels_follow_each_other_without_a_gap(void **state) {
   }
 }
 
+/* --- memories -------------------------------------------------------------------- */
+
+/* As many as are asked for, of those that are compared. */
+static void test_what_is_found_was_compared(void **state) {
+  (void)state;
+  lsp_random random = {8};
+  sight s;
+  for (int c = 0; c < 200; c++) {
+    const lsp_pattern p = {.kind = LSP_PATTERN_STORE,
+                           .memory = c % 3 == 0 ? 0 : lsp_random_in(&random, 1, 300),
+                           .segment = lsp_random_in(&random, 1, 90),
+                           .neighbours = (int)lsp_random_in(&random, 1, 20)};
+    const lsp_sight of =
+        alone((lsp_sight_part){.kind = LSP_SIGHT_STORE, .pattern = &p}, 0);
+    const int64_t i = lsp_random_in(&random, 0, ROWS - 1), a = i - i % p.segment;
+    int64_t compared = 0, found = 0;
+    look(&of, i, &s);
+    for (int64_t j = 0; j < ROWS; j++) {
+      assert_int_equal(s.compared[j], j < a && (p.memory == 0 || j >= a - p.memory));
+      assert_true(s.drawn[j] <= s.compared[j]);
+      compared += s.compared[j];
+      found += s.drawn[j];
+    }
+    assert_int_equal(found, lsp_min(compared, p.neighbours));
+  }
+}
+
+static void test_what_left_the_recurrence_is_averaged(void **state) {
+  (void)state;
+  sight s;
+  const lsp_pattern p = {.kind = LSP_PATTERN_COMPRESSED_PAST,
+                         .pool = 8,
+                         .block_reach = 20,
+                         .segment = 48,
+                         .memory = 64};
+  const lsp_sight of =
+      alone((lsp_sight_part){.kind = LSP_SIGHT_PAST, .pattern = &p}, 0);
+  for (int64_t i = 0; i < ROWS; i++) {
+    const int64_t end = i - i % 48 - 64;
+    look(&of, i, &s);
+    for (int64_t j = 0; j < ROWS; j++)
+      assert_int_equal(s.average[1][j],
+                       j % 8 == 0 && j + 8 <= end && j >= end / 8 * 8 - 160);
+  }
+}
+
+static void test_all_segments_before_are_held(void **state) {
+  (void)state;
+  sight s;
+  const lsp_pattern p = {.kind = LSP_PATTERN_COMPRESSIVE, .segment = 50};
+  const lsp_sight of =
+      alone((lsp_sight_part){.kind = LSP_SIGHT_HELD, .pattern = &p}, 0);
+  for (int64_t i = 0; i < ROWS; i++) {
+    look(&of, i, &s);
+    for (int64_t j = 0; j < ROWS; j++) {
+      assert_int_equal(s.held[j], j < i - i % 50);
+      assert_int_equal(s.weight[j], 0);
+    }
+  }
+}
+
+/* Of a window in frames: rows of the segment and those read again before it; rows of no
+ * text take places of the window. */
+static void test_frames_are_seen_as_rows_of_the_text(void **state) {
+  (void)state;
+  lsp_random random = {9};
+  sight s;
+  for (int c = 0; c < 300; c++) {
+    const int two_sided = c % 2;
+    const lsp_pattern p = {.kind = LSP_PATTERN_LOCAL,
+                           .two_sided = two_sided,
+                           .window = lsp_random_in(&random, 1, 150)};
+    lsp_sight of =
+        alone((lsp_sight_part){.kind = LSP_SIGHT_PATTERN, .pattern = &p}, two_sided);
+    of.segment = lsp_random_in(&random, 1, 200);
+    of.again = c % 3 == 0 ? 0 : lsp_random_in(&random, 1, 250);
+    of.before = c % 3 == 0 ? lsp_random_in(&random, 0, 9) : 0;
+    of.holds = c % 5 == 0;
+    const int64_t i = lsp_random_in(&random, 0, ROWS - 1), a = i - i % of.segment;
+    look(&of, i, &s);
+    for (int64_t j = 0; j < ROWS; j++) {
+      const int in_frame = j >= a - of.again && j < a + of.segment;
+      assert_int_equal(s.weight[j],
+                       in_frame && sees(&p, two_sided, i, j) ? LSP_SEEN_WHOLE : 0);
+      assert_int_equal(s.held[j], of.holds && j < a);
+    }
+  }
+}
+
 static void test_reaches_of_any_size_are_no_overflow(void **state) {
   (void)state;
   const lsp_sight_part levels = {.kind = LSP_SIGHT_LEVELS,
@@ -324,4 +418,8 @@ LSP_TESTS(cmocka_unit_test(test_patterns_are_seen_on_one_side_or_on_both),
           cmocka_unit_test(test_averages_are_whole_and_within_reach),
           cmocka_unit_test(test_selected_blocks_have_an_average_that_is_seen),
           cmocka_unit_test(test_levels_follow_each_other_without_a_gap),
+          cmocka_unit_test(test_what_is_found_was_compared),
+          cmocka_unit_test(test_what_left_the_recurrence_is_averaged),
+          cmocka_unit_test(test_all_segments_before_are_held),
+          cmocka_unit_test(test_frames_are_seen_as_rows_of_the_text),
           cmocka_unit_test(test_reaches_of_any_size_are_no_overflow))

@@ -849,6 +849,45 @@ static void test_activations_are_off_by_less_than_a_millionth(void **state) {
   free(x);
 }
 
+/* Products in double: one chain of fused multiply-adds an element, whatever the shape, and
+ * nothing is touched beside the columns. */
+static void test_products_in_double_are_chains_and_the_same_everywhere(void **state) {
+  (void)state;
+  enum { MOST = 70, LD = 75 };
+  static double a[MOST * LD], b[MOST * LD], sum[MOST * LD], is[MOST * LD],
+      got[MOST * LD];
+  lsp_random random = {19};
+  for (int i = 0; i < MOST * LD; i++) {
+    a[i] = (double)lsp_random_float(&random, 1) * 3.14159265358979323846;
+    b[i] = (double)lsp_random_float(&random, 1) * 3.14159265358979323846;
+    sum[i] = (double)lsp_random_float(&random, 1);
+  }
+  for (int round = 0; round < 60; round++) {
+    const int rows = (int)lsp_random_in(&random, 1, MOST);
+    const int cols = (int)lsp_random_in(&random, 1, MOST);
+    const int64_t depth = lsp_random_in(&random, 0, MOST);
+    memcpy(is, sum, sizeof is);
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < cols; j++)
+        for (int64_t d = 0; d < depth; d++)
+          is[i * LD + j] = fma(a[i * LD + d], b[d * LD + j], is[i * LD + j]);
+    for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+      memcpy(got, sum, sizeof got);
+      const lsp_double_product p = {.a = a,
+                                    .b = b,
+                                    .sum = got,
+                                    .lda = LD,
+                                    .ldb = LD,
+                                    .lds = LD,
+                                    .depth = depth,
+                                    .rows = rows,
+                                    .cols = cols};
+      lsp_kernels_of((lsp_isa)isa).product_double(&p);
+      assert_memory_equal(got, is, sizeof is);
+    }
+  }
+}
+
 static void test_elu_one_is_the_formula_and_the_same_everywhere(void **state) {
   (void)state;
   enum { N = 100003 };
@@ -1268,6 +1307,7 @@ LSP_TESTS(cmocka_unit_test(test_instruction_sets_have_names),
           cmocka_unit_test(test_layer_norm_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_rms_norm_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_activations_are_off_by_less_than_a_millionth),
+          cmocka_unit_test(test_products_in_double_are_chains_and_the_same_everywhere),
           cmocka_unit_test(test_elu_one_is_the_formula_and_the_same_everywhere),
           cmocka_unit_test(test_activations_end_as_they_should),
           cmocka_unit_test(test_activations_and_gates_of_biased_rows),
