@@ -33,7 +33,8 @@ segment() {
     sed 's/.*emory":{\([^}]*\)}.*/\1/; s/.*"segment":\([0-9]*\).*/\1/'
 }
 
-for core in $(cores); do last=$core; done
+available=$(cores)
+for core in $available; do last=$core; done
 core=$last
 use "$core"
 
@@ -51,7 +52,7 @@ book 259 67 >docs/h
 
 # Three runs of each model, which take turns.
 same() {
-  turn=0 available=$(cores)
+  turn=0
   for model in $models; do
     for core in $available; do
       [ $((turn % 2)) -eq 0 ] || break
@@ -76,6 +77,8 @@ same() {
     passed "$core: ${model##*/}: the same in three runs on 1, 2, 3, 4, or 7 ranks"
     turn=$((turn + 1))
   done
+  core=$last
+  use "$core"
 }
 
 # ---- Volumes
