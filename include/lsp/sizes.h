@@ -145,7 +145,6 @@ typedef struct {
   int64_t wave_tokens; /* negative: chosen */
   int64_t memory;      /* bytes a rank may take beside the node's copies; negative:
                           LSP_MEMORY_DEFAULT, or what the smallest wave needs */
-  int scratch;         /* kept tiles lie in files */
   int64_t ranks, threads;
   int64_t longest;       /* rows of the longest frame */
   int64_t tables;        /* bytes of the tables of documents, one copy a node */
@@ -153,6 +152,7 @@ typedef struct {
   int64_t chosen_layers; /* whose choices are written, */
   int64_t chosen_width;  /* so many numbers of a token at most */
   int64_t starts;        /* 1: the places of tokens are written */
+  int scratch;           /* kept tiles lie in files */
 } lsp_request;
 
 /* Larger waves than fit in this were not faster, and smaller ones than fit in half of

@@ -70,7 +70,8 @@ static void test_default_waves_fill_the_default_memory(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 64) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50,
+              (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const lsp_sizes more = lsp_sizes_of(&s.z, most.wave_rows + LSP_PANEL * ranks);
     const int64_t memory = LSP_MEMORY_DEFAULT + kept_bytes(&most);
@@ -85,7 +86,8 @@ static void test_memory_is_never_exceeded_and_nearly_used(void **state) {
   (void)state;
   for (int64_t memory = 64 * mib; memory < 512 * mib; memory += 17 * mib + 123) {
     scene s;
-    open_long(&s, (int64_t)1 << 40, (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 40,
+              (lsp_request){-1, memory, 8, 2, 0, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     assert_true(lsp_sizes_rank(&most) <= memory);
     assert_true(lsp_sizes_rank(&most) > memory - 3 * mib);
@@ -98,7 +100,7 @@ static void test_too_little_memory_is_refused_with_the_figures(void **state) {
   scene s;
   lsp_sizes sizes;
   lsp_failure why = {0};
-  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0, 0, 0});
+  open_long(&s, 1 << 20, (lsp_request){-1, 30 * mib, 2, 1, 0, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_MEMORY);
   expect_message(&why, "--memory 30M");
   expect_message(&why, "or more");
@@ -116,7 +118,7 @@ static void test_a_long_reach_gets_the_memory_it_needs(void **state) {
   scene s;
   for (int64_t ranks = 1; ranks <= 4; ranks *= 4) {
     open_scene(&s, LONG_RECURRENCE, 4, 1, &tokens,
-               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
+               (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0, 0});
     const lsp_sizes most = chosen(&s);
     const int64_t groups = lsp_divide_up(1 + lsp_divide_up(2050 - 1, 32), ranks);
     assert_int_equal(s.layer[3].tiles, 2050);
@@ -135,7 +137,7 @@ static void test_an_endless_reach_is_that_of_the_longest_document(void **state) 
   const int64_t tokens[] = {700, 100000, 5};
   scene s;
   open_scene(&s, "{\"type\": \"full\"}, {\"type\": \"fixed\", \"sinks\": 4}", 1, 3,
-             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0, 0, 0});
+             tokens, (lsp_request){-1, -1, 3, 1, 0, 0, 0, 0, 0, 0, 0});
   assert_int_equal(s.layer[0].reach, 100000);
   assert_int_equal(s.layer[0].tiles, lsp_divide_up(100000, 64));
   assert_int_equal(s.layer[0].room, LSP_ROUND_TILES);
@@ -152,7 +154,7 @@ static void test_a_wave_beyond_all_limits_is_refused(void **state) {
   lsp_sizes sizes;
   lsp_failure why = {0};
   open_long(&s, (int64_t)1 << 50,
-            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0, 0, 0});
+            (lsp_request){(int64_t)1 << 50, -1, 1, 1, 0, 0, 0, 0, 0, 0, 0});
   assert_int_equal(lsp_sizes_choose(&s.z, &sizes, &why), LSP_E_LIMIT);
   close_scene(&s);
 }
@@ -333,7 +335,8 @@ static void test_lending_of_any_length_can_be_counted(void **state) {
   (void)state;
   for (int64_t ranks = 1; ranks <= 1 << 24; ranks *= 8) {
     scene s;
-    open_long(&s, (int64_t)1 << 50, (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0});
+    open_long(&s, (int64_t)1 << 50,
+              (lsp_request){-1, -1, ranks, 1, 0, 0, 0, 0, 0, 0, 0});
     for (int64_t wave = LSP_PANEL; wave <= (int64_t)1 << 50; wave *= 1024) {
       lsp_lending lending;
       lsp_failure why = {0};
