@@ -197,11 +197,11 @@ static void rescore(const lsp_search *s, lsp_search_state *state,
   for (int i = 0; i < SIDE_BY_SIDE; i++) {
     const int it = i < p->n ? i : 0;
     q[i] = s->query + p->row[it] * s->ld;
-    k[i] = t->keys + p->column[it];
+    k[i] = t->keys + (int64_t)p->column[it];
   }
   for (int e = 0; e < s->width; e++)
     for (int i = 0; i < SIDE_BY_SIDE; i++)
-      score[i] += (double)q[i][e] * (double)k[i][e * B];
+      score[i] += (double)q[i][e] * (double)k[i][(int64_t)e * B];
   for (int i = 0; i < p->n; i++) {
     const double norm = s->cosine ? t->norm[p->column[i]] : 1;
     offer(s, state, p->row[i],

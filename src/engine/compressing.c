@@ -274,7 +274,7 @@ static void walk_head(const batch *b, const leg *g, int head, char *parts, int c
     const int64_t from = i == g->first ? g->first_at : r->first;
     const int64_t to = i == g->last ? g->last_at : r->end;
     if (from == 0)
-      lsp_compressive_begin(&m); /* a frame, or a document */
+      lsp_compressive_begin(&m); /* a document */
     if (copies && from == r->first)
       lsp_compressive_copy(&m, copy_of(b, i, head));
     if (r->whole && from == r->first && to == r->end) {

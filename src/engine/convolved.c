@@ -83,8 +83,8 @@ static void pack(const lsp_layer *l, float *matrices, float *work) {
 void lsp_convolved_make(const lsp_job *job, const lsp_layer *l, float *matrices,
                         float *constant) {
   const int64_t n = rows_of(l), D = l->compress.rows, c = unit_of(l);
-  float *w = malloc((size_t)((n + LSP_LANES) * D) * sizeof *w);
-  double *sums = malloc((size_t)(D * job->threads) * sizeof *sums);
+  float *w = calloc((size_t)((n + LSP_LANES) * D), sizeof *w);
+  double *sums = calloc((size_t)(D * job->threads), sizeof *sums);
   LSP_ASSERT(w != NULL && sums != NULL);
   copy_projection(l, w);
 #pragma omp parallel for schedule(static) num_threads(job->threads)

@@ -214,7 +214,8 @@ typedef struct {
 
 /* Floats that a head takes: queries, what the search keeps, and two bounds a row. */
 static int64_t head_floats(int width) {
-  return (int64_t)LSP_PANEL * width + lsp_search_floats(LSP_PANEL) + 4 * LSP_PANEL;
+  return (int64_t)LSP_PANEL * width + lsp_search_floats(LSP_PANEL) +
+         (int64_t)4 * LSP_PANEL;
 }
 
 int64_t lsp_searching_scratch(const lsp_layer *l) {
@@ -225,7 +226,7 @@ int64_t lsp_searching_scratch(const lsp_layer *l) {
   return lsp_max(n * (head_floats(l->heads.width) +
                       lsp_divide_up(sizeof(head_search), sizeof(float))) +
                      LSP_BLOCK * E + lsp_max(LSP_BLOCK * E, turning) + LSP_LANES,
-                 LSP_BLOCK * 2 * l->heads.shared * E + turning);
+                 (int64_t)2 * LSP_BLOCK * E * l->heads.shared + turning);
 }
 
 /* What the rows of a head may take of a source. Returns 0 if that is nothing. */
@@ -251,7 +252,7 @@ static int open_ranges(const group *g, int head, lsp_source from, float *at,
 static void open_head(const group *g, int head, float *at, float *room,
                       head_search *s) {
   const int64_t *first = (const int64_t *)(void *)at;
-  float *query = at + 4 * LSP_PANEL;
+  float *query = at + (int64_t)4 * LSP_PANEL;
   put_queries(g, head, query, room);
   s->search = (lsp_search){.kernels = &g->e->job.kernels,
                            .width = g->heads.width,
@@ -330,11 +331,13 @@ typedef void each_group(const group *g, lsp_source from);
 static void for_groups(lsp_run *e, int layer, int64_t round, each_group *each) {
   const double begin = MPI_Wtime();
   const lsp_layer *l = &e->weights.model.layer[layer];
+  const lsp_pattern *store = lsp_store_of(l);
+  LSP_ASSERT(store != NULL);
 #pragma omp parallel for schedule(dynamic) collapse(2) num_threads(e->job.threads)
   for (int64_t i = 0; i < e->span.wave.panels; i++)
     for (int shared = 0; shared < l->heads.shared; shared++) {
       const lsp_panel *p = &e->span.wave.panel[i];
-      const group g = {e, layer, shared, p, lsp_store_of(l), l->heads};
+      const group g = {e, layer, shared, p, store, l->heads};
       const lsp_source from = source_of(e, layer, p, round);
       if (from.first < from.end)
         each(&g, from);

@@ -154,7 +154,7 @@ lsp_status lsp_segment_load(lsp_run *e, const lsp_file_view *from) {
     st = lsp_fail(&ctx->why, LSP_E_MEMORY, "no memory for %lld bytes of ids",
                   (long long)bytes);
   st = lsp_agree(ctx, st);
-  if (st == LSP_OK && ctx->rank == 0)
+  if (st == LSP_OK && ctx->rank == 0 && e->text.before != NULL)
     st = read_ids(e, from, e->text.before, &e->text.befores);
   LSP_TRY(lsp_agree(ctx, st));
   lsp_bcast(ctx->comm, &e->text.befores, sizeof e->text.befores);

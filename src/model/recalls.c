@@ -78,7 +78,7 @@ static lsp_status check_layer(const char *path, const lsp_recall *r, const lsp_l
 
 /* sigmoid(given_gate) is the weight of the store, for every head. */
 static lsp_status make_gate(const lsp_recall *r, lsp_model *model, lsp_failure *why) {
-  int heads = 0;
+  int heads = 1;
   for (int i = 0; i < model->layers; i++)
     heads = (int)lsp_max(heads, model->layer[i].heads.query);
   float *gate = malloc((size_t)heads * sizeof *gate);

@@ -105,10 +105,11 @@ remembers() {
 # The source lies across borders of spans and of waves: waves of one panel, of three,
 # all.
 for case in ${*:-window layers dynamic random two-sided selected sink sink-window global \
-  chosen levels compressed-past compressive compressive-delta armt rmt}; do
+  chosen levels compressed-past compressive compressive-delta store armt rmt}; do
   case $case in
   window | layers | dynamic | random | two-sided) tokens=4001 ;;
   selected) tokens=100003 ;;
+  store) tokens=20001 ;; # every token compares all before it; a million: store.sh
   *) tokens=1000100 ;;
   esac
   text "$case" $tokens
@@ -119,6 +120,8 @@ for case in ${*:-window layers dynamic random two-sided selected sink sink-windo
   else
     holds "$case" $tokens 2 40000
   fi
-  case $case in compressive* | armt | rmt) remembers "$case" $tokens ;; esac
+  case $case in
+  compressive* | compressed-past | armt | rmt) remembers "$case" $tokens ;;
+  esac
   falls_short "$case"
 done

@@ -149,20 +149,6 @@ for ranks in 1 3; do
 done
 passed "$core: an empty volume"
 
-# ---- Chunks
-
-# A chunk of a text is read as a text of its own: its memory begins anew.
-chunk=1200
-run 3 --model odd $results --output chunks.h5 --overwrite --snapshots none \
-  --wave-tokens 700 --context chunks:$chunk book.txt-61 --input-format u16
-for at in 0 $chunk; do
-  tail -c +$((2 * at + 1)) book.txt-61 | head -c $((2 * chunk)) >part
-  run 1 --model odd $results --output part.h5 --overwrite part --input-format u16
-  rows chunks.h5 /tokens/hidden $tokens $at $chunk >expected
-  column part.h5 /tokens/hidden | cmp -s - expected || fail "a chunk is another at $at"
-done
-passed "$core: chunks begin anew"
-
 # ---- Killed and resumed
 
 cat >faulty <<'END_OF_FAULTY'

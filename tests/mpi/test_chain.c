@@ -142,7 +142,7 @@ static void test_what_is_sent_is_counted(void **state) {
   int64_t bytes = 0;
   for (int s = 0; s < STATES; s++)
     bytes += bytes_of(s);
-  const int sends = ctx->size > 1;
+  const int64_t sends = ctx->size > 1;
   assert_everywhere(ctx, t.messages == sends * STATES && t.bytes == sends * bytes);
   close_buffers(&b);
   lsp_chain_close(&c);

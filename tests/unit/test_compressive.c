@@ -264,13 +264,14 @@ static void test_where_rows_are_cut_changes_no_bit(void **state) {
 
 static void test_reading_in_place_and_row_by_row_is_the_same(void **state) {
   (void)state;
-  enum { E = 65, LD = 70 };
+  enum { WIDTH = 65 };
+  const int64_t E = WIDTH, LD = 70;
   rows r = rows_of(E, 3);
   lsp_compressive m = memory_of(E, 0);
   const lsp_compressive_rows all = some_of(&r, E, 0, ROWS);
   float *copy = room(lsp_compressive_floats(E), sizeof(float));
   float *apart = room(ROWS * E, sizeof(float)), *place = room(ROWS * LD, sizeof(float));
-  double work[LSP_COMPRESSIVE_WORK * E];
+  double work[LSP_COMPRESSIVE_WORK * WIDTH];
   lsp_compressive_absorb(&m, &all);
   lsp_compressive_close(&m);
   lsp_compressive_copy(&m, copy);
@@ -278,12 +279,12 @@ static void test_reading_in_place_and_row_by_row_is_the_same(void **state) {
     const lsp_compressive_queries one = {plain(),       E, 1, r.key + i * E,
                                          apart + i * E, E, E};
     lsp_compressive_read(&one, copy, work);
-    memcpy(place + i * LD, r.key + i * E, E * sizeof(float));
+    memcpy(place + i * LD, r.key + i * E, WIDTH * sizeof(float));
   }
   const lsp_compressive_queries q = {plain(), E, ROWS, place, place, LD, LD};
   lsp_compressive_read(&q, copy, work);
   for (int i = 0; i < ROWS; i++)
-    assert_memory_equal(place + i * LD, apart + i * E, E * sizeof(float));
+    assert_memory_equal(place + i * LD, apart + i * E, WIDTH * sizeof(float));
   free(copy);
   free(apart);
   free(place);

@@ -117,13 +117,14 @@ static void test_ranks_lag_once_not_once_a_layer(void **state) {
                          played(ranks, layers, some[i], 0));
   /* A layer of 100 steps, 2 of them with the state. */
   print_message("ranks  steps of 12 layers  ideal  idle  idle if each layer waited\n");
+  const int64_t ideal = LAYERS * (some[0].before + some[0].with + some[0].after);
   for (int ranks = 1; ranks <= RANKS; ranks++) {
     const int64_t steps = lsp_plan_chain_steps(ranks, LAYERS, some[0]);
-    print_message("%5d  %18d  %5d  %3.1f%%  %3.1f%%\n", ranks, (int)steps, LAYERS * 100,
-                  100.0 * (double)(steps - LAYERS * 100) / (double)steps,
-                  100.0 * (double)(played(ranks, LAYERS, some[0], 1) - LAYERS * 100) /
+    print_message("%5d  %18d  %5d  %3.1f%%  %3.1f%%\n", ranks, (int)steps, (int)ideal,
+                  100.0 * (double)(steps - ideal) / (double)steps,
+                  100.0 * (double)(played(ranks, LAYERS, some[0], 1) - ideal) /
                       (double)played(ranks, LAYERS, some[0], 1));
-    assert_int_equal(steps, LAYERS * 100 + 2 * (ranks - 1));
+    assert_int_equal(steps, ideal + 2 * (int64_t)(ranks - 1));
   }
 }
 

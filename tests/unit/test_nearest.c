@@ -278,6 +278,37 @@ static void test_a_million(void **arg) {
   field_close(&f);
 }
 
-LSP_TESTS(cmocka_unit_test(test_like_brute_force), cmocka_unit_test(test_ties),
-          cmocka_unit_test(test_ranges), cmocka_unit_test(test_extremes),
-          cmocka_unit_test(test_beyond_float), cmocka_unit_test(test_a_million))
+/* The kernel alone: a bit says whether the chain of fused multiply-adds is not below the
+ * bound, to the last bit, on every instruction set. */
+static void test_sift(void **arg) {
+  (void)arg;
+  enum { ROWS = 71, E = 9, LD = 12 };
+  lsp_random r = {.state = 7};
+  float a[ROWS * LD], b[E * B], least[ROWS];
+  uint64_t passes[ROWS];
+  lsp_random_floats(&r, ROWS * LD, a, 1);
+  lsp_random_floats(&r, E * B, b, 1);
+  b[3 * B + 5] = NAN;
+  for (int i = 0; i < ROWS; i++) { /* the score of a column itself is a bound */
+    float chain = 0;
+    for (int e = 0; e < E; e++)
+      chain = fmaf(a[i * LD + e], b[e * B + i % B], chain);
+    least[i] = i % 3 == 0 ? chain : nextafterf(chain, i % 3 == 1 ? 9 : -9);
+  }
+  for (int isa = 0; isa <= (int)lsp_isa_here(); isa++) {
+    const lsp_kernels k = lsp_kernels_of((lsp_isa)isa);
+    k.sift(&(lsp_sifting){a, b, least, passes, LD, ROWS, E});
+    for (int i = 0; i < ROWS; i++)
+      for (int j = 0; j < B; j++) {
+        float chain = 0;
+        for (int e = 0; e < E; e++)
+          chain = fmaf(a[i * LD + e], b[e * B + j], chain);
+        assert_int_equal(passes[i] >> j & 1, !(chain < least[i]));
+      }
+  }
+}
+
+LSP_TESTS(cmocka_unit_test(test_sift), cmocka_unit_test(test_like_brute_force),
+          cmocka_unit_test(test_ties), cmocka_unit_test(test_ranges),
+          cmocka_unit_test(test_extremes), cmocka_unit_test(test_beyond_float),
+          cmocka_unit_test(test_a_million))

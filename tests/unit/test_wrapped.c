@@ -99,10 +99,10 @@ static double idle(lsp_wave_steps s, int ranks) {
 /* A book of 840 segments, or 24 of 35 each, twelve layers. */
 static void test_a_wavefront_takes_a_layer_more_a_rank(void **state) {
   (void)state;
-  const int64_t one[] = {840 * 60};
+  const int64_t one[] = {(int64_t)840 * 60};
   int64_t many[24];
   for (int d = 0; d < 24; d++)
-    many[d] = 35 * 60;
+    many[d] = (int64_t)35 * 60;
   print_message(
       "ranks   ideal   associative  idle   tokens, 24 books  idle   one book  "
       "idle\n");
