@@ -8,9 +8,9 @@ compared with the library's forward pass before training begins.  As in the libr
 text starts with a memory of zero vectors, and these are attended to.
 
 With --config it trains a model of model_type `longspan` instead: the module of reference.py, in float32, on
-segments of text without anything before them. A two-sided one learns to tell the bytes that are hidden from it. Where
-segments are whole blocks of 64, windows, drawn and chosen blocks, levels and dynamic spans are computed by blocks, of
-the keys that may be seen alone; that is held to the module before training begins. With a GPU it trains there.
+segments of text without anything before them. A two-sided one learns to tell the bytes that are hidden from it. Windows,
+recurrences, drawn and chosen blocks, levels, dynamic spans and memories are computed by blocks of 64, of the keys that may
+be seen alone; that is held to the module before training begins. With a GPU it trains there.
 
 Examples:
     train.py emma.txt prideprejudice.txt --also kjv.txt --holdout persuasion.txt \\
@@ -369,9 +369,9 @@ class BlockAttention:
                 yield k, v, (first <= c) & (c < end)
 
 
-def fast_of(attention, segment):
-    """A faster way to compute an attention on segments of this length, None if there is none."""
-    if is_by_blocks(attention) and segment % BLOCK == 0:
+def fast_of(attention):
+    """A faster way to compute an attention, None if there is none."""
+    if is_by_blocks(attention):
         return BlockAttention(attention)
     return functools.partial(fast_attention, attention) if is_plain(attention) else None
 
@@ -383,7 +383,7 @@ def difference_from_reference(attention, segment):
         p.data.uniform_(-0.2, 1.2) if name == "span" else p.data.normal_(0, 0.5 / p.shape[-1] ** 0.5)
     x = torch.randn(2, min(segment, 1024), attention.c.hidden_size, requires_grad=True)
     weight, found = torch.randn_like(x), []
-    for forward in (attention.forward, fast_of(attention, segment)):
+    for forward in (attention.forward, fast_of(attention)):
         y = forward(x)
         gradients = torch.autograd.grad((y * weight).sum(), [x, *attention.parameters()], allow_unused=True)
         found.append([y, *(g for g in gradients if g is not None)])
@@ -405,7 +405,7 @@ def longspan_model(args):
     if model.c.tokenizer != "bytes":
         sys.exit("only models of bytes are trained here")
     for attention in (layer.attention for layer in model.layers):
-        fast = fast_of(attention, args.segment)
+        fast = fast_of(attention)
         if fast is not None:
             difference = difference_from_reference(attention, args.segment)
             if not difference <= 2e-5:

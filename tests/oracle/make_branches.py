@@ -465,8 +465,8 @@ CASES = {
              layers=one(local(20), fixed(2)), memory=wrapped("associative", 50, tokens=5, width=16, nu=2)),
         "four layers, segments of 50, learned positions, also of the memory tokens; nu 2", dict(half(1, 49, 50, 51, 349), calm=0.5)),
     "armt-long": (
-        dict(SMALL, norm_place="both", layers=one(full()), memory=wrapped("associative", 2, tokens=1, width=48)),
-        "1009 segments of two tokens", dict(half(1, 2, 3, 2018), calm=0.5)),
+        dict(SMALL, layers=one(full()), memory=wrapped("associative", 2, tokens=1, width=48)),
+        "1009 segments of two tokens", dict(half(1, 2, 3, 202, 2018), calm=0.4, change=3)),
     "armt-post": (
         dict(SMALL, norm_place="post", position="relative", clamp_len=12, layers=one(recurrence(10, 8)), num_key_value_heads=1,
              memory=wrapped("associative", 33, tokens=2, width=32, nu=1)),
@@ -477,7 +477,7 @@ CASES = {
         "three layers, segments of 50, learned positions, a head of its own", dict(half(1, 49, 50, 51, 349), calm=0.5)),
     "rmt-long": (
         dict(SMALL, layers=one(full()), memory=wrapped("tokens", 2, tokens=1)),
-        "1009 segments of two tokens", dict(half(1, 2, 3, 2018), calm=0.3)),
+        "1009 segments of two tokens", dict(half(1, 2, 3, 202, 2018), calm=0.3, change=3)),
     "rmt-post": (
         dict(SMALL, norm_place="post", position="alibi", norm="layer", layers=one(local(30), fixed(2)),
              memory=wrapped("tokens", 40, tokens=2)),
@@ -783,6 +783,7 @@ def make(name, outdir):
                      np.nanmax(np.abs(nll32 - nll) / np.maximum(1, nll), initial=0))
         expected.update({f"doc{k}.id": ids.numpy().astype(np.int32), f"doc{k}.nll": nll,
                          f"doc{k}.rows": rows.astype(np.int32), f"doc{k}.hidden": hidden[rows]})
+    ids = documents[how.get("change", -1)]
     loops = error_of_loops(model, ids, 29) if "documents" in how else error_of_loops(model, ids[:300], 11)
     moved, by = least_change(model, ids)
     save_file(expected, os.path.join(folder, "expected.safetensors"))
