@@ -10,7 +10,7 @@ cd "$work"
 export OMP_WAIT_POLICY=passive
 
 # A run that takes longer than this many seconds hangs. A sanitizer is slow to start.
-limit=60
+limit=180
 [ -z "${ASAN_OPTIONS-}" ] || limit=300
 
 fail() {
