@@ -109,6 +109,8 @@ def read_branch(given, number, c):
     b.layer = number
     b.query_heads, b.causal = c.num_attention_heads, c.causal
     check_limits(b, LIMITS)
+    if b.type == "recurrence" and b.same_length and not b.memory:
+        raise ValueError("recurrence: with same_length and memory 0 no key is left")
     if b.type in CAUSAL and not c.causal:
         raise ValueError(f"{b.type} needs a causal model")
     if b.type == "store" and (c.score_cap or b.keys == "rotated" and c.position != "rotary"):
@@ -168,8 +170,9 @@ def check_memories(layer, kinds):
         layer.gate_of, layer.gate_empty = layer.gate_of or "memory", layer.gate_empty or "mix"
     elif layer.gate_of or layer.gate_empty:
         raise ValueError("gate_of and gate_empty need merge memory_gate")
-    if "store" in kinds and {"random", "chosen", "compressed", "selected", "levels", "compressed_past"} & set(kinds):
-        raise ValueError("a store does not go beside blocks or means")
+    apart = {"random", "chosen", "compressed", "selected", "levels", "compressed_past", "compressive"}
+    if "store" in kinds and apart & set(kinds):
+        raise ValueError("a store does not go beside blocks, means or a compressive memory")
     if "store" in kinds and layer.merge == "softmax" and {"fixed", "global", "full"} & set(kinds):
         raise ValueError("a store does not share a softmax with fixed, global or full, which show the same keys")
     if "compressed_past" in kinds:
@@ -208,6 +211,8 @@ def read_last(given, c):
     m = fill({"join" if key == "merge" else key: value for key, value in given.items()}, defaults, required, "last_memory")
     m.type, m.scale = "last_memory", m.scale or 1 / math.sqrt(c.hidden_size)
     check_limits(m, dict(slots=LIMITS["slots"]))
+    if given.get("project") is not None and m.join != "concat":
+        raise ValueError("last_memory: project goes only with merge concat")
     m.doubles = m.join == "concat" and not m.project  # the head reads rows of 2 D
     if m.doubles and c.tie_word_embeddings:
         raise ValueError("last_memory: concat without project needs a head of its own")
