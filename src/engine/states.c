@@ -1,6 +1,9 @@
-/* Who has a state before whom follows from the plan alone (lsp/handing.h). The last rank of a wave hands to rank 0, which always has
- * the first panel of the next one; it takes that up when the wave is done, so that within a
- * wave states go one way. */
+/* States of layers and of a model: handed from rank to rank in the order of the text, kept
+ * over waves, saved with snapshots.
+ *
+ * Who has a state before whom follows from the plan alone (lsp/handing.h). The last rank of a
+ * wave hands to rank 0, which always has the first panel of the next one; it takes that up
+ * when the wave is done, so that within a wave states go one way. */
 #include "states.h"
 
 #include "lsp/handing.h"

@@ -74,7 +74,8 @@ static lsp_status take_k(const words *w, const char **at) {
 
 static lsp_status take_gate(const words *w, const char **at) {
   char *end = NULL;
-  const double gate = **at >= '0' && **at <= '9' ? strtod(*at, &end) : 0;
+  const int number = (**at >= '0' && **at <= '9') || **at == '.';
+  const double gate = number ? strtod(*at, &end) : 0;
   if (end == NULL || !(gate > 0 && gate < 1))
     return refuse(w, "\"gate\" is no number above 0 and below 1");
   w->recall->gate = gate;
