@@ -128,6 +128,7 @@ lsp_status lsp_plan_print_json(const plan_estimate *e, lsp_failure *why) {
   put(o, "threads", e->request.threads);
   put(o, "panels", lsp_plan_panels(&e->plan));
   put(o, "waves", e->lending.waves);
+  put(o, "scratch_bytes_a_rank", e->sizes.scratch_bytes);
   put(o, "wave_tokens", e->sizes.wave_rows);
   (void)json_object_set_new(o, "idle_ranks", counted((double)e->lending.idle));
   put_layers(o, e);

@@ -289,6 +289,16 @@ static void print_snapshots(const plan_estimate *e) {
         lsp_bytes(disk.snapshot, bytes), text, lsp_bytes(disk.slot, slot));
 }
 
+/* Kept tiles that lie in a file of their own, which is gone at the end. */
+static void print_scratch(const plan_estimate *e) {
+  char bytes[LSP_NUMBER_SIZE], all[LSP_NUMBER_SIZE];
+  const int64_t rank = e->sizes.scratch_bytes;
+  if (rank > 0)
+    lsp_print_fact(stdout, "scratch", "%s a rank in the folder of --scratch, %s in all",
+                   lsp_bytes((double)rank, bytes),
+                   lsp_bytes((double)rank * (double)e->request.ranks, all));
+}
+
 void lsp_plan_print(const plan_estimate *e) {
   char number[LSP_NUMBER_SIZE], tokens[LSP_NUMBER_SIZE], bytes[LSP_NUMBER_SIZE];
   print_head(e);
@@ -310,5 +320,6 @@ void lsp_plan_print(const plan_estimate *e) {
   lsp_print_fact(stdout, "output", "%s with id and nll",
                  lsp_bytes(8.0 * (double)lsp_plan_tokens(&e->plan), bytes));
   print_snapshots(e);
+  print_scratch(e);
   print_memory(e);
 }
