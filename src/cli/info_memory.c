@@ -115,7 +115,7 @@ static void print_each(const lsp_memory_spec *s, double bytes) {
     lsp_print_fact(stdout, "pooled rows", "%lld, before these, means of many positions",
                    (long long)s->pooled);
   if (s->parts > 0)
-    lsp_print_fact(stdout, "states", "%d; each tells of all positions before its own",
+    lsp_print_fact(stdout, "states", "%d; what the text before leaves to what follows",
                    s->parts);
   lsp_print_fact(stdout, "each takes", "%s", lsp_bytes(bytes, text));
 }

@@ -321,11 +321,12 @@ static lsp_status too_little(const char *what, const lsp_sizes *s, int64_t memor
                              lsp_failure *why) {
   const double mib = 1 << 20, needed = (double)lsp_sizes_rank(s);
   const double rings = 4.0 * (double)s->rings;
-  char scratch[80] = "";
-  if (s->scratch_bytes == 0 && needed - rings <= (double)memory)
+  char scratch[120] = "";
+  if (s->scratch_bytes == 0 && rings > needed / 8)
     (void)snprintf(scratch, sizeof scratch,
-                   ", or --scratch DIR, which keeps %.1f MiB of it in files",
-                   rings / mib);
+                   ", or --scratch DIR, which keeps %.1f MiB of it in files, and "
+                   "--memory %.0fM",
+                   rings / mib, ceil((needed - rings) / mib));
   return lsp_fail(why, LSP_E_MEMORY,
                   "--memory %.0fM: %s of this model needs %.1f MiB a rank; give "
                   "--memory %.0fM or more%s",

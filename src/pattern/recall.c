@@ -51,7 +51,9 @@ static lsp_status take_layers(const words *w, const char **at) {
     if (**at == '-') {
       ++*at;
       if (!take_number(at, first, LAYER_MOST, &last))
-        return refuse(w, "\"layers\" has a range that does not end after it begins");
+        return refuse(w,
+                      "\"layers\" has a range that does not rise, or goes beyond layer "
+                      "4095");
     }
     if (first <= before)
       return refuse(w, "\"layers\" do not rise");
@@ -86,7 +88,7 @@ static lsp_status take_gate(const words *w, const char **at) {
 static lsp_status take_memory(const words *w, const char **at) {
   long long memory = 0;
   if (!take_number(at, 0, POSITIONS_MOST, &memory))
-    return refuse(w, "\"memory\" is no number of positions");
+    return refuse(w, "\"memory\" is no number of positions from 0 to 2^40");
   w->recall->memory = memory;
   return LSP_OK;
 }
@@ -94,7 +96,7 @@ static lsp_status take_memory(const words *w, const char **at) {
 static lsp_status take_segment(const words *w, const char **at) {
   long long segment = 0;
   if (!take_number(at, 1, POSITIONS_MOST, &segment))
-    return refuse(w, "\"segment\" is no number of positions from 1 on");
+    return refuse(w, "\"segment\" is no number of positions from 1 to 2^40");
   w->recall->segment = segment;
   return LSP_OK;
 }
