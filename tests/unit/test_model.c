@@ -151,23 +151,23 @@ typedef struct {
 
 enum { EMBED, N1, QW, KW, VW, QB, KB, VB, QN, KN, OW, N2, GATE, UP, DOWN, LAST, HEAD };
 
-static const tensor tiny[] = {[EMBED] = {"embed.weight", 3, 4},
-                              [N1] = {"layers.0.attention_norm.weight", 4, 0},
-                              [QW] = {"layers.0.attention.q.weight", 12, 4},
-                              [KW] = {"layers.0.attention.k.weight", 6, 4},
-                              [VW] = {"layers.0.attention.v.weight", 6, 4},
-                              [QB] = {"layers.0.attention.q.bias", 12, 0},
-                              [KB] = {"layers.0.attention.k.bias", 6, 0},
-                              [VB] = {"layers.0.attention.v.bias", 6, 0},
-                              [QN] = {"layers.0.attention.q_norm.weight", 6, 0},
-                              [KN] = {"layers.0.attention.k_norm.weight", 6, 0},
-                              [OW] = {"layers.0.attention.o.weight", 4, 12},
-                              [N2] = {"layers.0.feed_norm.weight", 4, 0},
-                              [GATE] = {"layers.0.feed.gate.weight", 2, 4},
-                              [UP] = {"layers.0.feed.up.weight", 2, 4},
-                              [DOWN] = {"layers.0.feed.down.weight", 4, 2},
-                              [LAST] = {"norm.weight", 4, 0},
-                              [HEAD] = {"head.weight", 3, 4}};
+static const tensor tiny[] = {[EMBED] = {"embed.weight", 3, 4, 0},
+                              [N1] = {"layers.0.attention_norm.weight", 4, 0, 0},
+                              [QW] = {"layers.0.attention.q.weight", 12, 4, 0},
+                              [KW] = {"layers.0.attention.k.weight", 6, 4, 0},
+                              [VW] = {"layers.0.attention.v.weight", 6, 4, 0},
+                              [QB] = {"layers.0.attention.q.bias", 12, 0, 0},
+                              [KB] = {"layers.0.attention.k.bias", 6, 0, 0},
+                              [VB] = {"layers.0.attention.v.bias", 6, 0, 0},
+                              [QN] = {"layers.0.attention.q_norm.weight", 6, 0, 0},
+                              [KN] = {"layers.0.attention.k_norm.weight", 6, 0, 0},
+                              [OW] = {"layers.0.attention.o.weight", 4, 12, 0},
+                              [N2] = {"layers.0.feed_norm.weight", 4, 0, 0},
+                              [GATE] = {"layers.0.feed.gate.weight", 2, 4, 0},
+                              [UP] = {"layers.0.feed.up.weight", 2, 4, 0},
+                              [DOWN] = {"layers.0.feed.down.weight", 4, 2, 0},
+                              [LAST] = {"norm.weight", 4, 0, 0},
+                              [HEAD] = {"head.weight", 3, 4, 0}};
 
 static int size_of(const tensor *t) {
   return t->rows * (t->cols > 0 ? t->cols : 1);
