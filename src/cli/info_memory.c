@@ -4,6 +4,7 @@
 #include "info.h"
 
 #include "lsp/grid.h"
+#include "lsp/store.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -76,8 +77,32 @@ static void print_layers(const lsp_memory_spec *s) {
     print_kept("model", &model);
 }
 
+/* A number among the parts of the model; -1: it has none of that name, or it is damaged. */
+static int64_t number_of(const lsp_file_view *view, const char *path, int64_t snapshot,
+                         const char *name) {
+  const lsp_memory_spec *s = &view->memory;
+  lsp_failure why;
+  int64_t number = -1;
+  for (int i = 0; i < s->parts; i++)
+    if (s->part[i].layer < 0 && strcmp(s->part[i].name, name) == 0 &&
+        lsp_part_bytes(&s->part[i]) == (int64_t)sizeof number &&
+        lsp_file_read_part(view, path, snapshot, i, &number, &why) != LSP_OK)
+      return -1;
+  return number;
+}
+
+/* Of a model that reads segments: how far it is in them. */
+static void print_segment(const lsp_file_view *view, const char *path, int64_t i) {
+  const int64_t segments = number_of(view, path, i, "segments");
+  const int64_t ids = number_of(view, path, i, "id_count");
+  if (segments >= 0 && ids >= 0)
+    (void)printf("  after %lld segment%s; %lld id%s for the next", (long long)segments,
+                 segments == 1 ? "" : "s", (long long)ids, ids == 1 ? "" : "s");
+}
+
 /* Rows of the past that exist, of R, and which positions these are. */
-static void print_snapshot(const lsp_memory_spec *s, int64_t i) {
+static void print_snapshot(const lsp_file_view *view, const char *path, int64_t i) {
+  const lsp_memory_spec *s = &view->memory;
   char position[LSP_NUMBER_SIZE], first[LSP_NUMBER_SIZE], last[LSP_NUMBER_SIZE];
   const int64_t at = s->position[i], rows = lsp_min(at, s->rows);
   (void)printf("  %10lld %10lld %20s %10lld", (long long)i, (long long)s->document[i],
@@ -85,15 +110,17 @@ static void print_snapshot(const lsp_memory_spec *s, int64_t i) {
   if (rows > 0)
     (void)printf(" %8.0f %%  %s to %s", 100.0 * (double)rows / (double)s->rows,
                  lsp_grouped(at - rows, first), lsp_grouped(at - 1, last));
+  print_segment(view, path, i);
   (void)putchar('\n');
 }
 
-static void print_snapshots(const lsp_memory_spec *s) {
+static void print_snapshots(const lsp_file_view *view, const char *path) {
+  const lsp_memory_spec *s = &view->memory;
   const int64_t listed = lsp_min(s->snapshots, LISTED);
   (void)printf("\n  %10s %10s %20s %10s%s\n", "snapshot", "document", "position",
                "rows", s->rows > 0 ? "       full  positions" : "");
   for (int64_t i = 0; i < listed; i++)
-    print_snapshot(s, i);
+    print_snapshot(view, path, i);
   if (listed < s->snapshots)
     (void)printf("  ... and %lld more\n", (long long)(s->snapshots - listed));
   if (s->snapshots > 0)
@@ -137,5 +164,5 @@ void lsp_info_memory(const lsp_file_view *view, const char *path) {
                                    : "");
   lsp_info_attributes(s->attribute, s->attributes);
   print_layers(s);
-  print_snapshots(s);
+  print_snapshots(view, path);
 }
