@@ -182,9 +182,10 @@ static void project_panel(lsp_run *e, const lsp_panel *p, int layer) {
   if (l->qkv.bias != NULL)
     e->job.kernels.bias_add(p->rows, ld, qkv, l->qkv.bias);
   /* behind the rows, and the angles by which they are turned */
-  const float *convolved = lsp_convolved_panel(
-      e, p, layer, x,
-      normed + LSP_PANEL * e->weights.model.width + LSP_BLOCK * l->position.rotated);
+  const float *convolved =
+      lsp_convolved_panel(e, p, layer, x,
+                          normed + (int64_t)LSP_PANEL * e->weights.model.width +
+                              (int64_t)LSP_BLOCK * l->position.rotated);
   for (int row = 0; row < p->rows; row += LSP_BLOCK)
     place_block(e, p, layer, row, qkv + row * ld, convolved);
   lsp_poll(e);

@@ -239,16 +239,30 @@ lsp_status lsp_run_open_model(lsp_run *e) {
 
 /* --- buffers --------------------------------------------------------------------- */
 
-/* Every buffer in the arena, with its address; room 0: their bytes alone. */
+/* A buffer, and where its address goes. */
+typedef struct {
+  float **at;
+  int64_t floats;
+} buffer_room;
+
+/* Their bytes; a NULL: these alone. */
+static size_t deal(lsp_arena *a, const buffer_room *buffer, size_t n) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < n; i++) {
+    bytes += lsp_arena_size(buffer[i].floats);
+    if (a != NULL)
+      *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
+  }
+  return bytes;
+}
+
+/* Every buffer in the arena, with its address; a NULL: their bytes alone. */
 static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
   lsp_span *p = &e->span;
   const lsp_sizes *z = &p->sizes;
   float *id = NULL, *lead = NULL, *starts = NULL, *sums = NULL, *shares = NULL;
   float *choices = NULL, *states = NULL, *rings = NULL;
-  const struct {
-    float **at;
-    int64_t floats;
-  } buffer[] = {
+  const buffer_room buffer[] = {
       {&p->x, z->x},
       {&p->q, z->q},
       {&p->tiles, z->tiles},
@@ -287,12 +301,7 @@ static size_t deal_buffers(lsp_run *e, lsp_arena *a) {
       {&e->progress.start_hidden, e->weights.model.width},
       {&e->kept.opening, e->job.ctx->rank == 0 ? z->opening : 0},
       {&e->kept.strata_opening, e->job.ctx->rank == 0 ? z->strata_opening : 0}};
-  size_t bytes = 0;
-  for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++) {
-    bytes += lsp_arena_size(buffer[i].floats);
-    if (a != NULL)
-      *buffer[i].at = lsp_arena_floats(a, buffer[i].floats);
-  }
+  const size_t bytes = deal(a, buffer, sizeof buffer / sizeof buffer[0]);
   if (z->scratch_bytes == 0)
     e->kept.rings = rings;
   p->id = (int32_t *)(void *)id;

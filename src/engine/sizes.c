@@ -21,7 +21,7 @@ static int64_t scratch_of(const lsp_model *m) {
   const int64_t D = m->width, widest = lsp_max(D, m->words.widest);
   int64_t most = LSP_PANEL * (2 * widest + LSP_HEAD_COLUMNS + D) + LSP_BLOCK * widest;
   /* log-probabilities, before which the head's rows may lie; one row has its panel */
-  most = lsp_max(most + 2 * LSP_PANEL * (lsp_model_head_width(m) - D),
+  most = lsp_max(most + (int64_t)2 * LSP_PANEL * (lsp_model_head_width(m) - D),
                  LSP_PANEL * D + lsp_last_scratch(m));
   most = lsp_max(most, LSP_PANEL * (D + widest));
   most = lsp_max(most, lsp_wrapped_scratch(m));
@@ -31,7 +31,7 @@ static int64_t scratch_of(const lsp_model *m) {
     const int64_t turn = LSP_BLOCK * (int64_t)l->position.rotated;
     const int64_t project = LSP_PANEL * (l->qkv.matrix.rows + D) +
                             2 * turn + /* of a block, and of a tile */
-                            LSP_BLOCK * 2 * (int64_t)l->heads.shared * l->heads.width +
+                            (int64_t)2 * LSP_BLOCK * l->heads.shared * l->heads.width +
                             lsp_convolved_scratch(l);
     const int64_t feed = LSP_PANEL * (D + (l->gated ? 3 : 1) * F);
     const int64_t attend = lsp_attend_scratch(l->heads) + LSP_BLOCK * (4 * Ep + 4) +

@@ -171,19 +171,26 @@ static inline vec v_biased(const float *x, const float *bias, int64_t n) {
   return bias != NULL ? v_add(z, v_load_left(bias, n)) : z;
 }
 
+/* What a register block multiplies: rows of a, columns of b. */
+typedef struct {
+  const float *a;
+  int64_t lda;
+  const float *b;
+  int64_t ldb;
+} factors;
+
 /* Chains of a register block: n rows (a constant after inlining) of a, depth [k0, k1). */
 static inline __attribute__((always_inline)) void
-chains(const float *a, int64_t lda, const float *b, int64_t ldb, int n, int vecs,
-       int k0, int k1, vec acc[ROWS][GROUP_VECS]) {
+chains(const factors of, int n, int vecs, int k0, int k1, vec acc[ROWS][GROUP_VECS]) {
   for (int i = 0; i < n; i++)
     for (int j = 0; j < vecs; j++)
       acc[i][j] = v_set(0.0f);
   for (int k = k0; k < k1; k++) {
     vec bk[GROUP_VECS];
     for (int j = 0; j < vecs; j++)
-      bk[j] = v_load(b + k * ldb + j * VLEN);
+      bk[j] = v_load(of.b + k * of.ldb + j * VLEN);
     for (int i = 0; i < n; i++) {
-      const vec ai = v_set(a[i * lda + k]);
+      const vec ai = v_set(of.a[i * of.lda + k]);
       for (int j = 0; j < vecs; j++)
         acc[i][j] = v_fma(ai, bk[j], acc[i][j]);
     }
@@ -195,7 +202,8 @@ chains(const float *a, int64_t lda, const float *b, int64_t ldb, int n, int vecs
 static inline __attribute__((always_inline)) void
 block(const lsp_product *p, int n, int row, int col, int vecs, int k0, int k1) {
   vec acc[ROWS][GROUP_VECS];
-  chains(p->a + row * p->lda, p->lda, p->b + col, p->ldb, n, vecs, k0, k1, acc);
+  const factors of = {p->a + row * p->lda, p->lda, p->b + col, p->ldb};
+  chains(of, n, vecs, k0, k1, acc);
   const float *init = p->init != NULL ? p->init + row * p->ldi + col : NULL;
   if (init != NULL && p->scale != NULL)
     for (int i = 0; i < n; i++)
@@ -263,8 +271,8 @@ static inline __attribute__((always_inline)) void sift_rows(const lsp_sifting *p
   uint64_t bits[ROWS] = {0};
   for (int col = 0; col < LSP_BLOCK; col += GROUP) {
     vec acc[ROWS][GROUP_VECS];
-    chains(p->a + row * p->lda, p->lda, p->b + col, LSP_BLOCK, n, GROUP_VECS, 0,
-           p->depth, acc);
+    const factors of = {p->a + row * p->lda, p->lda, p->b + col, LSP_BLOCK};
+    chains(of, n, GROUP_VECS, 0, p->depth, acc);
     for (int i = 0; i < n; i++) {
       const vec least = v_set(p->least[row + i]);
       for (int j = 0; j < GROUP_VECS; j++)
