@@ -47,8 +47,8 @@ corpus_of() { # corpus_of FOLDER: what the model reads
 
 # Two-sided models leave no memory; those wrapped in memory tokens no layer's rows.
 results_of() { # results_of FOLDER
-  case ${1##*/} in
-  two_sided*) echo "--write id,nll,hidden,hidden:1" ;;
+  case ${1##*/}$(grep -c '"causal": *false' "$1/config.json") in
+  *1) echo "--write id,nll,hidden,hidden:1" ;;
   rmt*) echo "--write id,nll,hidden --snapshots documents" ;;
   *) echo "--write id,nll,hidden,hidden:1 --snapshots documents" ;;
   esac

@@ -58,7 +58,7 @@ documents=8 models=0
 for folder in "$FIXTURES"/branches/*/; do
   folder=${folder%/}
   model=${folder##*/} corpus=$(vocabulary "$folder")
-  case $model in two_sided*) continue ;; esac
+  ! grep -q '"causal": *false' "$folder/config.json" || continue
   [ "$corpus" -eq 256 ] || corpus="$corpus --input-format u16"
   # shellcheck disable=SC2086 # a list of words
   run 1 --model "$folder" --output o.h5 --overwrite --write nll,hidden \
@@ -73,6 +73,8 @@ for folder in "$FIXTURES"/branches/*/; do
       fail "$model: token $j is another; the first other hidden row is ${found:-none}"
     # The first token of a text has no nll, unless the model has a prefix.
     [ "$j" -gt 0 ] || [ "$prefix" -gt 0 ] || j=1
+    # Nor has that of a segment, where no row before it is read again.
+    [ "$model" != input-memory-none ] || [ $((j % 50)) -gt 0 ] || j=$((j + 1))
     found=$(first_difference nll $d)
     [ "$found" = "$j" ] ||
       fail "$model: token $j is another, and the first other nll is ${found:-none}"
